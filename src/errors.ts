@@ -1,0 +1,52 @@
+/**
+ * The one error class of Lathe. Everything that a user, a file or a request can cause is a `LatheError` with a stable `code`, one
+ * sentence that says what to do, and the values behind it. Anything else that is thrown is a bug in Lathe.
+ */
+
+/** Stable codes, grouped by the noun before the dot. New codes may be added; a code never changes its meaning. */
+export type ErrorCode =
+  | "file.not-found" // no file at that path
+  | "file.unreadable" // exists but cannot be read (permissions, a folder, an I/O error)
+  | "file.write-failed" // output could not be written
+  | "file.changed" // the file changed or shrank while it was being used
+  | "gguf.not-gguf" // wrong magic: not a GGUF file
+  | "gguf.version" // a GGUF version or byte order that is not read
+  | "gguf.truncated" // the file ends before what its header declares
+  | "gguf.malformed" // any other violated rule of the format
+  | "gguf.split" // a part of a split model is missing or does not fit the others
+  | "model.unsupported-arch" // general.architecture is unknown to this version
+  | "model.unsupported-type" // a tensor has a type that this version does not run
+  | "model.missing-key" // metadata that the architecture needs is absent or of the wrong type
+  | "model.missing-tensor" // a tensor that the architecture needs is absent
+  | "model.wrong-shape" // a tensor's shape contradicts the metadata
+  | "model.closed" // used after close() / dispose
+  | "tokenizer.unsupported" // tokenizer kind or pre-tokenizer that this version does not know
+  | "tokenizer.malformed" // vocabulary that contradicts itself
+  | "template.failed" // the chat template does not parse, raised an exception or exceeded its budget
+  | "template.missing" // the model has no chat template
+  | "memory.insufficient" // the model or the context does not fit: needed, available, suggestion
+  | "context.overflow" // prompt plus answer exceed the context
+  | "prompt.empty" // nothing to evaluate
+  | "option.invalid" // an option has a wrong value
+  | "option.unknown" // an option that does not exist
+  | "kernel.invalid" // a kernel failed verification
+  | "target.unavailable" // the asked-for target does not run on this machine
+  | "engine.failed"; // the engine's thread died
+
+export class LatheError extends Error {
+  override readonly name: string = "LatheError";
+  readonly code: ErrorCode;
+  /** The values behind the message (paths, sizes in bytes, names); plain data. */
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(code: ErrorCode, message: string, details: Record<string, unknown> = {}, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.details = details;
+  }
+
+  /** Plain data that survives `postMessage`. */
+  toJSON(): { code: ErrorCode; message: string; details: Readonly<Record<string, unknown>> } {
+    return { code: this.code, message: this.message, details: this.details };
+  }
+}
