@@ -1,0 +1,144 @@
+/**
+ * Makes nodes: type and range rules, constant folding, the simplification table, hash-consing, and the choice of the scope in which a node
+ * lives. Knows nothing of the author's syntax (trace.ts) or of loops beyond their scopes.
+ */
+import type { Item, Node, Scope } from "./node.ts";
+import { ops, type Shape } from "./ops.ts";
+import { type Elem, elems, fullRange, type Range } from "./types.ts";
+
+export const newScope = (parent: Scope | undefined): Scope => ({
+  depth: parent ? parent.depth + 1 : 0,
+  parent,
+  items: [],
+  seen: new Map(),
+});
+
+let nextId = 0;
+
+const deepest = (args: readonly Node[], root: Scope): Scope => args.reduce((s, a) => (a.scope.depth > s.depth ? a.scope : s), root);
+const rootOf = (scope: Scope): Scope => (scope.parent ? rootOf(scope.parent) : scope);
+
+/** A node without rules: parameters, counters, carried values, loads. Never shared. */
+export function leaf(scope: Scope, op: string, shape: Shape, attr = 0, range: Range = fullRange(shape.type), args: readonly Node[] = []): Node {
+  const node: Node = { id: nextId++, op, type: shape.type, lanes: shape.lanes, args, attr, range, scope };
+  scope.items.push({ kind: "node", node });
+  return node;
+}
+
+function shared(scope: Scope, op: string, shape: Shape, args: readonly Node[], attr: number, range: Range): Node {
+  const key = `${op}:${shape.type}x${shape.lanes}:${Object.is(attr, -0) ? "-0" : attr}:${args.map(a => a.id).join(",")}`;
+  const found = scope.seen.get(key);
+  if (found) return found;
+  const node = leaf(scope, op, shape, attr, range, args);
+  scope.seen.set(key, node);
+  return node;
+}
+
+/** A constant in every lane, brought into the type. */
+export function constant(scope: Scope, type: Elem, lanes: number, value: number): Node {
+  const v = elems[type].wrap(value);
+  return shared(rootOf(scope), "const", { type, lanes }, [], v, { min: v, max: v });
+}
+
+/** A load of read-only memory is shared inside its scope and never moved out of a loop; `exact` is a promise about the data. */
+export function load(scope: Scope, shape: Shape, address: Node, index: Node, offset: number, pure: boolean, range: Range): Node {
+  if (!pure) return leaf(scope, "load", shape, offset, range, [address, index]);
+  for (let s: Scope | undefined = scope; s; s = s.parent) {
+    const found = s.seen.get(`load:${shape.type}x${shape.lanes}:${offset}:${address.id},${index.id}`);
+    if (found) return found;
+  }
+  return shared(scope, "load", shape, [address, index], offset, range);
+}
+
+interface Rule {
+  readonly op: string;
+  /** The simpler node, or nothing where the rule does not apply. Integer rules only unless the result is exact for floats as well. */
+  readonly apply: (args: readonly Node[], scope: Scope, node: { shape: Shape; attr: number }) => Node | undefined;
+}
+
+const isConst = (n: Node, value?: number): boolean => n.op === "const" && (value === undefined || n.attr === value);
+const isInt = (n: Node): boolean => !elems[n.type].float;
+
+const rules: readonly Rule[] = [
+  { op: "add", apply: ([a, b]) => (isInt(a) && isConst(b, 0) ? a : undefined) },
+  { op: "add", apply: ([a, b], s) => (isInt(a) && isConst(a) && !isConst(b) ? make(s, "add", [b, a]) : undefined) },
+  {
+    op: "add", // (x + c) + d = x + (c + d)
+    apply: ([a, b], s) =>
+      isInt(a) && isConst(b) && a.op === "add" && isConst(a.args[1])
+        ? make(s, "add", [a.args[0], constant(s, a.type, a.lanes, a.args[1].attr + b.attr)])
+        : undefined,
+  },
+  { op: "sub", apply: ([a, b]) => (isInt(a) && isConst(b, 0) ? a : undefined) },
+  { op: "mul", apply: ([a, b], s) => (isConst(a) && !isConst(b) ? make(s, "mul", [b, a]) : undefined) },
+  { op: "mul", apply: ([a, b]) => (isConst(b, 1) ? a : undefined) },
+  { op: "mul", apply: ([a, b]) => (isInt(a) && isConst(b, 0) ? b : undefined) },
+  {
+    op: "mul", // scalar products with a power of two are shifts
+    apply: ([a, b], s) => {
+      const power = isConst(b) && a.lanes === 1 && isInt(a) ? Math.log2(b.attr) : 0.5;
+      return Number.isInteger(power) && power > 0 ? make(s, "shl", [a], undefined, power) : undefined;
+    },
+  },
+  { op: "shl", apply: ([a], _, n) => (n.attr === 0 ? a : undefined) },
+  { op: "shr", apply: ([a], _, n) => (n.attr === 0 ? a : undefined) },
+  { op: "and", apply: ([a, b]) => (isConst(b) && a.range.min >= 0 && b.attr >= a.range.max && ((b.attr + 1) & b.attr) === 0 ? a : undefined) },
+  { op: "convert", apply: ([a], _, n) => (a.type === n.shape.type ? a : undefined) },
+  { op: "as", apply: ([a], _, n) => (a.type === n.shape.type && a.lanes === n.shape.lanes ? a : undefined) },
+  { op: "as", apply: ([a], s, n) => (a.op === "as" ? make(s, "as", [a.args[0]], n.shape) : undefined) },
+  { op: "repeat", apply: ([a], s, n) => (isConst(a) ? constant(s, a.type, n.shape.lanes, a.attr) : undefined) },
+  { op: "repeat", apply: ([a], _, n) => (a.lanes === n.shape.lanes ? a : undefined) },
+  { op: "slice", apply: ([a], _, n) => (a.lanes === n.shape.lanes ? a : undefined) },
+  { op: "select", apply: ([, a, b]) => (a === b ? a : undefined) },
+];
+
+const byOp = new Map<string, Rule[]>();
+for (const rule of rules) byOp.set(rule.op, [...(byOp.get(rule.op) ?? []), rule]);
+
+/** Folds an operation on constants by its meaning, where the result has the same value in every lane. */
+function fold(scope: Scope, op: string, shape: Shape, args: readonly Node[], attr: number): Node | undefined {
+  if (!args.length || !args.every(a => isConst(a)) || op === "mulAdd") return undefined;
+  const { meaning } = ops.get(op)!;
+  const probe = { op, ...shape, args, attr, id: -1, range: fullRange(shape.type), scope } satisfies Node;
+  const values = meaning(
+    args.map(a => new Array<number>(a.lanes).fill(a.attr)),
+    probe,
+    false,
+  ).map(elems[shape.type].wrap);
+  return values.every(v => Object.is(v, values[0])) ? constant(scope, shape.type, shape.lanes, values[0]) : undefined;
+}
+
+/** The node for an operation: simplified, folded, or shared with an equal one. Throws a TypeError at the author's line if operands do not fit. */
+export function make(scope: Scope, op: string, args: readonly Node[], to?: Shape, attr = 0): Node {
+  const record = ops.get(op);
+  if (!record) throw new TypeError(`no operation ${op}`);
+  let shape: Shape;
+  try {
+    shape = record.shape(args, to);
+  } catch (e) {
+    throw new TypeError(`${op}: ${(e as Error).message}`);
+  }
+  for (const rule of byOp.get(op) ?? []) {
+    const simpler = rule.apply(args, scope, { shape, attr });
+    if (simpler) return simpler;
+  }
+  const folded = fold(scope, op, shape, args, attr);
+  if (folded) return folded;
+  const whole = fullRange(shape.type);
+  const found = record.range?.(
+    args.map(a => a.range),
+    { args, to: shape, attr },
+  );
+  const range = found && found.min >= whole.min && found.max <= whole.max && !Number.isNaN(found.min + found.max) ? found : whole;
+  return shared(deepest(args, rootOf(scope)), op, shape, args, attr, range);
+}
+
+/** Every node of the scope and of the loops inside it, in order. */
+export function* nodesOf(scope: Scope): Generator<Node> {
+  for (const item of scope.items) {
+    if (item.kind === "node") yield item.node;
+    else if (item.kind === "loop") yield* nodesOf(item.body);
+  }
+}
+
+export type { Item };

@@ -1,0 +1,37 @@
+/**
+ * The passes between a traced kernel and instruction selection, as a list that can be read, printed and timed. Each is a pure function
+ * from kernel to kernel that keeps the meaning; tests run the interpreter after each.
+ */
+import type { Kernel } from "../ir/node.ts";
+import { expandDots } from "./expand.ts";
+import { legalise } from "./legalise.ts";
+import { narrowDots } from "./narrow.ts";
+
+/** What a target tells the passes about its machine. */
+export interface Machine {
+  /** Bytes of a vector register. */
+  readonly width: number;
+  /** Byte dots in one instruction: none; `pairs` into 16 bits for weights of 0 .. 127; `quads` into 32 bits. */
+  readonly dots: "none" | "pairs" | "quads";
+}
+
+export interface NamedPass {
+  readonly name: string;
+  readonly run: (kernel: Kernel, machine: Machine) => Kernel;
+}
+
+export const passes: readonly NamedPass[] = [
+  { name: "narrow-dots", run: (k, m) => (m.dots === "pairs" ? narrowDots(k) : k) },
+  { name: "legalise", run: (k, m) => legalise(k, m.width) },
+  { name: "expand-dots", run: (k, m) => (m.dots === "quads" ? k : expandDots(k, m.dots === "pairs")) },
+];
+
+/** Runs all passes; `seen` is told of every step (for printing). */
+export function lower(kernel: Kernel, machine: Machine, seen?: (pass: string, kernel: Kernel) => void): Kernel {
+  let k = kernel;
+  for (const pass of passes) {
+    k = pass.run(k, machine);
+    seen?.(pass.name, k);
+  }
+  return k;
+}
