@@ -3,7 +3,7 @@
  * lives. Knows nothing of the author's syntax (trace.ts) or of loops beyond their scopes.
  */
 import type { Item, Node, Scope } from "./node.ts";
-import { ops, type Shape } from "./ops.ts";
+import { type OpInfo, ops, type Shape } from "./ops.ts";
 import { type Elem, elems, fullRange, type Range } from "./types.ts";
 
 export const newScope = (parent: Scope | undefined): Scope => ({
@@ -15,11 +15,28 @@ export const newScope = (parent: Scope | undefined): Scope => ({
 
 let nextId = 0;
 
+/** Whether code in `scope` can use what lives in `home`. */
+const sees = (scope: Scope, home: Scope): boolean =>
+  scope === home || (scope.depth > home.depth && !!scope.parent && sees(scope.parent, home));
+const checkVisible = (scope: Scope, nodes: readonly Node[]): void => {
+  const bad = nodes.find(n => !sees(scope, n.scope));
+  if (bad) throw new TypeError(`${bad.op} ${bad.type}x${bad.lanes} is used outside its loop or its kernel; carry it out with fold`);
+};
 const deepest = (args: readonly Node[], root: Scope): Scope => args.reduce((s, a) => (a.scope.depth > s.depth ? a.scope : s), root);
 const rootOf = (scope: Scope): Scope => (scope.parent ? rootOf(scope.parent) : scope);
 
 /** A node without rules: parameters, counters, carried values, loads. Never shared. */
-export function leaf(scope: Scope, op: string, shape: Shape, attr = 0, range: Range = fullRange(shape.type), args: readonly Node[] = []): Node {
+export function leaf(
+  scope: Scope,
+  op: string,
+  shape: Shape,
+  attr = 0,
+  range: Range = fullRange(shape.type),
+  args: readonly Node[] = [],
+): Node {
+  const { lanes } = shape;
+  if (!Number.isInteger(lanes) || lanes < 1 || lanes > 128 || lanes & (lanes - 1))
+    throw new TypeError(`${lanes} lanes: must be a power of two up to 128`);
   const node: Node = { id: nextId++, op, type: shape.type, lanes: shape.lanes, args, attr, range, scope };
   scope.items.push({ kind: "node", node });
   return node;
@@ -37,11 +54,12 @@ function shared(scope: Scope, op: string, shape: Shape, args: readonly Node[], a
 /** A constant in every lane, brought into the type. */
 export function constant(scope: Scope, type: Elem, lanes: number, value: number): Node {
   const v = elems[type].wrap(value);
-  return shared(rootOf(scope), "const", { type, lanes }, [], v, { min: v, max: v });
+  return shared(rootOf(scope), "const", { type, lanes }, [], v, Number.isNaN(v) ? fullRange(type) : { min: v, max: v });
 }
 
 /** A load of read-only memory is shared inside its scope and never moved out of a loop; `exact` is a promise about the data. */
 export function load(scope: Scope, shape: Shape, address: Node, index: Node, offset: number, pure: boolean, range: Range): Node {
+  checkVisible(scope, [address, index]);
   if (!pure) return leaf(scope, "load", shape, offset, range, [address, index]);
   for (let s: Scope | undefined = scope; s; s = s.parent) {
     const found = s.seen.get(`load:${shape.type}x${shape.lanes}:${offset}:${address.id},${index.id}`);
@@ -80,9 +98,13 @@ const rules: readonly Rule[] = [
       return Number.isInteger(power) && power > 0 ? make(s, "shl", [a], undefined, power) : undefined;
     },
   },
+  { op: "abs", apply: ([a]) => (isInt(a) && a.range.min >= 0 ? a : undefined) },
   { op: "shl", apply: ([a], _, n) => (n.attr === 0 ? a : undefined) },
   { op: "shr", apply: ([a], _, n) => (n.attr === 0 ? a : undefined) },
-  { op: "and", apply: ([a, b]) => (isConst(b) && a.range.min >= 0 && b.attr >= a.range.max && ((b.attr + 1) & b.attr) === 0 ? a : undefined) },
+  {
+    op: "and",
+    apply: ([a, b]) => (isConst(b) && a.range.min >= 0 && b.attr >= a.range.max && ((b.attr + 1) & b.attr) === 0 ? a : undefined),
+  },
   { op: "convert", apply: ([a], _, n) => (a.type === n.shape.type ? a : undefined) },
   { op: "as", apply: ([a], _, n) => (a.type === n.shape.type && a.lanes === n.shape.lanes ? a : undefined) },
   { op: "as", apply: ([a], s, n) => (a.op === "as" ? make(s, "as", [a.args[0]], n.shape) : undefined) },
@@ -112,9 +134,10 @@ function fold(scope: Scope, op: string, shape: Shape, args: readonly Node[], att
 export function make(scope: Scope, op: string, args: readonly Node[], to?: Shape, attr = 0): Node {
   const record = ops.get(op);
   if (!record) throw new TypeError(`no operation ${op}`);
+  checkVisible(scope, args);
   let shape: Shape;
   try {
-    shape = record.shape(args, to);
+    shape = record.shape(args, to, attr);
   } catch (e) {
     throw new TypeError(`${op}: ${(e as Error).message}`);
   }
@@ -124,13 +147,25 @@ export function make(scope: Scope, op: string, args: readonly Node[], to?: Shape
   }
   const folded = fold(scope, op, shape, args, attr);
   if (folded) return folded;
-  const whole = fullRange(shape.type);
+  return shared(deepest(args, rootOf(scope)), op, shape, args, attr, rangeOf(record, shape, args, attr));
+}
+
+/** The whole type where the operation says nothing or may wrap. Of floats it covers the values that are numbers, rounded as they are. */
+function rangeOf(record: OpInfo, to: Shape, args: readonly Node[], attr: number): Range {
+  const whole = fullRange(to.type);
   const found = record.range?.(
     args.map(a => a.range),
-    { args, to: shape, attr },
+    { args, to, attr },
   );
-  const range = found && found.min >= whole.min && found.max <= whole.max && !Number.isNaN(found.min + found.max) ? found : whole;
-  return shared(deepest(args, rootOf(scope)), op, shape, args, attr, range);
+  if (!found || Number.isNaN(found.min) || Number.isNaN(found.max)) return whole;
+  if (elems[to.type].float) return { min: Math.fround(found.min), max: Math.fround(found.max) };
+  return found.min >= whole.min && found.max <= whole.max ? found : whole;
+}
+
+/** A store at the end of the scope. */
+export function store(scope: Scope, address: Node, index: Node, offset: number, value: Node): void {
+  checkVisible(scope, [address, index, value]);
+  scope.items.push({ kind: "store", address, index, offset, value });
 }
 
 /** Every node of the scope and of the loops inside it, in order. */

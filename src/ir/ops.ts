@@ -12,8 +12,8 @@ export interface Shape {
 
 export interface OpInfo {
   readonly name: string;
-  /** Result of applying the operation; throws a TypeError when the operands do not fit. `to` is the asked-for result where there is a choice. */
-  readonly shape: (args: readonly Shape[], to: Shape | undefined) => Shape;
+  /** Result of applying the operation; throws a TypeError when the operands or `attr` do not fit. `to` is the asked-for result where there is a choice. */
+  readonly shape: (args: readonly Shape[], to: Shape | undefined, attr: number) => Shape;
   /** Interval of the results for operands in these intervals; clipped to the type by the caller. Missing: the whole type. */
   readonly range?: (args: readonly Range[], node: { args: readonly Shape[]; to: Shape; attr: number }) => Range;
   /** One array per operand, one number per lane. Results are wrapped into the result type by the caller. */
@@ -37,6 +37,12 @@ const asked = (_: readonly Shape[], to: Shape | undefined): Shape => {
   if (!to) throw new TypeError("needs a result type");
   return to;
 };
+const shifted: OpInfo["shape"] = (args, _, distance) => {
+  const bits = 8 * elems[args[0].type].size;
+  if (!Number.isInteger(distance) || distance < 0 || distance >= bits)
+    throw new TypeError(`distance ${distance} is not within 0 .. ${bits - 1}`);
+  return intOnly(args);
+};
 
 type Lane = (a: number, b: number, c: number) => number;
 const lanewise =
@@ -48,8 +54,10 @@ const corners = (f: (a: number, b: number) => number) => (r: readonly Range[]) =
   const all = [f(r[0].min, r[1].min), f(r[0].min, r[1].max), f(r[0].max, r[1].min), f(r[0].max, r[1].max)];
   return { min: Math.min(...all), max: Math.max(...all) };
 };
-/** Range of a bitwise result of non-negative operands: below the next power of two. */
+const isMask = (r: Range): boolean => r.min >= -1 && r.max <= 0;
+/** Range of a bitwise result: masks stay masks; of non-negative operands below the next power of two. */
 const bits = (r: readonly Range[]): Range | undefined => {
+  if (r.every(isMask)) return { min: -1, max: 0 };
   if (r[0].min < 0 || r[1].min < 0) return undefined;
   return { min: 0, max: 2 ** Math.ceil(Math.log2(Math.max(r[0].max, r[1].max) + 1)) - 1 };
 };
@@ -67,8 +75,20 @@ const compare = (name: string, f: (a: number, b: number) => boolean): OpInfo => 
   meaning: lanewise((a, b) => (f(a, b) ? -1 : 0)),
 });
 
-/** Multiplies 32-bit integers without losing low bits; other products are exact in a double. */
-const mul: Lane = (a, b) => (Number.isSafeInteger(a * b) || !Number.isInteger(a) || !Number.isInteger(b) ? a * b : Math.imul(a, b));
+/** Float products are exact in a double; those of 32-bit integers may lose low bits there. */
+const mul: OpInfo["meaning"] = ([a, b], node) => a.map((x, i) => (elems[node.type].float ? x * b[i] : Math.imul(x, b[i])));
+// Of equal or unordered operands the first: what the one-instruction forms of the machines do, and Math.min does not.
+// biome-ignore lint/complexity/useMathMinMax: see above
+const lesser = (a: number, b: number): number => (b < a ? b : a);
+// biome-ignore lint/complexity/useMathMinMax: see above
+const greater = (a: number, b: number): number => (a < b ? b : a);
+/** Of floats the first operand comes back when the second is not a number, so only a constant second operand bounds the result. */
+const chosen =
+  (f: (...x: number[]) => number): OpInfo["range"] =>
+  ([a, b], { to }) =>
+    elems[to.type].float && b.min !== b.max
+      ? { min: Math.min(a.min, b.min), max: Math.max(a.max, b.max) }
+      : { min: f(a.min, b.min), max: f(a.max, b.max) };
 
 const f64 = new DataView(new ArrayBuffer(8));
 /** a * b + c for f32 operands, rounded once. The product is exact in a double; the sum is rounded to odd so that the second rounding is right. */
@@ -91,9 +111,8 @@ function fusedMulAdd(a: number, b: number, c: number): number {
 const roundEven = (x: number): number => {
   const f = Math.floor(x);
   const d = x - f;
-  if (d < 0.5) return f;
-  if (d > 0.5) return f + 1;
-  return f % 2 === 0 ? f : f + 1;
+  const up = d > 0.5 || (d === 0.5 && f % 2 !== 0) ? f + 1 : f;
+  return up === 0 && x < 0 ? -0 : up;
 };
 
 /** `groups` neighbours of the byte or word products are added: the exact integer dot of STYLE.md 4.1. */
@@ -102,7 +121,9 @@ const dot = (name: string, group: 2 | 4): OpInfo => ({
   shape: ([w, x]) => {
     const bytes = elems[w.type].size;
     const fits = w.lanes === x.lanes && elems[x.type].size === bytes && elems[x.type].signed && !elems[w.type].float;
-    if (!fits || bytes * group > 4 || w.lanes % group) throw new TypeError(`${name} of ${w.type}x${w.lanes} and ${x.type}x${x.lanes}`);
+    const words = bytes === 2 && !elems[w.type].signed; // no machine multiplies u16 by i16
+    if (!fits || words || bytes * group > 4 || w.lanes % group)
+      throw new TypeError(`${name} of ${w.type}x${w.lanes} and ${x.type}x${x.lanes}`);
     return { type: bytes * group === 2 ? "i16" : "i32", lanes: w.lanes / group };
   },
   range: r => {
@@ -164,26 +185,62 @@ const list: OpInfo[] = [
   leaf("carry"), // value carried by a fold, inside its body
   leaf("result"), // value carried by a fold, after its end
   leaf("load"), // args: address, byte index; attr: constant byte offset
-  binary("add", (a, b) => a + b, ([a, b]) => ({ min: a.min + b.min, max: a.max + b.max })),
-  binary("sub", (a, b) => a - b, ([a, b]) => ({ min: a.min - b.max, max: a.max - b.min })),
-  binary("mul", mul, r => corners((a, b) => a * b)(r)),
+  binary(
+    "add",
+    (a, b) => a + b,
+    ([a, b]) => ({ min: a.min + b.min, max: a.max + b.max }),
+  ),
+  binary(
+    "sub",
+    (a, b) => a - b,
+    ([a, b]) => ({ min: a.min - b.max, max: a.max - b.min }),
+  ),
+  { name: "mul", shape: same, range: corners((a, b) => a * b), meaning: mul },
   binary("div", (a, b) => a / b, undefined, floatOnly),
-  // Of equal or unordered operands the first: what the one-instruction forms of the machines do.
-  binary("min", (a, b) => (b < a ? b : a), ([a, b]) => ({ min: Math.min(a.min, b.min), max: Math.min(a.max, b.max) })),
-  binary("max", (a, b) => (a < b ? b : a), ([a, b]) => ({ min: Math.max(a.min, b.min), max: Math.max(a.max, b.max) })),
-  binary("and", (a, b) => a & b, (r, n) => and(r, n.to.type), intOnly),
-  binary("or", (a, b) => a | b, (r, n) => bits(r) ?? fullRange(n.to.type), intOnly),
-  binary("xor", (a, b) => a ^ b, (r, n) => bits(r) ?? fullRange(n.to.type), intOnly),
+  {
+    name: "quotient", // of i32 scalars that are not negative, rounded down; the divisor is not 0
+    shape: args => {
+      if (args[0].type !== "i32" || args[0].lanes !== 1) throw new TypeError("quotient needs i32 scalars");
+      return same(args);
+    },
+    range: ([a]) => ({ min: 0, max: a.max }),
+    meaning: lanewise((a, b) => Math.floor(a / b)),
+  },
+  binary("min", lesser, chosen(Math.min)),
+  binary("max", greater, chosen(Math.max)),
+  binary(
+    "and",
+    (a, b) => a & b,
+    (r, n) => and(r, n.to.type),
+    intOnly,
+  ),
+  binary(
+    "or",
+    (a, b) => a | b,
+    (r, n) => bits(r) ?? fullRange(n.to.type),
+    intOnly,
+  ),
+  binary(
+    "xor",
+    (a, b) => a ^ b,
+    (r, n) => bits(r) ?? fullRange(n.to.type),
+    intOnly,
+  ),
   { name: "neg", shape: same, range: ([a]) => ({ min: -a.max, max: -a.min }), meaning: lanewise(a => -a) },
   { name: "abs", shape: same, range: ([a]) => ({ min: 0, max: Math.max(Math.abs(a.min), Math.abs(a.max)) }), meaning: lanewise(Math.abs) },
   { name: "sqrt", shape: floatOnly, meaning: lanewise(Math.sqrt) },
   { name: "nearest", shape: floatOnly, meaning: lanewise(roundEven) },
   { name: "floor", shape: floatOnly, meaning: lanewise(Math.floor) },
   // Shifts take their distance from attr. `shr` keeps the sign of signed types.
-  { name: "shl", shape: intOnly, range: ([a], { attr }) => ({ min: a.min * 2 ** attr, max: a.max * 2 ** attr }), meaning: (a, n) => a[0].map(x => x << n.attr) },
+  {
+    name: "shl",
+    shape: shifted,
+    range: ([a], { attr }) => ({ min: a.min * 2 ** attr, max: a.max * 2 ** attr }),
+    meaning: (a, n) => a[0].map(x => x << n.attr),
+  },
   {
     name: "shr",
-    shape: intOnly,
+    shape: shifted,
     range: ([a], { attr }) => ({ min: Math.floor(a.min / 2 ** attr), max: Math.floor(a.max / 2 ** attr) }),
     meaning: (a, n) => a[0].map(x => (elems[n.type].signed ? x >> n.attr : x >>> n.attr)),
   },
@@ -191,7 +248,7 @@ const list: OpInfo[] = [
   compare("lt", (a, b) => a < b),
   compare("le", (a, b) => a <= b),
   {
-    name: "select", // args: mask, value where set, value where not
+    name: "select", // args: mask (all ones or zero in each lane; machines differ on others), value where set, value where not
     shape: ([m, a, b]) => {
       if (m.type !== maskOf(a.type) || m.lanes !== a.lanes) throw new TypeError(`mask ${m.type}x${m.lanes} for ${a.type}x${a.lanes}`);
       return same([a, b]);
@@ -216,13 +273,24 @@ const list: OpInfo[] = [
       if (!ok) throw new TypeError(`no conversion from ${a.type} to ${to.type}; narrow with saturate`);
       return to;
     },
-    range: ([a], { to }) => (elems[to.type].float ? fullRange("f32") : { min: Math.trunc(a.min), max: Math.trunc(a.max) }),
+    range: ([a], { args, to }) => {
+      if (elems[to.type].float) return fullRange("f32");
+      if (!elems[args[0].type].float) return a;
+      return { min: Math.min(0, truncate(a.min)), max: Math.max(0, truncate(a.max)) };
+    },
     meaning: (a, n) => a[0].map(x => (n.type === "i32" && n.args[0].type === "f32" ? truncate(x) : x)),
   },
   {
-    name: "saturate", // integer narrowing by clamping into the result type
-    shape: asked,
-    range: ([a], { to }) => ({ min: Math.max(a.min, elems[to.type].min), max: Math.min(Math.max(a.max, elems[to.type].min), elems[to.type].max) }),
+    name: "saturate", // narrowing of signed integers by clamping into the result type
+    shape: ([a], to) => {
+      const ok = to && to.lanes === a.lanes && elems[a.type].signed && !elems[a.type].float && elems[to.type].size < elems[a.type].size;
+      if (!ok) throw new TypeError(`no saturation from ${a.type}x${a.lanes} to ${to?.type}x${to?.lanes}`);
+      return to;
+    },
+    range: ([a], { to }) => {
+      const clamp = (x: number): number => Math.min(elems[to.type].max, Math.max(elems[to.type].min, x));
+      return { min: clamp(a.min), max: clamp(a.max) };
+    },
     meaning: (a, n) => a[0].map(x => Math.min(elems[n.type].max, Math.max(elems[n.type].min, x))),
   },
   {
@@ -240,7 +308,9 @@ const list: OpInfo[] = [
       if (a.type !== "u16") throw new TypeError("fromHalf needs u16");
       return { type: "f32", lanes: a.lanes };
     },
-    meaning: lanewise(h => (h & 0x8000 ? -1 : 1) * ((h >> 10) & 31 ? (1 + (h & 1023) / 1024) * 2 ** (((h >> 10) & 31) - 15) : (h & 1023) * 2 ** -24)),
+    meaning: lanewise(
+      h => (h & 0x8000 ? -1 : 1) * ((h >> 10) & 31 ? (1 + (h & 1023) / 1024) * 2 ** (((h >> 10) & 31) - 15) : (h & 1023) * 2 ** -24),
+    ),
   },
   {
     name: "as", // the same bits seen as another type
@@ -253,12 +323,24 @@ const list: OpInfo[] = [
   dot("dot2", 2),
   dot("dot4", 4),
   {
-    name: "repeat", // attr times the same lanes; of one lane: a splat
-    shape: asked,
+    name: "repeat", // the same lanes one time after the other; of one lane: a splat
+    shape: ([a], to) => {
+      if (!to || to.type !== a.type || to.lanes % a.lanes) throw new TypeError(`${a.lanes} lanes do not repeat to ${to?.lanes}`);
+      return to;
+    },
     range: ([a]) => a,
     meaning: (a, n) => Array.from({ length: n.lanes }, (_, i) => a[0][i % a[0].length]),
   },
-  { name: "slice", shape: asked, range: ([a]) => a, meaning: (a, n) => a[0].slice(n.attr, n.attr + n.lanes) }, // lanes from attr on
+  {
+    name: "slice", // lanes from attr on, which is a multiple of their number
+    shape: ([a], to, first) => {
+      const ok = to && to.type === a.type && Number.isInteger(first / to.lanes) && first >= 0 && first + to.lanes <= a.lanes;
+      if (!ok) throw new TypeError(`no ${to?.lanes} lanes from lane ${first} of ${a.lanes}`);
+      return to;
+    },
+    range: ([a]) => a,
+    meaning: (a, n) => a[0].slice(n.attr, n.attr + n.lanes),
+  },
   {
     name: "concat",
     shape: ([a, b]) => ({ type: same([a, b]).type, lanes: 2 * a.lanes }),
@@ -266,16 +348,16 @@ const list: OpInfo[] = [
     meaning: ([a, b]) => [...a, ...b],
   },
   {
-    name: "lookup", // 16-entry table of bytes and one index (0..15) a lane
+    name: "lookup", // 16-entry table of bytes and one index a lane; from index 16 on the result is 0
     shape: ([t, i]) => {
       if (t.lanes !== 16 || elems[t.type].size !== 1 || i.type !== "u8") throw new TypeError("lookup needs 16 bytes and u8 indices");
       return { type: t.type, lanes: i.lanes };
     },
-    range: ([t]) => t,
+    range: ([t, i]) => (i.max < 16 ? t : { min: Math.min(0, t.min), max: Math.max(0, t.max) }),
     meaning: ([t, i]) => i.map(x => (x < 16 ? t[x] : 0)),
   },
   reduce("sum", (a, b) => a + b),
-  reduce("greatest", (a, b) => (a < b ? b : a)),
+  reduce("greatest", greater),
 ];
 
 function truncate(x: number): number {
@@ -283,8 +365,9 @@ function truncate(x: number): number {
   return Math.min(2 ** 31 - 1, Math.max(-(2 ** 31), Math.trunc(x)));
 }
 
-/** With a mask that is not negative the result lies between 0 and the mask. */
+/** With a number that is not negative the result lies between 0 and that number. */
 function and([a, b]: readonly Range[], type: Elem): Range {
+  if (isMask(a) && isMask(b)) return { min: -1, max: 0 };
   if (b.min >= 0) return { min: 0, max: a.min >= 0 ? Math.min(a.max, b.max) : b.max };
   if (a.min >= 0) return { min: 0, max: a.max };
   return fullRange(type);

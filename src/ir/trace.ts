@@ -2,7 +2,7 @@
  * How kernels are written: the author's function is called once with symbolic values, and what it does is recorded. Plain JavaScript `for`,
  * closures and numbers are the macro language. `Val` is a typed view of a node; its lane count is invariant, so mixed widths do not compile.
  */
-import { constant, leaf, load, make, newScope } from "./build.ts";
+import { constant, leaf, load, make, newScope, store } from "./build.ts";
 import type { Kernel, Node, Scope, Slot, SlotKind } from "./node.ts";
 import { type Elem, elems, fullRange, maskOf, type Range } from "./types.ts";
 
@@ -50,6 +50,8 @@ export class Val<T extends Elem, L extends number> {
   sub = (x: Operand<T, L>): Val<T, L> => this.#binary("sub", x);
   mul = (x: Operand<T, L>): Val<T, L> => this.#binary("mul", x);
   div = (x: Operand<T, L>): Val<T, L> => this.#binary("div", x);
+  /** Of i32 scalars that are not negative, rounded down. */
+  quotient = (x: Operand<T, L>): Val<T, L> => this.#binary("quotient", x);
   min = (x: Operand<T, L>): Val<T, L> => this.#binary("min", x);
   max = (x: Operand<T, L>): Val<T, L> => this.#binary("max", x);
   and = (x: Operand<T, L>): Val<T, L> => this.#binary("and", x);
@@ -66,7 +68,8 @@ export class Val<T extends Elem, L extends number> {
   shl = (distance: number): Val<T, L> => this.#unary("shl", distance);
   shr = (distance: number): Val<T, L> => this.#unary("shr", distance);
   /** this * x + y; rounded once where the target has the instruction. */
-  mulAdd = (x: Operand<T, L>, y: Operand<T, L>): Val<T, L> => new Val(make(here(), "mulAdd", [this.node, this.#operand(x), this.#operand(y)]));
+  mulAdd = (x: Operand<T, L>, y: Operand<T, L>): Val<T, L> =>
+    new Val(make(here(), "mulAdd", [this.node, this.#operand(x), this.#operand(y)]));
   /** Of a mask: `a` where set, `b` where not. */
   select = <R extends Elem>(a: Val<R, L>, b: Val<R, L>): Val<R, L> => new Val(make(here(), "select", [this.node, a.node, b.node]));
   to = <R extends Elem>(type: R): Val<R, L> => this.#to("convert", type, this.node.lanes as L);
@@ -114,14 +117,14 @@ export class Bytes {
   store(index: IntLike, value: AnyVal): void {
     if (this.#pure) throw new TypeError("this slot is only read; declare it with out()");
     const { base, offset } = split(index);
-    here().items.push({ kind: "store", address: this.#address, index: base, offset, value: value.node });
+    store(here(), this.#address, base, offset, value.node);
   }
 }
 
 /** Takes a constant part out of an index, so that it can ride in the instruction. */
 function split(index: IntLike): { base: Node; offset: number } {
   const { node } = int(index);
-  if (node.op === "const") return { base: constant(here(), "i32", 1, 0), offset: node.attr };
+  if (node.op === "const" && node.attr >= 0) return { base: constant(here(), "i32", 1, 0), offset: node.attr };
   const constantPart = node.op === "add" && node.args[1].op === "const" && node.args[1].attr >= 0;
   return constantPart ? { base: node.args[0], offset: node.args[1].attr } : { base: node, offset: 0 };
 }
@@ -141,14 +144,17 @@ export function fold<const A extends readonly AnyVal[]>(count: IntLike, init: A,
 
 /** Runs `body` where the scalar condition (a mask or a number that is not negative) is not zero. */
 export function when(condition: Int, body: () => void): void {
-  each(0, condition.and(1), body);
+  each(0, condition.eq(0).add(1), body);
 }
 
 function loop(from: IntLike, to: IntLike, init: readonly AnyVal[], body: (i: Int, carried: AnyVal[]) => readonly AnyVal[]): AnyVal[] {
   const outer = here();
   const scope = newScope(outer);
   const [first, end] = [int(from).node, int(to).node];
-  const index = leaf(scope, "index", { type: "i32", lanes: 1 }, 0, { min: first.range.min, max: Math.max(first.range.min, end.range.max - 1) });
+  const index = leaf(scope, "index", { type: "i32", lanes: 1 }, 0, {
+    min: first.range.min,
+    max: Math.max(first.range.min, end.range.max - 1),
+  });
   const carries = init.map(v => leaf(scope, "carry", v.node));
   current = scope;
   let next: readonly Node[];
@@ -163,7 +169,17 @@ function loop(from: IntLike, to: IntLike, init: readonly AnyVal[], body: (i: Int
   const bad = next.findIndex((n, i) => n.type !== carries[i]?.type || n.lanes !== carries[i].lanes);
   if (next.length !== carries.length || bad >= 0) throw new TypeError(`fold: carried value ${bad} changes its type or is missing`);
   const results: Node[] = [];
-  const statement = { kind: "loop" as const, index, from: first, to: end, init: init.map(v => v.node), carries, next, results, body: scope };
+  const statement = {
+    kind: "loop" as const,
+    index,
+    from: first,
+    to: end,
+    init: init.map(v => v.node),
+    carries,
+    next,
+    results,
+    body: scope,
+  };
   outer.items.push(statement);
   for (const v of init) results.push(leaf(outer, "result", v.node));
   return results.map(n => new Val(n));

@@ -38,9 +38,12 @@ export function legalise(kernel: Kernel, width: number): Kernel {
     return convert(to, node, widen(to, "convert", source, wider[from]!));
   };
   const saturate = (to: Rebuild, node: Node, source: Parts): Parts => {
+    if (node.lanes === 1) return [make(to.scope, "saturate", source, node)];
     const from = source[0].type;
     const into = elems[from].size === 2 * elems[node.type].size ? node.type : narrower[from]!;
-    const narrow = pairsOf(source).map(([a, b]) => make(to.scope, "saturate", [make(to.scope, "concat", [a, b])], { type: into, lanes: 2 * a.lanes }));
+    const narrow = pairsOf(source).map(([a, b]) =>
+      make(to.scope, "saturate", [make(to.scope, "concat", [a, b])], { type: into, lanes: 2 * a.lanes }),
+    );
     return into === node.type ? narrow : saturate(to, node, narrow);
   };
   const reduce = (to: Rebuild, node: Node, source: Parts): Parts => {
@@ -56,7 +59,8 @@ export function legalise(kernel: Kernel, width: number): Kernel {
     return lanes;
   };
   const slice = (to: Rebuild, node: Node, source: Parts): Parts => {
-    if (count(node) > 1 || node.lanes === source[0].lanes) return source.slice(node.attr / source[0].lanes, (node.attr + node.lanes) / source[0].lanes);
+    if (count(node) > 1 || node.lanes === source[0].lanes)
+      return source.slice(node.attr / source[0].lanes, (node.attr + node.lanes) / source[0].lanes);
     return [stretch(to, source, node.lanes, node.attr / node.lanes)];
   };
   const repeat = (to: Rebuild, node: Node, source: Parts): Parts => {

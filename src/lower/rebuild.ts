@@ -68,13 +68,25 @@ export class Rebuild {
     const index = copyLeaf(old.index, "index", body);
     this.set(old.index, [index]);
     const carries = old.carries.map((c, i) => this.parts(old.init[i]).map(p => copyLeaf(p, "carry", body, c.range)));
-    old.carries.forEach((c, i) => this.set(c, carries[i]));
+    old.carries.forEach((c, i) => {
+      this.set(c, carries[i]);
+    });
     this.scope = body;
     this.items(old.body);
+    const next = old.next.flatMap(n => this.parts(n)); // inside, because a part may only now be made
     this.scope = outer;
-    const next = old.next.flatMap(n => this.parts(n));
     const results: Node[] = [];
-    const loop = { kind: "loop" as const, index, from: this.one(old.from), to: this.one(old.to), init, carries: carries.flat(), next, results, body };
+    const loop = {
+      kind: "loop" as const,
+      index,
+      from: this.one(old.from),
+      to: this.one(old.to),
+      init,
+      carries: carries.flat(),
+      next,
+      results,
+      body,
+    };
     outer.items.push(loop);
     old.results.forEach((r, i) => {
       const parts = this.parts(old.init[i]).map(p => copyLeaf(p, "result", outer, r.range));

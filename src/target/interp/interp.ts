@@ -16,7 +16,8 @@ export type Run = (begin: number, end: number, ...args: number[]) => void;
 /** A function that runs the kernel on `memory`; addresses are byte offsets into it. */
 export function interpret(kernel: Kernel, memory: ArrayBufferLike, options: InterpOptions): Run {
   return (begin, end, ...args) => {
-    if (args.length !== kernel.slots.length) throw new TypeError(`${kernel.name} takes ${kernel.slots.length} arguments, got ${args.length}`);
+    if (args.length !== kernel.slots.length)
+      throw new TypeError(`${kernel.name} takes ${kernel.slots.length} arguments, got ${args.length}`);
     new Frame(new DataView(memory), [begin, end, ...args], options.fused).scope(kernel.body);
   };
 }
@@ -81,9 +82,6 @@ class Frame {
       const at = args[0][0] + args[1][0] + node.attr;
       return Array.from({ length: node.lanes }, (_, i) => readElem(this.#memory, node.type, at + i * elems[node.type].size));
     }
-    return ops
-      .get(node.op)!
-      .meaning(args, node, this.#fused)
-      .map(elems[node.type].wrap);
+    return ops.get(node.op)!.meaning(args, node, this.#fused).map(elems[node.type].wrap);
   }
 }

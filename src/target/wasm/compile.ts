@@ -74,7 +74,7 @@ class FunctionWriter {
     this.#push(address);
     if (index.op === "const" && index.attr === 0) return;
     this.#push(index);
-    if (this.#features.memory64) this.#emit("i64.extend_i32_u");
+    if (this.#features.memory64) this.#emit("i64.extend_i32_s");
     this.#emit(this.#features.memory64 ? "i64.add" : "i32.add");
   }
 
@@ -155,7 +155,11 @@ export function compileKernel(kernel: Kernel, features: Features): CompiledKerne
 }
 
 /** The bytes of a module with all kernels. */
-export function compileModule(kernels: readonly Kernel[], features: Features, memory: Omit<MemoryImport, "memory64">): Uint8Array<ArrayBuffer> {
+export function compileModule(
+  kernels: readonly Kernel[],
+  features: Features,
+  memory: Omit<MemoryImport, "memory64">,
+): Uint8Array<ArrayBuffer> {
   const bodies = kernels.map(k => compileKernel(k, features).body);
   return encodeModule(bodies, { ...memory, memory64: features.memory64 });
 }

@@ -74,7 +74,6 @@ export function instruction(code: Bytecode, name: string, imm: readonly number[]
       code.u(0).u(imm[0]);
       return;
     case "i32":
-    case "i64":
       code.s(imm[0]);
       return;
     case "f32":

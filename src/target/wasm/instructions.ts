@@ -5,7 +5,7 @@
 
 export type ValType = "i32" | "i64" | "f32" | "v128";
 /** `mem`: alignment and offset; `lane`: one byte; `bytes`: sixteen bytes; numbers are LEB128 or IEEE. */
-export type Immediate = "none" | "mem" | "lane" | "bytes" | "i32" | "i64" | "f32" | "label" | "local" | "block";
+export type Immediate = "none" | "mem" | "lane" | "bytes" | "i32" | "f32" | "label" | "local" | "block";
 
 export interface Instruction {
   readonly name: string;
@@ -37,7 +37,6 @@ f32.store 38 i32 f32 mem 4
 i32.store8 3a i32 i32 mem 1
 i32.store16 3b i32 i32 mem 2
 i32.const 41 -> i32 : i32
-i64.const 42 -> i64 : i64
 f32.const 43 -> f32 : f32
 i32.eq 46 i32 i32 -> i32
 i32.lt_s 48 i32 i32 -> i32
@@ -51,6 +50,7 @@ f32.le 5f f32 f32 -> i32
 i32.add 6a i32 i32 -> i32
 i32.sub 6b i32 i32 -> i32
 i32.mul 6c i32 i32 -> i32
+i32.div_u 6e i32 i32 -> i32
 i32.and 71 i32 i32 -> i32
 i32.or 72 i32 i32 -> i32
 i32.xor 73 i32 i32 -> i32
@@ -67,10 +67,12 @@ f32.add 92 f32 f32 -> f32
 f32.sub 93 f32 f32 -> f32
 f32.mul 94 f32 f32 -> f32
 f32.div 95 f32 f32 -> f32
-i64.extend_i32_u ad i32 -> i64
+i64.extend_i32_s ac i32 -> i64
 f32.convert_i32_s b2 i32 -> f32
 i32.reinterpret_f32 bc f32 -> i32
 f32.reinterpret_i32 be i32 -> f32
+i32.extend8_s c0 i32 -> i32
+i32.extend16_s c1 i32 -> i32
 i32.trunc_sat_f32_s fc:0 f32 -> i32
 v128.load fd:0 i32 -> v128 mem 16
 i16x8.load8x8_s fd:1 i32 -> v128 mem 8
@@ -121,7 +123,8 @@ i16x8.relaxed_dot_i8x16_i7x16_s fd:274 v128 v128 -> v128
 
 /** Lane by lane instructions: per vector shape, name and number after `fd`. */
 const lanes: Readonly<Record<string, string>> = {
-  i8x16: "eq 35, lt_s 37, lt_u 38, le_s 41, le_u 42, abs 96, neg 97, shr_s 108, add 110, sub 113, min_s 118, min_u 119, max_s 120, max_u 121",
+  i8x16:
+    "eq 35, lt_s 37, lt_u 38, le_s 41, le_u 42, abs 96, neg 97, shr_s 108, add 110, sub 113, min_s 118, min_u 119, max_s 120, max_u 121",
   i16x8:
     "eq 45, lt_s 47, lt_u 48, le_s 51, le_u 52, abs 128, neg 129, shl 139, shr_s 140, shr_u 141, add 142, sub 145, mul 149, min_s 150, min_u 151, max_s 152, max_u 153",
   i32x4:
@@ -154,7 +157,15 @@ function laneRows(shape: string, text: string): Instruction[] {
     const [name, number] = item.trim().split(" ");
     const one = /^(abs|neg|floor|nearest|sqrt)$/.test(name);
     const operands: ValType[] = one ? ["v128"] : /^sh[lr]/.test(name) ? ["v128", "i32"] : ["v128", "v128"];
-    return { name: `${shape}.${name}`, opcode: [0xfd, ...leb(Number(number))], operands, result: "v128", immediate: "none", bytes: 0, relaxed: false };
+    return {
+      name: `${shape}.${name}`,
+      opcode: [0xfd, ...leb(Number(number))],
+      operands,
+      result: "v128",
+      immediate: "none",
+      bytes: 0,
+      relaxed: false,
+    };
   });
 }
 

@@ -30,7 +30,15 @@ export interface Program extends Selected {
 }
 
 export const ins = (name: string, ...imm: number[]): Ins => ({ ins: name, imm });
-const shapes: Readonly<Record<Elem, string>> = { i8: "i8x16", u8: "i8x16", i16: "i16x8", u16: "i16x8", i32: "i32x4", u32: "i32x4", f32: "f32x4" };
+const shapes: Readonly<Record<Elem, string>> = {
+  i8: "i8x16",
+  u8: "i8x16",
+  i16: "i16x8",
+  u16: "i16x8",
+  i32: "i32x4",
+  u32: "i32x4",
+  f32: "f32x4",
+};
 const isVector = (n: Node): boolean => n.lanes * elems[n.type].size === 16;
 const isScalar = (n: Node): boolean => n.lanes === 1;
 const sign = (n: Node): string => (elems[n.type].signed ? "_s" : "_u");
@@ -83,20 +91,34 @@ const vectorDirect: Rule = (n, args) => {
   const name = `${shapes[type]}.${prefix}${row.name}${suffix}`;
   return instructions.has(name) ? [...args, ins(name)] : undefined;
 };
+/** Scalars of 8 and 16 bits live in an i32 as their value; brings the low bits of any i32 into that form. */
+const settle = (type: Elem): readonly Ins[] => {
+  const { size, signed, max } = elems[type];
+  if (size === 4) return [];
+  return signed ? [ins(`i32.extend${8 * size}_s`)] : [ins("i32.const", max), ins("i32.and")];
+};
 const scalarDirect: Rule = (n, args) => {
   const row = direct[n.op];
-  if (!row || !isScalar(n) || elems[args[0].type].size !== 4) return undefined;
+  if (!row || !isScalar(n)) return undefined;
   const kind = args[0].type === "f32" ? "f32" : "i32";
   const name = `${kind}.${row.name}${row.s && kind === "i32" ? sign(args[0]) : ""}`;
   if (!instructions.has(name)) return undefined;
   const isMask = n.op === "eq" || n.op === "lt" || n.op === "le"; // the machine says 1, the language says all ones
-  return isMask ? [ins("i32.const", 0), ...args, ins(name), ins("i32.sub")] : [...args, ins(name)];
+  return isMask ? [ins("i32.const", 0), ...args, ins(name), ins("i32.sub")] : [...args, ins(name), ...settle(n.type)];
+};
+/** The integer forms that the machine only has for floats and vectors. */
+const scalarNegAbs: Rule = (n, [a]) => {
+  if (!isScalar(n) || n.type === "f32") return undefined;
+  const negative = [ins("i32.const", 0), a, ins("i32.sub"), ...settle(n.type)];
+  if (n.op === "neg") return negative;
+  return n.op === "abs" ? [...negative, a, a, ins("i32.const", 0), ins("i32.lt_s"), ins("select")] : undefined;
 };
 const scalarMinMax: Rule = (n, [a, b]) => {
   if (!isScalar(n) || (n.op !== "min" && n.op !== "max")) return undefined;
   const less = n.type === "f32" ? "f32.lt" : `i32.lt${sign(n)}`;
   return n.op === "max" ? [b, a, a, b, ins(less), ins("select")] : [b, a, b, a, ins(less), ins("select")];
 };
+const quotient: Rule = (n, args) => (n.op === "quotient" ? [...args, ins("i32.div_u")] : undefined);
 const bitwise: Rule = (n, args) => {
   if (n.op !== "and" && n.op !== "or" && n.op !== "xor") return undefined;
   return [...args, ins(`${isScalar(n) ? "i32" : "v128"}.${n.op}`)];
@@ -104,7 +126,7 @@ const bitwise: Rule = (n, args) => {
 const shift: Rule = (n, [a]) => {
   if (n.op !== "shl" && n.op !== "shr") return undefined;
   const name = n.op === "shl" ? "shl" : `shr${sign(n)}`;
-  if (isScalar(n)) return [a, ins("i32.const", n.attr), ins(`i32.${name}`)];
+  if (isScalar(n)) return [a, ins("i32.const", n.attr), ins(`i32.${name}`), ...(n.op === "shl" ? settle(n.type) : [])];
   if (elems[n.type].size > 1 || name === "shr_s") return [a, ins("i32.const", n.attr), ins(`${shapes[n.type]}.${name}`)];
   // Bytes shift as 16-bit lanes; a mask removes what came over from the neighbour.
   const mask = n.op === "shl" ? (255 << n.attr) & 255 : 255 >> n.attr;
@@ -131,14 +153,21 @@ const numbers: Rule = (n, [a]) => {
   if (n.op !== "convert") return undefined;
   if (isScalar(n)) {
     if (n.type === "f32") return [a, ins("f32.convert_i32_s")];
-    return a.type === "f32" ? [a, ins("i32.trunc_sat_f32_s")] : [a];
+    return a.type === "f32" ? [a, ins("i32.trunc_sat_f32_s")] : [a, ...settle(n.type)];
   }
   if (elems[n.type].size !== elems[a.type].size) return undefined;
   if (n.type === "f32") return [a, ins("f32x4.convert_i32x4_s")];
   return a.type === "f32" ? [a, ins("i32x4.trunc_sat_f32x4_s")] : [a];
 };
+const clamp = (n: Node, a: Node): readonly Step[] => {
+  const { min, max } = elems[n.type];
+  const below = a.range.max <= max ? [a] : [a, ins("i32.const", max), a, ins("i32.const", max), ins("i32.lt_s"), ins("select")];
+  return a.range.min >= min ? below : [ins("i32.const", min), ...below, a, ins("i32.const", min), ins("i32.lt_s"), ins("select")];
+};
 const narrow: Rule = (n, [a]) => {
-  if (n.op !== "saturate" || a.op !== "concat") return undefined;
+  if (n.op !== "saturate") return undefined;
+  if (isScalar(n)) return clamp(n, a);
+  if (a.op !== "concat") return undefined;
   return [...a.args, ins(`${shapes[n.type]}.narrow_${shapes[a.type]}${sign(n)}`)];
 };
 
@@ -165,10 +194,12 @@ const fromHalf: Rule = (n, [a], _, kernel) => {
     return [...bits, ins("f32.reinterpret_i32"), ins("f32.const", scale), ins("f32.mul")];
   }
   const high = upperSteps(a, kernel);
-  return high && [...high, ins("i32.const", 3), ins("i32x4.shr_s"), v128("i32", keep), ins("v128.and"), v128("f32", scale), ins("f32x4.mul")];
+  return (
+    high && [...high, ins("i32.const", 3), ins("i32x4.shr_s"), v128("i32", keep), ins("v128.and"), v128("f32", scale), ins("f32x4.mul")]
+  );
 };
 const dots: Rule = (n, [w, x], f) => {
-  if (n.op !== "dot2") return undefined;
+  if (n.op !== "dot2" || !isVector(w)) return undefined;
   if (elems[w.type].size === 2) return [w, x, ins("i32x4.dot_i16x8_s")];
   return f.relaxed ? [x, w, ins("i16x8.relaxed_dot_i8x16_i7x16_s")] : undefined; // the first operand is the signed one
 };
@@ -183,7 +214,9 @@ const lane: Rule = (n, [a]) => {
 };
 const reinterpret: Rule = (n, [a]) => {
   if (n.op !== "as") return undefined;
-  if (!isScalar(n) || (n.type === "f32") === (a.type === "f32")) return [a];
+  if (isScalar(n) !== isScalar(a)) return undefined;
+  if (!isScalar(n)) return [a];
+  if ((n.type === "f32") === (a.type === "f32")) return [a, ...settle(n.type)];
   return [a, ins(n.type === "f32" ? "f32.reinterpret_i32" : "i32.reinterpret_f32")];
 };
 const lookup: Rule = (n, [table, index], f) => {
@@ -201,7 +234,9 @@ const load: Rule = n => {
 const rules: readonly Rule[] = [
   vectorDirect,
   scalarDirect,
+  scalarNegAbs,
   scalarMinMax,
+  quotient,
   bitwise,
   shift,
   choose,
@@ -220,7 +255,8 @@ const rules: readonly Rule[] = [
 ];
 
 export function program(node: Node, features: Features, kernel: Kernel): Program {
-  for (const rule of rules) {
+  // Values of another size exist only inside the patterns that swallow them.
+  for (const rule of isScalar(node) || isVector(node) ? rules : []) {
     const steps = rule(node, node.args, features, kernel);
     if (steps) return { steps, operands: steps.flatMap(s => ("ins" in s ? [] : "address" in s ? [s.address, s.index] : [s])) };
   }

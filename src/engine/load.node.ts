@@ -1,0 +1,189 @@
+/**
+ * Brings a model into memory: binds the network, checks that it fits, reads and packs the weights on all threads, traces the plan and
+ * compiles its kernels. Gives a stepper. Runs on the engine's own thread.
+ */
+import { LatheError } from "../errors.ts";
+import { GROUP, type WeightFormat } from "../formats/packed.ts";
+import { pack } from "../kernels/pack.ts";
+import { architectures } from "../models/index.ts";
+import type { Network } from "../nn/arch.ts";
+import { packedBytes, paddedRows, Source, type TensorRecord, type Weight } from "../nn/source.ts";
+import { Arena } from "../runtime/arena.ts";
+import { compileKernels, type TargetName } from "../runtime/compile.ts";
+import type { PackTask } from "../runtime/member.ts";
+import { openParts } from "../runtime/member.node.ts";
+import { enableRelaxedSimd } from "../runtime/platform.node.ts";
+import { Team } from "../runtime/team.node.ts";
+import { hasMemory64 } from "../target/wasm/features.ts";
+import { makePlan, pagesFor, type PlanOptions } from "./plan.ts";
+import { Stepper } from "./step.ts";
+
+/** Source bytes of one packing task, about. */
+const TASK_BYTES = 1 << 20;
+const WORK_ESTIMATE = 48 << 20;
+
+export interface LoadSpec {
+  readonly architecture: string;
+  /** Metadata without the tokenizer's lists. */
+  readonly metadata: ReadonlyMap<string, unknown>;
+  readonly tensors: ReadonlyMap<string, TensorRecord>;
+  /** Paths of the model's files. */
+  readonly parts: readonly string[];
+  readonly target: TargetName;
+  readonly threads: number;
+  readonly memory: number;
+  readonly plan: PlanOptions;
+}
+
+export interface Loaded {
+  readonly stepper: Stepper;
+  readonly team: Team;
+  readonly arena: Arena;
+  readonly seconds: { readonly pack: number; readonly compile: number };
+  readonly weightBytes: number;
+}
+
+/** Throws "model.unsupported-arch" where no file in models/ answers to the name. */
+export function bind(spec: Pick<LoadSpec, "architecture" | "metadata" | "tensors">): { source: Source; network: Network } {
+  const found = architectures.get(spec.architecture);
+  if (!found) {
+    const known = [...architectures.keys()].join(", ");
+    const message = `The architecture "${spec.architecture}" is not supported by this version, which runs: ${known}.`;
+    throw new LatheError("model.unsupported-arch", message, { architecture: spec.architecture, known });
+  }
+  const source = new Source(spec.architecture, spec.metadata, spec.tensors);
+  return { source, network: found.build(source) };
+}
+
+/** Bytes that a model needs in memory: weights, keys and values of the context, and room for work. */
+export function memoryNeeded(source: Source, network: Network, context: number): { weights: number; cache: number; work: number } {
+  const weights = source.weights.reduce((sum, w) => sum + packedBytes(w), 0) + source.vectors.reduce((sum, v) => sum + 4 * v.length, 0);
+  return { weights, cache: pagesFor(context) * network.pageBytes, work: WORK_ESTIMATE };
+}
+
+export async function loadModel(spec: LoadSpec, progress: (done: number, total: number) => void): Promise<Loaded> {
+  enableRelaxedSimd();
+  const { source, network } = bind(spec);
+  const need = memoryNeeded(source, network, spec.plan.context);
+  const total = need.weights + need.cache + need.work;
+  const arena = new Arena({ budget: spec.memory, memory64: spec.target === "wasm" && total > 2 ** 32 - 2 ** 20 && hasMemory64() });
+  arena.require(total, "This model");
+  const team = Team.start(spec.target === "interp" ? 1 : spec.threads, arena);
+  try {
+    const begun = performance.now();
+    loadVectors(source, spec.parts, arena);
+    await packWeights(source.weights, spec, arena, team, progress);
+    const packed = performance.now();
+    const constants = new Map(network.constants.map(name => [name, readTensor(spec.tensors.get(name)!, spec.parts)]));
+    const plan = makePlan(network, arena, spec.plan, name => constants.get(name)!);
+    const compiled = compileKernels(spec.target, plan.kernels, arena);
+    await team.setKernels(compiled.table, compiled.module, compiled.slots);
+    await team.setPrograms([plan.program]);
+    const seconds = { pack: (packed - begun) / 1000, compile: (performance.now() - packed) / 1000 };
+    return { stepper: new Stepper(plan, network, arena, team), team, arena, seconds, weightBytes: need.weights };
+  } catch (e) {
+    await team.close();
+    throw e;
+  }
+}
+
+/** Values of a small F32, F16 or BF16 tensor. */
+function readTensor(tensor: TensorRecord, parts: readonly string[]): Float32Array {
+  const { read, close } = openParts(parts);
+  try {
+    const bytes = new Uint8Array(tensor.bytes);
+    read(tensor.part, tensor.offset, bytes);
+    const view = new DataView(bytes.buffer);
+    if (tensor.type.name === "F32") return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
+    const half = tensor.type.name === "F16";
+    return Float32Array.from({ length: bytes.length / 2 }, (_, i) => widen(view.getUint16(2 * i, true), half));
+  } catch (cause) {
+    const message = "The model file could not be read to its end while loading; check that it is complete and not being written to.";
+    throw new LatheError("file.changed", message, { tensor: tensor.name }, { cause });
+  } finally {
+    close();
+  }
+}
+
+function widen(bits: number, half: boolean): number {
+  if (!half) return new Float32Array(new Uint32Array([bits << 16]).buffer)[0];
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const mantissa = bits & 1023;
+  return sign * (exponent ? (1 + mantissa / 1024) * 2 ** (exponent - 15) : mantissa * 2 ** -24);
+}
+
+function loadVectors(source: Source, parts: readonly string[], arena: Arena): void {
+  for (const v of source.vectors) {
+    const values = readTensor(v.tensor, parts);
+    if (!values.every(Number.isFinite)) throw notFinite(v.tensor.name);
+    v.address = arena.allocate(4 * Math.ceil(v.length / 32) * 32, "This model");
+    arena.f32(v.address, v.length).set(values);
+  }
+}
+
+const notFinite = (tensor: string): LatheError =>
+  new LatheError("gguf.malformed", `Tensor ${tensor} contains infinite or undefined weights; the file is damaged, so download it again.`, { tensor });
+
+/** Rows of one task: about TASK_BYTES, whole groups and whole stretches of the row order. */
+function rowsPerTask(w: Weight): number {
+  let unit = 16;
+  while (unit % (w.order?.length ?? 1)) unit += 16;
+  return unit * Math.max(1, Math.floor(TASK_BYTES / (rowBytes(w) * unit)));
+}
+const rowBytes = (w: Weight): number => w.tensor.bytes / w.outputs;
+
+function tasksOf(w: Weight, format: WeightFormat, worst: number): PackTask[] {
+  const perTask = rowsPerTask(w);
+  const blocks = w.inputs / format.packed.inputs;
+  return Array.from({ length: Math.ceil(w.outputs / perTask) }, (_, i) => {
+    const first = i * perTask;
+    const rows = Math.min(perTask, w.outputs - first);
+    const groups = paddedRows(rows) / GROUP;
+    const target = w.address + (first / GROUP) * blocks * format.packed.bytes;
+    return {
+      part: w.tensor.part,
+      offset: w.tensor.offset + first * rowBytes(w),
+      bytes: rows * rowBytes(w),
+      rowBytes: rowBytes(w),
+      rows,
+      paddedRows: paddedRows(rows),
+      order: w.order,
+      kernel: pack(format).name,
+      grid: groups,
+      args: [target, worst + (first / GROUP) * 4, blocks, rowBytes(w), rowBytes(w) / blocks],
+    };
+  });
+}
+
+type Pending = { readonly weight: Weight; readonly worst: number };
+
+async function packWeights(weights: readonly Weight[], spec: LoadSpec, arena: Arena, team: Team, progress: (done: number, total: number) => void): Promise<void> {
+  const total = weights.reduce((sum, w) => sum + w.tensor.bytes, 0);
+  const place = (w: Weight): Pending => {
+    w.address = arena.allocate(packedBytes(w), "This model");
+    return { weight: w, worst: arena.allocate(4 * (paddedRows(w.outputs) / GROUP), "This model") };
+  };
+  const run = async (list: readonly Pending[]): Promise<void> => {
+    const kernels = [...new Map(list.map(({ weight: { format } }) => [format.packed.name + format.name, pack(format)])).values()];
+    const compiled = compileKernels(spec.target, kernels, arena);
+    await team.setKernels(compiled.table, compiled.module, compiled.slots);
+    const tasks = list.flatMap(({ weight, worst }) => tasksOf(weight, weight.format, worst));
+    const bytes = Math.max(...tasks.map(t => 2 * t.paddedRows * t.rowBytes)) + 64;
+    const areas = Array.from({ length: team.size }, () => arena.allocate(bytes, "This model"));
+    await team.pack(tasks, spec.parts, rank => areas[rank], done => progress(Math.min(done, total), total));
+  };
+  const list = weights.map(place);
+  progress(0, total);
+  if (list.length) await run(list);
+  const again: Pending[] = [];
+  for (const { weight, worst } of list) {
+    const magnitude = arena.i32(worst, paddedRows(weight.outputs) / GROUP).reduce((m, x) => Math.max(m, x), 0);
+    if (magnitude >= weight.format.infinite) throw notFinite(weight.tensor.name);
+    if (weight.format.fallback && magnitude >= weight.format.limit!) {
+      weight.format = weight.format.fallback;
+      again.push(place(weight));
+    }
+  }
+  if (again.length) await run(again);
+}

@@ -1,0 +1,113 @@
+/**
+ * The one entry to compute: a step evaluates new tokens of any number of sequences and gives the logits of those rows that are wanted. Nothing
+ * else runs the model. Which tokens share a step never changes a result (DESIGN ideas 4 and 6).
+ */
+import { PAGE } from "../kernels/attend.ts";
+import { type PageStore, PagePool, Sequence, type Slot } from "../kv/pages.ts";
+import type { Network } from "../nn/arch.ts";
+import { vars } from "../nn/graph.ts";
+import type { Arena } from "../runtime/arena.ts";
+import type { Plan } from "./plan.ts";
+
+export interface StepToken {
+  readonly id: number;
+  /** The token is appended to it. */
+  readonly sequence: Sequence;
+  /** Whether the logits after this token are asked for. */
+  readonly wanted: boolean;
+}
+
+/** Runs programs; a team of threads, or one thread. */
+export interface Runner {
+  readonly variables: Float64Array;
+  run(program: number): void;
+  profile(program: number, times: Float64Array): void;
+}
+
+export class Stepper {
+  readonly plan: Plan;
+  readonly network: Network;
+  readonly store: PageStore;
+  readonly #arena: Arena;
+  readonly #runner: Runner;
+
+  constructor(plan: Plan, network: Network, arena: Arena, runner: Runner) {
+    this.plan = plan;
+    this.network = network;
+    this.#arena = arena;
+    this.#runner = runner;
+    const { address } = plan.step.pages;
+    const { pageBytes } = network;
+    this.store = {
+      pool: new PagePool(plan.pageCapacity),
+      pageTokens: PAGE,
+      copy: (from, to) => arena.bytes(address, plan.step.pages.bytes).copyWithin(to * pageBytes, from * pageBytes, (from + 1) * pageBytes),
+    };
+  }
+
+  newSequence(): Sequence {
+    return new Sequence(this.store);
+  }
+
+  /**
+   * Evaluates the tokens, in order. At most `options.maxTokens`, of which `maxWanted` wanted. Gives one row of `network.vocabulary` logits for
+   * each wanted token, valid until the next step. If the pool of pages runs out, sequences are left as they were.
+   */
+  step(tokens: readonly StepToken[], times?: Float64Array): Float32Array[] {
+    const { maxTokens, maxWanted } = this.plan.options;
+    const wanted = tokens.flatMap((t, i) => (t.wanted ? [i] : []));
+    if (!tokens.length || tokens.length > maxTokens || wanted.length > maxWanted) throw new RangeError(`a step of ${tokens.length} tokens`);
+    this.#fill(tokens, this.#append(tokens), wanted);
+    this.#runner.variables[vars.tokens] = tokens.length;
+    this.#runner.variables[vars.wanted] = wanted.length;
+    if (times) this.#runner.profile(0, times);
+    else this.#runner.run(0);
+    const { region, stride } = this.plan.logits;
+    return wanted.map((_, i) => this.#arena.f32(region.address + i * stride, this.network.vocabulary));
+  }
+
+  #append(tokens: readonly StepToken[]): Slot[] {
+    const before = new Map<Sequence, number>();
+    for (const { sequence } of tokens) if (!before.has(sequence)) before.set(sequence, sequence.length);
+    try {
+      return tokens.map(t => t.sequence.append(t.id));
+    } catch (e) {
+      for (const [sequence, length] of before) sequence.truncate(length);
+      throw e;
+    }
+  }
+
+  #fill(tokens: readonly StepToken[], slots: readonly Slot[], wanted: readonly number[]): void {
+    const { step } = this.plan;
+    const n = tokens.length;
+    const words = (region: { address: number }, length = n): Int32Array => this.#arena.i32(region.address, length);
+    const [ids, positions, starts, pageIds, places] = [step.ids, step.positions, step.starts, step.pageIds, step.places].map(r => words(r));
+    const table = words(step.pageTable, step.pageTable.bytes / 4);
+    const begin = new Map<Sequence, number>();
+    let end = 0;
+    tokens.forEach((t, i) => {
+      if (!begin.has(t.sequence)) {
+        begin.set(t.sequence, end);
+        table.set(t.sequence.pages, end);
+        end += t.sequence.pages.length;
+      }
+      ids[i] = t.id;
+      positions[i] = slots[i].position;
+      starts[i] = begin.get(t.sequence)!;
+      pageIds[i] = slots[i].page;
+      places[i] = slots[i].place;
+    });
+    words(step.wanted, wanted.length).set(wanted);
+    for (const [{ frequencies, magnitude }, region] of this.plan.rotations) {
+      const pairs = frequencies.length;
+      const angles = this.#arena.f32(region.address, 2 * pairs * n);
+      for (let i = 0; i < n; i++) {
+        for (let p = 0; p < pairs; p++) {
+          const angle = slots[i].position * frequencies[p];
+          angles[2 * pairs * i + p] = Math.cos(angle) * magnitude;
+          angles[2 * pairs * i + pairs + p] = Math.sin(angle) * magnitude;
+        }
+      }
+    }
+  }
+}

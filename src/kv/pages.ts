@@ -1,0 +1,146 @@
+/**
+ * Keys and values as pages: a pool of page numbers with reference counts, and sequences that are lists of pages. A fork shares everything and
+ * costs the same however long the sequence is; what is shared is copied when one side writes to it. Owns no bytes: `copy` moves them.
+ */
+import { LatheError } from "../errors.ts";
+
+export class PagePool {
+  readonly capacity: number;
+  readonly #references: Int32Array;
+  readonly #free: number[] = [];
+  #next = 0;
+
+  constructor(capacity: number) {
+    this.capacity = capacity;
+    this.#references = new Int32Array(capacity);
+  }
+
+  get used(): number {
+    return this.#next - this.#free.length;
+  }
+
+  take(): number {
+    const page = this.#free.pop() ?? this.#next++;
+    if (page >= this.capacity) {
+      this.#next--;
+      const message = `All ${this.capacity} pages of the key-value cache are in use; close sessions you no longer need or load with a larger cache.`;
+      throw new LatheError("memory.insufficient", message, { pages: this.capacity });
+    }
+    this.#references[page] = 1;
+    return page;
+  }
+  retain(page: number): void {
+    this.#references[page]++;
+  }
+  release(page: number): void {
+    if (--this.#references[page] === 0) this.#free.push(page);
+  }
+  shared = (page: number): boolean => this.#references[page] > 1;
+}
+
+/** Tokens and pages, shared by forks until one of them writes. */
+interface Table {
+  references: number;
+  tokens: number[];
+  pages: number[];
+}
+
+export interface PageStore {
+  readonly pool: PagePool;
+  /** Tokens of a page. */
+  readonly pageTokens: number;
+  /** Copies the bytes of a page. */
+  readonly copy: (from: number, to: number) => void;
+}
+
+/** Where a token's keys and values go. */
+export interface Slot {
+  readonly position: number;
+  readonly page: number;
+  readonly place: number;
+}
+
+export class Sequence {
+  readonly #store: PageStore;
+  #table: Table;
+  #length = 0;
+
+  constructor(store: PageStore, from?: Sequence) {
+    this.#store = store;
+    this.#table = from ? from.#table : { references: 0, tokens: [], pages: [] };
+    this.#table.references++;
+    this.#length = from ? from.#length : 0;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+  token = (position: number): number => this.#table.tokens[position];
+  /** Pages in use, in order. */
+  get pages(): readonly number[] {
+    return this.#table.pages;
+  }
+
+  /** A second sequence with the same past; O(1). */
+  fork(): Sequence {
+    return new Sequence(this.#store, this);
+  }
+
+  /** How many leading tokens of `tokens` this sequence already holds. */
+  common(tokens: ArrayLike<number>): number {
+    const most = Math.min(this.#length, tokens.length);
+    let n = 0;
+    while (n < most && this.#table.tokens[n] === tokens[n]) n++;
+    return n;
+  }
+
+  /** Forgets everything from position `length` on. */
+  truncate(length: number): void {
+    if (length >= this.#length) return;
+    this.#length = length;
+    if (this.#table.references > 1) return;
+    this.#cut(length);
+  }
+
+  /** Makes room for one more token. Throws "memory.insufficient" if the pool is empty; the sequence is then as before. */
+  append(token: number): Slot {
+    const { pageTokens, pool, copy } = this.#store;
+    this.#own();
+    const { pages, tokens } = this.#table;
+    const position = this.#length;
+    const index = Math.floor(position / pageTokens);
+    if (index === pages.length) pages.push(pool.take());
+    else if (pool.shared(pages[index])) {
+      const fresh = pool.take();
+      copy(pages[index], fresh);
+      pool.release(pages[index]);
+      pages[index] = fresh;
+    }
+    tokens.push(token);
+    this.#length++;
+    return { position, page: pages[index], place: position % pageTokens };
+  }
+
+  close(): void {
+    if (--this.#table.references === 0) for (const p of this.#table.pages) this.#store.pool.release(p);
+    this.#table = { references: 1, tokens: [], pages: [] };
+    this.#length = 0;
+  }
+
+  /** A table of its own, exactly as long as the sequence. */
+  #own(): void {
+    if (this.#table.references > 1) {
+      this.#table.references--;
+      const used = Math.ceil(this.#length / this.#store.pageTokens);
+      const pages = this.#table.pages.slice(0, used);
+      for (const p of pages) this.#store.pool.retain(p);
+      this.#table = { references: 1, tokens: this.#table.tokens.slice(0, this.#length), pages };
+    } else this.#cut(this.#length);
+  }
+
+  #cut(length: number): void {
+    const { pages, tokens } = this.#table;
+    tokens.length = length;
+    for (const p of pages.splice(Math.ceil(length / this.#store.pageTokens))) this.#store.pool.release(p);
+  }
+}

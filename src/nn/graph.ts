@@ -1,0 +1,97 @@
+/**
+ * What a model's graph is recorded into: buffers of activations and a flat list of kernel launches. Traced once per model; how many tokens a
+ * step has is a variable of the launches. Barriers are placed where data flows: a launch waits only if it touches what an unfinished one wrote.
+ */
+import type { Kernel } from "../ir/node.ts";
+import type { Arg, Launch } from "../runtime/launch.ts";
+
+/** The variables of a step, by their position. */
+export const vars = { tokens: 0, wanted: 1 } as const;
+export type Rows = keyof typeof vars;
+
+export const count = (rows: Rows, mul = 1): Arg => ({ v: vars[rows], mul, add: 0 });
+
+/** A stretch of memory that launches read and write. */
+export interface Region {
+  readonly address: number;
+  readonly bytes: number;
+}
+
+export interface GraphOptions {
+  /** Most tokens of a step, and most rows of logits. */
+  readonly limits: Readonly<Record<Rows, number>>;
+  /** Gives `bytes` zeroed bytes. */
+  readonly allocate: (bytes: number) => number;
+}
+
+const overlap = (a: Region, b: Region): boolean => a.address < b.address + b.bytes && b.address < a.address + a.bytes;
+
+export class Graph {
+  readonly limits: Readonly<Record<Rows, number>>;
+  readonly kernels = new Map<string, Kernel>();
+  readonly launches: Launch[] = [];
+  readonly #allocate: (bytes: number) => number;
+  /** Regions that may be reused once the scope that asked for them is over. */
+  #free: Region[] = [];
+  #scoped: Region[] | undefined;
+  #written: Region[] = [];
+  #read: Region[] = [];
+
+  constructor(options: GraphOptions) {
+    this.limits = options.limits;
+    this.#allocate = options.allocate;
+  }
+
+  /** Memory for this trace; inside `scope` it is reused afterwards. */
+  region(bytes: number): Region {
+    const fit = this.#free.filter(r => r.bytes >= bytes).sort((a, b) => a.bytes - b.bytes)[0];
+    if (fit) this.#free = this.#free.filter(r => r !== fit);
+    const region = fit ?? { address: this.#allocate(bytes), bytes };
+    this.#scoped?.push(region);
+    return region;
+  }
+
+  /** Buffers made inside `body` are free for others after it. Do not let them out. */
+  scope<T>(body: () => T): T {
+    const outer = this.#scoped;
+    this.#scoped = [];
+    try {
+      return body();
+    } finally {
+      this.#free.push(...this.#scoped);
+      this.#scoped = outer;
+    }
+  }
+
+  /** Appends a launch that reads and writes these regions. */
+  launch(kernel: Kernel, grid: Arg, args: readonly Arg[], touches: { reads: readonly Region[]; writes: readonly Region[] }): void {
+    const { reads, writes } = touches;
+    if (args.length !== kernel.slots.length) throw new TypeError(`${kernel.name} takes ${kernel.slots.length} arguments, got ${args.length}`);
+    const clash = [...reads, ...writes].some(r => this.#written.some(w => overlap(r, w))) || writes.some(w => this.#read.some(r => overlap(r, w)));
+    if (clash) this.sync();
+    this.kernels.set(kernel.name, this.kernels.get(kernel.name) ?? kernel);
+    this.launches.push({ kernel: kernel.name, grid, args, sync: false });
+    this.#written.push(...writes);
+    this.#read.push(...reads);
+  }
+
+  /** All threads finish what has been launched before anything after it begins. */
+  sync(): void {
+    const last = this.launches.pop();
+    if (last) this.launches.push({ ...last, sync: true });
+    this.#written = [];
+    this.#read = [];
+  }
+}
+
+/** Traced kernels by name, so that a graph of many layers traces each once. */
+const traced = new WeakMap<Graph, Map<string, Kernel>>();
+
+/** The kernel under `key`, traced by `make` at its first use in this graph. */
+export function once(graph: Graph, key: string, make: () => Kernel): Kernel {
+  const own = traced.get(graph) ?? new Map<string, Kernel>();
+  traced.set(graph, own);
+  const kernel = own.get(key) ?? make();
+  own.set(key, kernel);
+  return kernel;
+}

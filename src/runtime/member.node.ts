@@ -1,0 +1,78 @@
+/** Entry of a team's worker threads in Node: takes setup messages, then follows the leader's orders through shared memory. */
+import { closeSync, openSync, readSync } from "node:fs";
+import { parentPort, workerData } from "node:worker_threads";
+import { awaitChange } from "./barrier.ts";
+import type { Program } from "./launch.ts";
+import { control, instantiate, Member, orders, type PackTask, type ReadPart } from "./member.ts";
+
+export interface MemberData {
+  readonly rank: number;
+  readonly size: number;
+  readonly block: SharedArrayBuffer;
+  readonly memory: WebAssembly.Memory;
+  readonly memory64: boolean;
+}
+
+/** What the leader sends before the orders that need it. */
+export type Setup =
+  | { readonly kind: "module"; readonly module: WebAssembly.Module; readonly slots: ReadonlyMap<string, readonly boolean[]> }
+  | { readonly kind: "programs"; readonly programs: readonly Program[] }
+  | { readonly kind: "tasks"; readonly tasks: readonly PackTask[]; readonly parts: readonly string[]; readonly staging: number }
+  | { readonly kind: "follow" };
+
+/** A reader over file descriptors, and the call that closes them. */
+export function openParts(parts: readonly string[]): { read: ReadPart; close: () => void } {
+  const files = parts.map(p => openSync(p, "r"));
+  const read: ReadPart = (part, offset, into) => {
+    let at = 0;
+    while (at < into.length) {
+      const n = readSync(files[part], into, at, Math.min(into.length - at, 1 << 30), offset + at);
+      if (n === 0) throw new Error(`the file ended at ${offset + at}`);
+      at += n;
+    }
+  };
+  return { read, close: () => files.forEach(f => closeSync(f)) };
+}
+
+function main(data: MemberData): void {
+  const member = new Member(data.rank, data.size, data.block, data.memory);
+  const words = new Int32Array(data.block, 0, control.words);
+  let parts: readonly string[] = [];
+  let seen = 0;
+
+  const pack = (): void => {
+    const { read, close } = openParts(parts);
+    try {
+      member.pack(read);
+    } catch {
+      // the leader sees the failed word and reports
+    } finally {
+      close();
+      member.barrier.wait();
+    }
+  };
+  const follow = (): void => {
+    for (;;) {
+      awaitChange(words, control.order, seen, control.sleeping);
+      seen = Atomics.load(words, control.order);
+      const kind = Atomics.load(words, control.kind);
+      if (kind === orders.run) member.run(Atomics.load(words, control.program));
+      else if (kind === orders.profile) member.profile(Atomics.load(words, control.program));
+      else if (kind === orders.pack) pack();
+      else return;
+    }
+  };
+  parentPort!.on("message", (setup: Setup) => {
+    if (setup.kind === "follow") return follow();
+    if (setup.kind === "module") member.kernels = instantiate(setup.module, data.memory, setup.slots, data.memory64);
+    else if (setup.kind === "programs") member.programs = setup.programs;
+    else {
+      member.tasks = setup.tasks;
+      member.staging = setup.staging;
+      parts = setup.parts;
+    }
+    parentPort!.postMessage("ready");
+  });
+}
+
+if (workerData && parentPort) main(workerData as MemberData);

@@ -1,0 +1,21 @@
+/** What only Node can say about the machine: relaxed SIMD behind a flag, memory, cores. */
+import { availableParallelism, cpus, totalmem } from "node:os";
+import v8 from "node:v8";
+import { hasRelaxedSimd } from "../target/wasm/features.ts";
+
+/**
+ * Node 20 has relaxed SIMD behind a V8 flag that can be set while running; it only allows more modules. Newer versions have it on, and would
+ * print an error for the unknown flag, so it is asked for first.
+ */
+export function enableRelaxedSimd(): void {
+  if (!hasRelaxedSimd()) v8.setFlagsFromString("--experimental-wasm-relaxed-simd");
+}
+
+/** Bytes that this process may still use, containers' limits included. */
+export function availableMemory(): number {
+  const node = process as NodeJS.Process & { availableMemory?: () => number };
+  return node.availableMemory?.() ?? totalmem();
+}
+
+export const defaultThreads = (): number => Math.max(1, Math.min(availableParallelism(), 16));
+export const cpuName = (): string => cpus()[0]?.model.trim() ?? "unknown CPU";
