@@ -20,6 +20,7 @@ export type ErrorCode =
   | "model.missing-tensor" // a tensor that the architecture needs is absent
   | "model.wrong-shape" // a tensor's shape contradicts the metadata
   | "model.closed" // used after close() / dispose
+  | "session.busy" // a session answers one prompt at a time
   | "tokenizer.unsupported" // tokenizer kind or pre-tokenizer that this version does not know
   | "tokenizer.malformed" // vocabulary that contradicts itself
   | "template.failed" // the chat template does not parse, raised an exception or exceeded its budget

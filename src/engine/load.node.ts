@@ -10,12 +10,12 @@ import type { Network } from "../nn/arch.ts";
 import { packedBytes, paddedRows, Source, type TensorRecord, type Weight } from "../nn/source.ts";
 import { Arena } from "../runtime/arena.ts";
 import { compileKernels, type TargetName } from "../runtime/compile.ts";
-import type { PackTask } from "../runtime/member.ts";
 import { openParts } from "../runtime/member.node.ts";
+import type { PackTask } from "../runtime/member.ts";
 import { enableRelaxedSimd } from "../runtime/platform.node.ts";
 import { Team } from "../runtime/team.node.ts";
 import { hasMemory64 } from "../target/wasm/features.ts";
-import { makePlan, pagesFor, type PlanOptions } from "./plan.ts";
+import { makePlan, type PlanOptions, pagesFor } from "./plan.ts";
 import { Stepper } from "./step.ts";
 
 /** Source bytes of one packing task, about. */
@@ -123,7 +123,9 @@ function loadVectors(source: Source, parts: readonly string[], arena: Arena): vo
 }
 
 const notFinite = (tensor: string): LatheError =>
-  new LatheError("gguf.malformed", `Tensor ${tensor} contains infinite or undefined weights; the file is damaged, so download it again.`, { tensor });
+  new LatheError("gguf.malformed", `Tensor ${tensor} contains infinite or undefined weights; the file is damaged, so download it again.`, {
+    tensor,
+  });
 
 /** Rows of one task: about TASK_BYTES, whole groups and whole stretches of the row order. */
 function rowsPerTask(w: Weight): number {
@@ -158,7 +160,13 @@ function tasksOf(w: Weight, format: WeightFormat, worst: number): PackTask[] {
 
 type Pending = { readonly weight: Weight; readonly worst: number };
 
-async function packWeights(weights: readonly Weight[], spec: LoadSpec, arena: Arena, team: Team, progress: (done: number, total: number) => void): Promise<void> {
+async function packWeights(
+  weights: readonly Weight[],
+  spec: LoadSpec,
+  arena: Arena,
+  team: Team,
+  progress: (done: number, total: number) => void,
+): Promise<void> {
   const total = weights.reduce((sum, w) => sum + w.tensor.bytes, 0);
   const place = (w: Weight): Pending => {
     w.address = arena.allocate(packedBytes(w), "This model");
@@ -171,7 +179,12 @@ async function packWeights(weights: readonly Weight[], spec: LoadSpec, arena: Ar
     const tasks = list.flatMap(({ weight, worst }) => tasksOf(weight, weight.format, worst));
     const bytes = Math.max(...tasks.map(t => 2 * t.paddedRows * t.rowBytes)) + 64;
     const areas = Array.from({ length: team.size }, () => arena.allocate(bytes, "This model"));
-    await team.pack(tasks, spec.parts, rank => areas[rank], done => progress(Math.min(done, total), total));
+    await team.pack(
+      tasks,
+      spec.parts,
+      rank => areas[rank],
+      done => progress(Math.min(done, total), total),
+    );
   };
   const list = weights.map(place);
   progress(0, total);

@@ -2,8 +2,9 @@
  * A model's plan: the regions that a step fills, the recorded program, and where the logits come out. Made once per loaded model by tracing
  * the network's graph; step.ts runs it.
  */
-import type { Kernel } from "../ir/node.ts";
+
 import type { Packed } from "../formats/packed.ts";
+import type { Kernel } from "../ir/node.ts";
 import { PAGE } from "../kernels/attend.ts";
 import type { MatmulSchedule } from "../kernels/matmul.ts";
 import type { Network } from "../nn/arch.ts";
@@ -64,7 +65,10 @@ export function makePlan(network: Network, arena: Arena, options: PlanOptions, v
   const wish = pagesFor(options.cacheTokens);
   const least = pagesFor(context);
   const pageCapacity = Math.max(least, Math.min(wish, Math.floor((arena.left - 2 ** 26) / network.pageBytes)));
-  const pages = { address: arena.allocate(pageCapacity * network.pageBytes, `A context of ${context} tokens`), bytes: pageCapacity * network.pageBytes };
+  const pages = {
+    address: arena.allocate(pageCapacity * network.pageBytes, `A context of ${context} tokens`),
+    bytes: pageCapacity * network.pageBytes,
+  };
   const step: Step = {
     ...tables,
     graph,

@@ -3,7 +3,7 @@
  * else runs the model. Which tokens share a step never changes a result (DESIGN ideas 4 and 6).
  */
 import { PAGE } from "../kernels/attend.ts";
-import { type PageStore, PagePool, Sequence, type Slot } from "../kv/pages.ts";
+import { PagePool, type PageStore, Sequence, type Slot } from "../kv/pages.ts";
 import type { Network } from "../nn/arch.ts";
 import { vars } from "../nn/graph.ts";
 import type { Arena } from "../runtime/arena.ts";

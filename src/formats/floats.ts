@@ -4,7 +4,7 @@
  * subnormals) and costs nothing, since real weights stay far below 2^7. A tensor that does not is packed as f32.
  */
 import { type AnyVal, type Bytes, konst, type Val } from "../ir/trace.ts";
-import type { Int, Packed, PackBlock, Rows, WeightFormat } from "./packed.ts";
+import type { Int, PackBlock, Packed, Rows, WeightFormat } from "./packed.ts";
 
 const INPUTS = 4;
 /** Exponent field of an f32 below that of 2^-24; the packed field of 2^-24 is 1. */
@@ -39,7 +39,14 @@ const floats = (name: string, size: number, weight: Weight, scale: number): Pack
   },
 });
 
-const rebased: Weight = (w, at) => w.load("u16", 8, at).upper().as("i32", 8).shr(3).and(0x8fffe000 | 0).as("f32", 8);
+const rebased: Weight = (w, at) =>
+  w
+    .load("u16", 8, at)
+    .upper()
+    .as("i32", 8)
+    .shr(3)
+    .and(0x8fffe000 | 0)
+    .as("f32", 8);
 
 export const p32 = floats("p32", 4, (w, at) => w.load("f32", 8, at), 1);
 export const p16half = floats("p16half", 2, rebased, 2 ** BASE);
@@ -93,7 +100,10 @@ const f16AsF32: WeightFormat = { name: "F16", packed: p32, infinite: 0x7c00, pac
 /** Sign, five bits of exponent counted from 2^-24, ten of mantissa; zero stays zero. */
 function rebase(v: Val<"u16", 1>): Val<"u16", 1> {
   const bits = v.fromHalf().as("i32", 1);
-  const code = bits.and(0x7fffffff).shr(13).sub(BASE << 10);
+  const code = bits
+    .and(0x7fffffff)
+    .shr(13)
+    .sub(BASE << 10);
   const magnitude = code.lt(1).select(konst("i32", 1, 0), code);
   return magnitude.or(bits.shr(16).and(0x8000)).and(0xffff).saturate("u16");
 }

@@ -3,7 +3,7 @@
  * scales and minima as bytes and the shared nibbles; 1184 bytes where the file has 1152, because the 6-bit fields are unpacked.
  */
 import { dot4, each, fold, konst } from "../ir/trace.ts";
-import { type Int, type Packed, type PackBlock, packHalves, packWords, type Rows, single, type WeightFormat } from "./packed.ts";
+import { type Int, type PackBlock, type Packed, packHalves, packWords, type Rows, single, type WeightFormat } from "./packed.ts";
 
 const pairs = 32; // byte offset of the first pair of groups
 const pairBytes = 32 + 256; // scales and minima of two groups, eight words of 8 rows
@@ -36,7 +36,10 @@ export const p4k: Packed = {
             dots = tokens.map((t, i) => dots[i].add(dot4(q, t.quads(record, 4 * j))));
           }
           tokens.forEach((t, i) => {
-            next[2 * i] = dots[i].mul(scale).to("f32").mulAdd(t.scale(record), next[2 * i]);
+            next[2 * i] = dots[i]
+              .mul(scale)
+              .to("f32")
+              .mulAdd(t.scale(record), next[2 * i]);
             next[2 * i + 1] = minimum.mulAdd(t.scaledSum(record), next[2 * i + 1]);
           });
         }
@@ -72,7 +75,11 @@ function packScales(b: PackBlock, row: Int, r: number): void {
   const minima = [m.and(0x3f3f3f3f), c.shr(4).and(0x0f0f0f0f).or(top(m))];
   for (let g = 0; g < 8; g++) {
     const at = b.at.add(pairs + pairBytes * (g >> 1) + 16 * (g & 1) + r);
-    const byte = (x: typeof a) => x.shr(8 * (g & 3)).and(255).saturate("u8");
+    const byte = (x: typeof a) =>
+      x
+        .shr(8 * (g & 3))
+        .and(255)
+        .saturate("u8");
     b.target.store(at, byte(scales[g >> 2]));
     b.target.store(at.add(8), byte(minima[g >> 2]));
   }

@@ -3,7 +3,7 @@
  * words of low nibbles (A: groups 0, 2; B: groups 1, 3 of 32) and the words of high bit pairs (H); same size as in the file.
  */
 import { dot4, each, fold, konst, type Val } from "../ir/trace.ts";
-import { type Int, type Packed, type PackBlock, packHalves, packWords, single, type WeightFormat } from "./packed.ts";
+import { type Int, type PackBlock, type Packed, packHalves, packWords, single, type WeightFormat } from "./packed.ts";
 
 const halves = 16; // byte offset of the first half
 const halfBytes = 64 + 3 * 256;
@@ -60,7 +60,11 @@ export const p6k: Packed = {
       const half = at.add(h.mul(halfBytes)).add(halves);
       for (let k = 0; k < 4; k++) {
         for (let t = 0; t < 32; t++) {
-          const q = sixBits(w, half, k, t >> 2).as("i32", 8).shr(8 * (t & 3)).and(63).sub(32);
+          const q = sixBits(w, half, k, t >> 2)
+            .as("i32", 8)
+            .shr(8 * (t & 3))
+            .and(63)
+            .sub(32);
           const scale = d.mul(scaleOf(w, half, 2 * k + (t >> 4)).to("f32"));
           emit(h.mul(128).add(32 * k + t), scale.mul(q.to("f32")));
         }

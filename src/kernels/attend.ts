@@ -22,7 +22,8 @@ export interface HeadShape {
 /** Bytes of one page of one layer and one key-value head. */
 export const headBytes = (headDim: number): number => 2 * headDim * PAGE * 4;
 
-const name = (kind: string, h: HeadShape, ...more: (string | number)[]): string => [kind, `d${h.headDim}`, `r${h.ropeDim}`, ...more].join("_");
+const name = (kind: string, h: HeadShape, ...more: (string | number)[]): string =>
+  [kind, `d${h.headDim}`, `r${h.ropeDim}`, ...more].join("_");
 
 /** Turns pairs (i, i + half) of the head that begins at byte `at`; `emit` gets each stretch of four turned or untouched values. */
 function turned(x: Bytes, at: Int, table: Bytes, tableAt: Int, h: HeadShape, emit: (first: number, value: Val<"f32", 4>) => void): void {
@@ -128,7 +129,14 @@ function addValues(u: Unit, values: Int, valid: Int, corrections: readonly Val<"
 }
 
 /** One page: scores, softmax weights against the running maximum, weighted values. State: maxima, then sums, one per head. */
-function page(u: Unit, keys: Int, valid: Int, lanes: Val<"i32", 32>, scale: Val<"f32", 1>, state: readonly Val<"f32", 1>[]): Val<"f32", 1>[] {
+function page(
+  u: Unit,
+  keys: Int,
+  valid: Int,
+  lanes: Val<"i32", 32>,
+  scale: Val<"f32", 1>,
+  state: readonly Val<"f32", 1>[],
+): Val<"f32", 1>[] {
   scores(u, keys);
   const visible = lanes.lt(valid.repeat(32));
   const none = konst("f32", 32, -1e30);
@@ -157,7 +165,14 @@ function page(u: Unit, keys: Int, valid: Int, lanes: Val<"i32", 32>, scale: Val<
  */
 export function attend(h: HeadShape, group: number): Kernel {
   return kernel(name("attend", h, `x${group}`), s => {
-    const [q, pages, table, starts, positions, lanes] = [s.in("q"), s.in("pages"), s.in("table"), s.in("starts"), s.in("positions"), s.in("lanes")];
+    const [q, pages, table, starts, positions, lanes] = [
+      s.in("q"),
+      s.in("pages"),
+      s.in("table"),
+      s.in("starts"),
+      s.in("positions"),
+      s.in("lanes"),
+    ];
     const [scratch, weights, out] = [s.out("scratch"), s.in("weights"), s.out("out")];
     const [tokens, stride, pageBytes, layer] = [s.size("tokens"), s.size("stride"), s.size("pageBytes"), s.size("layer")];
     const scale = s.scalar("scale");
@@ -174,11 +189,16 @@ export function attend(h: HeadShape, group: number): Kernel {
       const numbers = lanes.load("i32", 32, 0);
       const state = fold(position.shr(5).add(1), [...initial, ...initial.map(() => zero)], (p, carried) => {
         const id = table.load("i32", 1, start.add(p).mul(4));
-        const keys = id.mul(pageBytes).add(layer).add(head.mul(headBytes(h.headDim)));
+        const keys = id
+          .mul(pageBytes)
+          .add(layer)
+          .add(head.mul(headBytes(h.headDim)));
         return page(u, keys, position.add(1).sub(p.mul(PAGE)).min(PAGE), numbers, scale, carried);
       });
       for (const g of heads(u)) {
-        const inverse = konst("f32", 1, 1).div(state[group + g]).repeat(4) as Val<"f32", 4>;
+        const inverse = konst("f32", 1, 1)
+          .div(state[group + g])
+          .repeat(4) as Val<"f32", 4>;
         for (let d = 0; d < h.headDim; d += 4) {
           const place = at.add(4 * (g * h.headDim + d));
           out.store(place, out.load("f32", 4, place).mul(inverse));

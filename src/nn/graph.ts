@@ -17,6 +17,14 @@ export interface Region {
   readonly bytes: number;
 }
 
+/** What a launch touches, and what it costs (for profiles). */
+export interface Touches {
+  readonly reads: readonly Region[];
+  readonly writes: readonly Region[];
+  readonly bytes?: number;
+  readonly operations?: number;
+}
+
 export interface GraphOptions {
   /** Most tokens of a step, and most rows of logits. */
   readonly limits: Readonly<Record<Rows, number>>;
@@ -64,13 +72,15 @@ export class Graph {
   }
 
   /** Appends a launch that reads and writes these regions. */
-  launch(kernel: Kernel, grid: Arg, args: readonly Arg[], touches: { reads: readonly Region[]; writes: readonly Region[] }): void {
-    const { reads, writes } = touches;
-    if (args.length !== kernel.slots.length) throw new TypeError(`${kernel.name} takes ${kernel.slots.length} arguments, got ${args.length}`);
-    const clash = [...reads, ...writes].some(r => this.#written.some(w => overlap(r, w))) || writes.some(w => this.#read.some(r => overlap(r, w)));
+  launch(kernel: Kernel, grid: Arg, args: readonly Arg[], touches: Touches): void {
+    const { reads, writes, bytes, operations } = touches;
+    if (args.length !== kernel.slots.length)
+      throw new TypeError(`${kernel.name} takes ${kernel.slots.length} arguments, got ${args.length}`);
+    const clash =
+      [...reads, ...writes].some(r => this.#written.some(w => overlap(r, w))) || writes.some(w => this.#read.some(r => overlap(r, w)));
     if (clash) this.sync();
     this.kernels.set(kernel.name, this.kernels.get(kernel.name) ?? kernel);
-    this.launches.push({ kernel: kernel.name, grid, args, sync: false });
+    this.launches.push({ kernel: kernel.name, grid, args, sync: false, bytes, operations });
     this.#written.push(...writes);
     this.#read.push(...reads);
   }

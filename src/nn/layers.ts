@@ -5,11 +5,11 @@
  */
 import { LatheError } from "../errors.ts";
 import type { Packed } from "../formats/packed.ts";
+import type { Kernel } from "../ir/node.ts";
 import { convert, type Form, rmsNorm as rmsNormKernel, rowBytes, swiglu as swigluKernel } from "../kernels/activations.ts";
 import { attend as attendKernel, attendScratch, type HeadShape, headBytes, rope as ropeKernel, writeKv } from "../kernels/attend.ts";
 import { embed as embedKernel, embedScratch } from "../kernels/embed.ts";
 import { type Epilogue, type MatmulSchedule, matmul, rowsPerUnit } from "../kernels/matmul.ts";
-import type { Kernel } from "../ir/node.ts";
 import type { Arg } from "../runtime/launch.ts";
 import { count, type Graph, once, type Region, type Rows } from "./graph.ts";
 import { blocksPerRow, packedBytes, paddedRows, type Source, type Vector, type Weight } from "./source.ts";
@@ -106,17 +106,27 @@ export interface Linear {
 }
 
 /** y = W x. `order` rearranges output rows at load; `or` names the tensor to use where `name` is absent (tied embeddings). */
-export function linear(source: Source, name: string, inputs: number, outputs: number, options: { or?: string; order?: readonly number[] } = {}): Linear {
+export function linear(
+  source: Source,
+  name: string,
+  inputs: number,
+  outputs: number,
+  options: { or?: string; order?: readonly number[] } = {},
+): Linear {
   const weight = source.matrix(`${name}.weight`, inputs, outputs, { ...options, or: options.or && `${options.or}.weight` });
   const record = (step: Step, x: Input, y: Tensor, epilogue: Epilogue): void => {
     const { packed } = weight.format;
     const schedule = step.schedule(packed);
     const from = x.form(packed.activation);
-    const kernel = once(step.graph, `matmul_${packed.name}_${epilogue}_${JSON.stringify(schedule)}`, () => matmul(packed, schedule, epilogue));
+    const kernel = once(step.graph, `matmul_${packed.name}_${epilogue}_${JSON.stringify(schedule)}`, () =>
+      matmul(packed, schedule, epilogue),
+    );
     const args: Arg[] = [weight.address, from.region.address, y.region.address, blocksPerRow(weight), count(x.rows), from.stride, y.stride];
     step.graph.launch(kernel, paddedRows(outputs) / rowsPerUnit(schedule), args, {
       reads: [weightRegion(weight), from.region],
       writes: [y.region],
+      bytes: packedBytes(weight),
+      operations: 2 * inputs * outputs,
     });
   };
   const apply = (step: Step, x: Input): Tensor => {
@@ -149,7 +159,17 @@ export function rmsNorm(source: Source, name: string, columns: number, eps: numb
     forms(step.graph, rows, columns, (form, out) => {
       const kernel = once(step.graph, `rms_norm_${form}`, () => rmsNormKernel(form));
       const which = rows === "tokens" ? step.numbers : step.wanted;
-      const args: Arg[] = [x.region.address, scale.address, which.address, out.region.address, chunks(columns), x.stride, out.stride, 1 / columns, eps];
+      const args: Arg[] = [
+        x.region.address,
+        scale.address,
+        which.address,
+        out.region.address,
+        chunks(columns),
+        x.stride,
+        out.stride,
+        1 / columns,
+        eps,
+      ];
       step.graph.launch(kernel, count(rows), args, { reads: [x.region, vectorRegion(scale), which], writes: [out.region] });
     });
 }
@@ -191,19 +211,32 @@ export function attend(step: Step, a: AttentionShape, q: Tensor, k: Tensor, v: T
   const layerOffset = a.layer * layerPageBytes(a);
   const tokens = count("tokens");
   const turn: Arg[] = [q.region.address, table.address, tokens, q.stride];
-  graph.launch(cached("rope", () => ropeKernel(shape)), a.heads, turn, { reads: [table], writes: [q.region] });
+  graph.launch(
+    cached("rope", () => ropeKernel(shape)),
+    a.heads,
+    turn,
+    { reads: [table], writes: [q.region] },
+  );
   const [kAt, vAt, ids, places] = [k, v].map(t => t.region.address).concat(step.pageIds.address, step.places.address);
   const write: Arg[] = [kAt, vAt, table.address, ids, places, step.pages.address, tokens, k.stride, step.pageBytes, layerOffset];
-  graph.launch(cached("write_kv", () => writeKv(shape)), a.kvHeads, write, {
-    reads: [k.region, v.region, table, step.pageIds, step.places],
-    writes: [step.pages],
-  });
+  graph.launch(
+    cached("write_kv", () => writeKv(shape)),
+    a.kvHeads,
+    write,
+    {
+      reads: [k.region, v.region, table, step.pageIds, step.places],
+      writes: [step.pages],
+    },
+  );
   const out = tensor(graph, "tokens", q.columns);
   const group = a.heads / a.kvHeads;
   const scratch = graph.region(attendScratch(group) * a.kvHeads * graph.limits.tokens);
   const inputs = [q.region, step.pages, step.pageTable, step.starts, step.positions, step.numbers];
   const places2: Arg[] = [scratch.address, scratch.address, out.region.address, tokens, q.stride, step.pageBytes, layerOffset, a.scale];
   const kernel = cached(`attend_x${group}`, () => attendKernel(shape, group));
-  graph.launch(kernel, count("tokens", a.kvHeads), [...inputs.map(r => r.address), ...places2], { reads: inputs, writes: [scratch, out.region] });
+  graph.launch(kernel, count("tokens", a.kvHeads), [...inputs.map(r => r.address), ...places2], {
+    reads: inputs,
+    writes: [scratch, out.region],
+  });
   return out;
 }

@@ -3,8 +3,8 @@
  * declared. Binding only records what is needed; engine/load.ts gives every weight its place in memory afterwards.
  */
 import { LatheError } from "../errors.ts";
-import { GROUP, ROW_PADDING, type WeightFormat } from "../formats/packed.ts";
 import { weightFormats } from "../formats/index.ts";
+import { GROUP, ROW_PADDING, type WeightFormat } from "../formats/packed.ts";
 
 /** A tensor as the file declares it. */
 export interface TensorRecord {
@@ -62,7 +62,8 @@ export class Source {
     const value = this.#metadata.get(full);
     if (value === undefined && fallback !== undefined) return fallback;
     if (typeof value === "number" && Number.isFinite(value)) return value;
-    const found = value === undefined ? "nothing" : Array.isArray(value) || ArrayBuffer.isView(value) ? "a list" : `${typeof value} ${String(value)}`;
+    const found =
+      value === undefined ? "nothing" : Array.isArray(value) || ArrayBuffer.isView(value) ? "a list" : `${typeof value} ${String(value)}`;
     const message = `The model's metadata needs a number under ${full} and has ${found}; the file is damaged or of a newer kind.`;
     throw new LatheError("model.missing-key", message, { key: full, found });
   }
@@ -121,7 +122,11 @@ export class Source {
   #tensor(name: string): TensorRecord {
     const tensor = this.#tensors.get(name);
     if (tensor) return tensor;
-    throw new LatheError("model.missing-tensor", `The model has no tensor ${name}, which ${this.architecture} needs; the file is incomplete.`, { tensor: name });
+    throw new LatheError(
+      "model.missing-tensor",
+      `The model has no tensor ${name}, which ${this.architecture} needs; the file is incomplete.`,
+      { tensor: name },
+    );
   }
 
   #shape(tensor: TensorRecord, expected: readonly number[]): void {

@@ -29,7 +29,10 @@ function createMemory(pages: number, maximum: number, memory64: boolean): WebAss
       return new WebAssembly.Memory(form as unknown as WebAssembly.MemoryDescriptor);
     } catch {}
   }
-  throw new LatheError("memory.insufficient", "This runtime has no 64-bit WebAssembly memory; use Node 24 or newer for models above 4 GiB.");
+  throw new LatheError(
+    "memory.insufficient",
+    "This runtime has no 64-bit WebAssembly memory; use Node 24 or newer for models above 4 GiB.",
+  );
 }
 
 export class Arena {

@@ -23,7 +23,13 @@ export function compileKernels(target: TargetName, kernels: readonly Kernel[], a
   if (target === "interp") {
     // The buffer is asked for at every call: it changes when the memory grows.
     const table = new Map(
-      kernels.map(k => [k.name, (begin: number, end: number, ...args: number[]) => interpret(k, arena.memory.buffer, { fused: false })(begin, end, ...args)] as const),
+      kernels.map(
+        k =>
+          [
+            k.name,
+            (begin: number, end: number, ...args: number[]) => interpret(k, arena.memory.buffer, { fused: false })(begin, end, ...args),
+          ] as const,
+      ),
     );
     return { table, slots };
   }

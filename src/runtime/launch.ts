@@ -15,6 +15,9 @@ export interface Launch {
   readonly args: readonly Arg[];
   /** All threads must be done with this launch before the next begins. */
   readonly sync: boolean;
+  /** For profiles: bytes of weights that the launch reads, and operations for each token. */
+  readonly bytes?: number;
+  readonly operations?: number;
 }
 
 export type Program = readonly Launch[];

@@ -2,7 +2,7 @@
  * What each thread of a team does: holds the compiled kernels, runs programs in step with the others, and packs weights task by task. The
  * leader (rank 0) is the engine's own thread; team.ts directs, member.node.ts is the others' entry.
  */
-import { Barrier, BARRIER_WORDS } from "./barrier.ts";
+import { BARRIER_WORDS, Barrier } from "./barrier.ts";
 import { execute, type KernelFunction, type KernelTable, type Program } from "./launch.ts";
 
 /** Where the control words lie in the team's shared block of 32-bit words. */

@@ -7,8 +7,8 @@ import { LatheError } from "../errors.ts";
 import type { Arena } from "./arena.ts";
 import { signalChange } from "./barrier.ts";
 import type { KernelTable, Program } from "./launch.ts";
-import { control, Member, orders, type PackTask, VARIABLES } from "./member.ts";
 import { type MemberData, openParts, type Setup } from "./member.node.ts";
+import { control, Member, orders, type PackTask, VARIABLES } from "./member.ts";
 
 export class Team {
   readonly size: number;
@@ -44,7 +44,11 @@ export class Team {
   }
 
   /** Gives every member its kernels: the leader's table, and the module for the others to instantiate. */
-  async setKernels(own: KernelTable, module: WebAssembly.Module | undefined, slots: ReadonlyMap<string, readonly boolean[]>): Promise<void> {
+  async setKernels(
+    own: KernelTable,
+    module: WebAssembly.Module | undefined,
+    slots: ReadonlyMap<string, readonly boolean[]>,
+  ): Promise<void> {
     this.#leader.kernels = own;
     if (module) await this.#setUp(() => ({ kind: "module", module, slots }));
   }
@@ -55,7 +59,12 @@ export class Team {
   }
 
   /** Packs weights on all members. `staging` gives each member's area. Throws "file.changed" if the files could not be read to their ends. */
-  async pack(tasks: readonly PackTask[], parts: readonly string[], staging: (rank: number) => number, progress: (bytes: number) => void): Promise<void> {
+  async pack(
+    tasks: readonly PackTask[],
+    parts: readonly string[],
+    staging: (rank: number) => number,
+    progress: (bytes: number) => void,
+  ): Promise<void> {
     this.#leader.tasks = tasks;
     this.#leader.staging = staging(0);
     await this.#setUp(rank => ({ kind: "tasks", tasks, parts, staging: staging(rank) }));
@@ -118,7 +127,9 @@ export class Team {
       this.#workers.map(
         (worker, i) =>
           new Promise<void>((resolve, reject) => {
-            worker.once("error", e => reject(new LatheError("engine.failed", "A worker thread of the engine died; load the model again.", {}, { cause: e })));
+            worker.once("error", e =>
+              reject(new LatheError("engine.failed", "A worker thread of the engine died; load the model again.", {}, { cause: e })),
+            );
             worker.once("message", () => resolve());
             worker.postMessage(message(i + 1));
           }),

@@ -1,0 +1,116 @@
+/** The engine's own thread in Node: loads one model, runs the scheduler turn by turn, and lets messages in between turns. */
+import { parentPort } from "node:worker_threads";
+import { type Loaded, loadModel } from "../engine/load.node.ts";
+import { LatheError } from "../errors.ts";
+import { compileKernel } from "../target/wasm/compile.ts";
+import { detectFeatures } from "../target/wasm/features.ts";
+import type { FromEngine, Profile, ToEngine, WireError } from "./protocol.ts";
+import { Scheduler } from "./scheduler.ts";
+
+const send = (message: FromEngine): void => parentPort!.postMessage(message);
+
+function wire(e: unknown): WireError {
+  if (e instanceof LatheError) return e.toJSON();
+  const error = e as Error;
+  return {
+    code: "engine.failed",
+    message: `The engine failed: ${error.message}; this is a fault in Lathe.`,
+    details: { stack: error.stack },
+  };
+}
+
+let loaded: Loaded | undefined;
+let scheduler: Scheduler | undefined;
+let pumping = false;
+
+function pump(): void {
+  if (pumping || !scheduler?.busy) return;
+  pumping = true;
+  setImmediate(() => {
+    pumping = false;
+    scheduler?.turn();
+    pump();
+  });
+}
+
+async function load(spec: Extract<ToEngine, { kind: "load" }>["spec"]): Promise<void> {
+  const begun = performance.now();
+  loaded = await loadModel(spec, (done, total) => send({ kind: "progress", stage: "pack", done, total }));
+  const { stepper, team } = loaded;
+  scheduler = new Scheduler(stepper, {
+    prompt: (run, done, total) => send({ kind: "prompt", run, done, total }),
+    token: (run, token) => send({ kind: "token", run, token }),
+    finished: (run, result) => send({ kind: "finished", run, ...result }),
+    scored: (run, logprobs) => send({ kind: "scored", run, logprobs }),
+    failed: (run, error) => send({ kind: "failed", run, error: wire(error) }),
+  });
+  const info = {
+    context: spec.plan.context,
+    threads: team.size,
+    target: spec.target,
+    vocabulary: stepper.network.vocabulary,
+    seconds: (performance.now() - begun) / 1000,
+    weightBytes: loaded.weightBytes,
+    workBytes: stepper.plan.workBytes,
+    pageBytes: stepper.network.pageBytes,
+  };
+  send({ kind: "loaded", info });
+}
+
+/** Times each launch of decode steps at a context of that many tokens. */
+function profile(context: number, steps: number, code: boolean): Profile {
+  const { stepper } = loaded!;
+  const { program, kernels, options } = stepper.plan;
+  const sequence = stepper.newSequence();
+  const one = { id: 0, sequence, wanted: true };
+  while (sequence.length < context - 1) {
+    const n = Math.min(options.maxTokens, context - 1 - sequence.length);
+    stepper.step(Array.from({ length: n }, (_, i) => ({ ...one, wanted: i === n - 1 })));
+  }
+  const times = new Float64Array(program.length);
+  for (let i = -2; i < steps; i++) {
+    stepper.step([one], i < 0 ? new Float64Array(program.length) : times);
+    sequence.truncate(sequence.length - 1);
+  }
+  sequence.close();
+  const launches = program.map((l, i) => ({
+    kernel: l.kernel,
+    microseconds: (1000 * times[i]) / steps,
+    bytes: l.bytes ?? 0,
+    operations: l.operations ?? 0,
+  }));
+  const features = { relaxed: detectFeatures().relaxed, memory64: loaded!.arena.memory64 };
+  const listings = code ? kernels.map(k => [k.name, compileKernel(k, features).listing.join("\n")] as const) : [];
+  return { launches, code: Object.fromEntries(listings) };
+}
+
+async function handle(message: ToEngine): Promise<void> {
+  switch (message.kind) {
+    case "load":
+      return load(message.spec);
+    case "open":
+      return scheduler?.open(message.session, message.from);
+    case "drop":
+      return scheduler?.drop(message.session);
+    case "run":
+      return scheduler?.add(message);
+    case "cancel":
+      return scheduler?.cancel(message.run);
+    case "taken":
+      return scheduler?.taken(message.run, message.count);
+    case "score":
+      return scheduler?.score(message.run, message.tokens);
+    case "profile":
+      return send({ kind: "profiled", run: message.run, profile: profile(message.context, message.steps, message.code) });
+    case "close":
+      scheduler = undefined;
+      await loaded?.team.close();
+      parentPort!.close();
+  }
+}
+
+parentPort?.on("message", (message: ToEngine) => {
+  handle(message)
+    .catch(e => send({ kind: "failed", run: "run" in message ? message.run : undefined, error: wire(e) }))
+    .finally(pump);
+});

@@ -1,0 +1,188 @@
+/** `load` and `inspect` in Node: read the header on the caller's thread, then start the engine's thread with everything it needs. */
+import { Worker } from "node:worker_threads";
+import { bind, memoryNeeded } from "../engine/load.node.ts";
+import { LatheError } from "../errors.ts";
+import { closeGguf, type Gguf } from "../files/gguf.ts";
+import { openModelFile } from "../files/open.node.ts";
+import type { Network } from "../nn/arch.ts";
+import type { Source } from "../nn/source.ts";
+import { availableMemory, defaultThreads } from "../runtime/platform.node.ts";
+import { tokenizerFromMetadata } from "../text/tokenizer.ts";
+import { type Channel, EngineClient } from "./engine-client.ts";
+import { Model } from "./model.ts";
+import { type LoadOptions, parseBytes, resolveLoad } from "./options.ts";
+import type { FromEngine } from "./protocol.ts";
+
+const DEFAULT_CONTEXT = 4096;
+/** Rows of logits that one step may give. */
+const MAX_WANTED = 32;
+
+function startEngine(): Channel {
+  const worker = new Worker(new URL("./engine-thread.node.js", import.meta.url));
+  return {
+    post: message => worker.postMessage(message),
+    onMessage: listener => void worker.on("message", (m: FromEngine) => listener(m)),
+    onDeath: listener => {
+      worker.on("error", listener);
+      worker.on("exit", code => listener(new Error(`exit code ${code}`)));
+    },
+    terminate: () => worker.terminate(),
+    hold: alive => (alive ? worker.ref() : worker.unref()),
+  };
+}
+
+const textOf = (gguf: Gguf, key: string, fallback: string): string => {
+  const value = gguf.metadata.get(key);
+  return typeof value === "string" ? value : fallback;
+};
+
+interface Bound {
+  readonly gguf: Gguf;
+  readonly architecture: string;
+  readonly metadata: ReadonlyMap<string, unknown>;
+  readonly source: Source;
+  readonly network: Network;
+}
+
+/** Numbers and texts only: lists (vocabularies) stay on this thread. */
+const scalars = (gguf: Gguf): Map<string, unknown> => new Map([...gguf.metadata].filter(([, v]) => typeof v !== "object"));
+
+function bound(gguf: Gguf): Bound {
+  const architecture = textOf(gguf, "general.architecture", "");
+  const metadata = scalars(gguf);
+  return { gguf, architecture, metadata, ...bind({ architecture, metadata, tensors: gguf.tensors }) };
+}
+
+const contextOf = (network: Network, wished: number | undefined): number => wished ?? Math.min(network.trainedContext, DEFAULT_CONTEXT);
+
+/**
+ * Loads a GGUF model. Weights are read and packed on all threads.
+ * @throws LatheError file.*, gguf.*, model.*, tokenizer.*, memory.insufficient, option.*, target.unavailable; the signal's reason when aborted.
+ */
+export async function load(path: string, options: LoadOptions = {}): Promise<Model> {
+  const o = resolveLoad(options);
+  if (o.target === "native") {
+    throw new LatheError("target.unavailable", 'The native target is not built yet; use "wasm" or leave target at "auto".', {
+      target: "native",
+    });
+  }
+  o.signal?.throwIfAborted();
+  const gguf = await openModelFile(path);
+  try {
+    const { architecture, metadata, network } = bound(gguf);
+    o.onProgress?.({ stage: "header", done: 1, total: 1 });
+    const tokenizer = tokenizerFromMetadata(gguf.metadata);
+    const context = contextOf(network, o.context);
+    const fileBytes = gguf.parts.reduce((sum, p) => sum + p.size, 0);
+    const client = new EngineClient(startEngine());
+    const spec = {
+      architecture,
+      metadata,
+      tensors: gguf.tensors,
+      parts: gguf.parts.map(p => p.name),
+      target: o.target === "auto" ? "wasm" : o.target,
+      threads: o.threads ?? defaultThreads(),
+      memory: parseBytes(o.memory ?? availableMemory())!,
+      plan: {
+        context,
+        cacheTokens: o.cacheTokens ?? 4 * context,
+        maxTokens: o.batchTokens,
+        maxWanted: Math.min(MAX_WANTED, o.batchTokens),
+      },
+    } as const;
+    const info = await client.load(spec, (done, total) => o.onProgress?.({ stage: "pack", done, total }), o.signal);
+    o.onProgress?.({ stage: "ready", done: 1, total: 1 });
+    const name = textOf(gguf, "general.name", path.split(/[\\/]/).at(-1)!);
+    return new Model({ ...info, path, architecture, name, fileBytes }, tokenizer, gguf.metadata, client);
+  } finally {
+    await closeGguf(gguf);
+  }
+}
+
+export interface Inspection {
+  readonly path: string;
+  readonly name: string;
+  readonly architecture: string;
+  readonly supported: boolean;
+  /** Why it is not. */
+  readonly reason?: { readonly code: string; readonly message: string };
+  readonly parameters: number;
+  readonly fileBytes: number;
+  /** Tensors and bytes of each type. */
+  readonly types: Readonly<Record<string, { readonly tensors: number; readonly bytes: number }>>;
+  readonly shape: Readonly<Record<string, number | string>>;
+  readonly trainedContext?: number;
+  readonly vocabulary?: number;
+  readonly tokenizer: string;
+  readonly chatTemplate: boolean;
+  /** Bytes in memory at that context. */
+  readonly memory?: {
+    readonly context: number;
+    readonly weights: number;
+    readonly cache: number;
+    readonly work: number;
+    readonly total: number;
+  };
+  /** What this machine has free, and whether the model fits. */
+  readonly machine: { readonly available: number; readonly fits?: boolean; readonly verdict: string };
+}
+
+/** What a model file is and whether it would run here; reads the header only. Unsupported models are described, not refused. */
+export async function inspect(path: string, options: { context?: number } = {}): Promise<Inspection> {
+  const gguf = await openModelFile(path);
+  try {
+    return describe(gguf, path, options.context);
+  } finally {
+    await closeGguf(gguf);
+  }
+}
+
+function describe(gguf: Gguf, path: string, wished: number | undefined): Inspection {
+  const types: Record<string, { tensors: number; bytes: number }> = {};
+  let parameters = 0;
+  for (const t of gguf.tensors.values()) {
+    const row = (types[t.type.name] ??= { tensors: 0, bytes: 0 });
+    row.tensors++;
+    row.bytes += t.bytes;
+    parameters += t.shape.reduce((a, b) => a * b, 1);
+  }
+  const available = availableMemory();
+  const common = {
+    path,
+    name: textOf(gguf, "general.name", path.split(/[\\/]/).at(-1)!),
+    architecture: textOf(gguf, "general.architecture", ""),
+    parameters,
+    fileBytes: gguf.parts.reduce((sum, p) => sum + p.size, 0),
+    types,
+    tokenizer: textOf(gguf, "tokenizer.ggml.model", "none"),
+    chatTemplate: gguf.metadata.has("tokenizer.chat_template"),
+  };
+  try {
+    const { source, network } = bound(gguf);
+    const context = contextOf(network, wished);
+    const need = memoryNeeded(source, network, context);
+    const total = need.weights + need.cache + need.work;
+    const fits = total <= available;
+    const verdict = fits
+      ? "runs on this machine"
+      : "does not fit into this machine's free memory; choose a smaller quantisation or context";
+    return {
+      ...common,
+      supported: true,
+      shape: network.describe,
+      trainedContext: network.trainedContext,
+      vocabulary: network.vocabulary,
+      memory: { context, ...need, total },
+      machine: { available, fits, verdict },
+    };
+  } catch (e) {
+    if (!(e instanceof LatheError)) throw e;
+    return {
+      ...common,
+      supported: false,
+      reason: { code: e.code, message: e.message },
+      shape: {},
+      machine: { available, verdict: e.message },
+    };
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * A loaded model, as the caller holds it: a proxy of the engine's thread with the tokenizer beside it. Everything heavy happens elsewhere; the
+ * calling thread only passes messages and turns tokens into text.
+ */
+import { LatheError } from "../errors.ts";
+import { type ChatMessage, type ChatTemplate, chatTemplateFromMetadata, renderChat } from "../text/chat.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import { type EngineClient, fromWire } from "./engine-client.ts";
+import type { GenerateOptions } from "./options.ts";
+import type { LoadedInfo, Profile } from "./protocol.ts";
+import type { Part, Result, Run } from "./run.ts";
+import { Run as RunOf } from "./run.ts";
+import { type Host, type Prompt, Session } from "./session.ts";
+
+export interface ModelInfo extends LoadedInfo {
+  readonly path: string;
+  readonly architecture: string;
+  readonly name: string;
+  /** Bytes of the model's files. */
+  readonly fileBytes: number;
+}
+
+export class Model implements AsyncDisposable {
+  readonly info: ModelInfo;
+  /** Synchronous, on the caller's thread. */
+  readonly tokenizer: Tokenizer;
+  readonly #client: EngineClient;
+  readonly #metadata: ReadonlyMap<string, unknown>;
+  #template: ChatTemplate | undefined;
+
+  /** Made by `load`. */
+  constructor(info: ModelInfo, tokenizer: Tokenizer, metadata: ReadonlyMap<string, unknown>, client: EngineClient) {
+    this.info = info;
+    this.tokenizer = tokenizer;
+    this.#client = client;
+    this.#metadata = metadata;
+  }
+
+  /** An empty timeline. Close it, or let `using` do so, to free its pages; closing the model closes all. */
+  session(): Session {
+    return new Session(this.#host());
+  }
+
+  /** One answer to one prompt, in a session of its own. */
+  generate(prompt: Prompt, options: GenerateOptions = {}): Run {
+    return this.#alone(session => session.generate(prompt, options));
+  }
+
+  /** Whether the file brings a chat template. */
+  get chats(): boolean {
+    return this.#metadata.get("tokenizer.chat_template") !== undefined;
+  }
+
+  /**
+   * Answers a conversation, rendered by the model's chat template. With `session`, what it shares with the session's past is not computed
+   * again. Contents never become control tokens.
+   * @throws LatheError template.missing, template.failed, and what `session.generate` throws - when consumed.
+   */
+  chat(messages: readonly ChatMessage[], options: GenerateOptions & { session?: Session } = {}): Run {
+    const { session, ...rest } = options;
+    const answer = (s: Session): Run => s.answer(() => [...this.render(messages)], rest);
+    return session ? answer(session) : this.#alone(answer);
+  }
+
+  /** The token ids of a conversation, ready to be answered. */
+  render(messages: readonly ChatMessage[]): Int32Array {
+    this.#template ??= chatTemplateFromMetadata(this.#metadata);
+    const { tokenizer } = this;
+    const segments = renderChat(this.#template, messages, {
+      addGenerationPrompt: true,
+      bosText: tokenizer.bos === undefined ? "" : tokenizer.text(tokenizer.bos),
+      eosText: tokenizer.eos === undefined ? "" : tokenizer.text(tokenizer.eos),
+    });
+    return tokenizer.encode(
+      segments.map(s => ({ text: s.text, special: s.trusted })),
+      { eos: false },
+    );
+  }
+
+  /** Natural log-probability of each token after the first; the text is read in one go and must fit the context. */
+  async score(
+    tokens: ArrayLike<number>,
+    options: { signal?: AbortSignal; onProgress?: (done: number, total: number) => void } = {},
+  ): Promise<Float64Array> {
+    const { context } = this.info;
+    if (tokens.length > context) {
+      const message = `The text has ${tokens.length} tokens and the context holds ${context}; score it in pieces.`;
+      throw new LatheError("context.overflow", message, { tokens: tokens.length, context });
+    }
+    if (tokens.length < 2)
+      throw new LatheError("prompt.empty", "Scoring needs at least two tokens; give it more text.", { tokens: tokens.length });
+    options.signal?.throwIfAborted();
+    const event = await this.#call(run => ({ kind: "score", run, tokens: Int32Array.from(tokens) }), options);
+    return (event as { logprobs: Float64Array }).logprobs;
+  }
+
+  /** Microseconds, bytes and operations of each kernel launch of a decode step, with `context` tokens in the past. */
+  async profile(options: { context?: number; steps?: number; code?: boolean } = {}): Promise<Profile> {
+    const { context = 128, steps = 16, code = false } = options;
+    const event = await this.#call(run => ({ kind: "profile", run, context: Math.min(context, this.info.context - 1), steps, code }), {});
+    return (event as { profile: Profile }).profile;
+  }
+
+  /** Ends all runs and frees all memory. A second call does nothing. */
+  async close(): Promise<void> {
+    await this.#client.close();
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #host(): Host {
+    return { client: this.#client, tokenizer: this.tokenizer, context: this.info.context };
+  }
+
+  /** A run in a session that lives as long as the run; made when it begins. */
+  #alone(start: (session: Session) => Run): Run {
+    const open = (): Session => this.session();
+    return new RunOf(async function* (settle: (r: Result) => void): AsyncGenerator<Part, void, undefined> {
+      using session = open();
+      const inner = start(session);
+      try {
+        yield* { [Symbol.asyncIterator]: () => inner[Symbol.asyncIterator]() } as AsyncIterable<Part>;
+      } finally {
+        inner.then(settle, () => {});
+      }
+    });
+  }
+
+  async #call(
+    message: (run: number) => Parameters<EngineClient["post"]>[0],
+    options: { signal?: AbortSignal; onProgress?: (done: number, total: number) => void },
+  ): Promise<unknown> {
+    const run = this.#client.number();
+    const inbox = this.#client.enter(run, message(run));
+    try {
+      for (;;) {
+        const event = await inbox.next(options.signal);
+        if (!event) {
+          this.#client.post({ kind: "cancel", run });
+          throw options.signal!.reason;
+        }
+        if (event.kind === "failed") throw fromWire(event.error);
+        if (event.kind === "prompt") options.onProgress?.(event.done, event.total);
+        else return event;
+      }
+    } finally {
+      this.#client.leave(run);
+    }
+  }
+}

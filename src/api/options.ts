@@ -1,0 +1,122 @@
+/** The options of the library's calls: defaults, checks, and the words for what is accepted. Unknown keys are errors everywhere. */
+import { numberRule, type OptionRules, resolveOptions } from "../decode/options.ts";
+import type { SamplingOptions } from "../decode/sampler.ts";
+import { LatheError } from "../errors.ts";
+
+export type Target = "auto" | "native" | "wasm" | "interp";
+
+export interface LoadProgress {
+  /** `header` is read at once; `pack` counts bytes of weights. */
+  readonly stage: "header" | "pack" | "ready";
+  readonly done: number;
+  readonly total: number;
+}
+
+export interface LoadOptions {
+  /** Tokens that a session can hold. Default: what the model was trained for, at most 4096. */
+  readonly context?: number;
+  /** Tokens that all sessions together can hold. Default: four contexts, or what memory allows. */
+  readonly cacheTokens?: number;
+  /** Threads that compute. Default: the cores of the machine. */
+  readonly threads?: number;
+  /** Most bytes of memory, as a number or like "6GiB". Default: what the machine has free. */
+  readonly memory?: number | string;
+  /** What kernels are compiled to. Default "auto": the fastest that runs here. */
+  readonly target?: Target;
+  /** Tokens of a prompt that are computed together; more is a little faster, fewer answers a cancel sooner. Results do not change. Default 64. */
+  readonly batchTokens?: number;
+  readonly onProgress?: (progress: LoadProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface GenerateOptions extends SamplingOptions {
+  /** Most tokens of the answer. Default: to the end of the context. */
+  readonly maxTokens?: number;
+  /** Texts that end the answer; they are not part of it. */
+  readonly stop?: string | readonly string[];
+  /** Whether the prompt may spell control tokens such as `<|im_end|>`. Default false: a user's text never becomes a control token. */
+  readonly special?: boolean;
+  /** Go on when the model says it is done (for measurements). Default false. */
+  readonly ignoreEnd?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+const units: Readonly<Record<string, number>> = {
+  "": 1,
+  B: 1,
+  KB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  K: 2 ** 10,
+  M: 2 ** 20,
+  G: 2 ** 30,
+  KIB: 2 ** 10,
+  MIB: 2 ** 20,
+  GIB: 2 ** 30,
+};
+
+/** Bytes of 1234, "6GiB", "500 MB"; undefined where it is no size. */
+export function parseBytes(size: number | string): number | undefined {
+  if (typeof size === "number") return Number.isFinite(size) && size > 0 ? size : undefined;
+  const found = /^\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*$/.exec(size);
+  const unit = found && units[found[2].toUpperCase()];
+  return found && unit && Number(found[1]) > 0 ? Number(found[1]) * unit : undefined;
+}
+
+const optional = (inner: { accepts: string; check: (v: unknown) => boolean }) => ({
+  default: undefined as never,
+  accepts: inner.accepts,
+  check: inner.check,
+});
+const count = (from: number, to = 2 ** 30) => optional(numberRule(0, { from, to, integer: true }));
+const signal = optional({ accepts: "an AbortSignal", check: v => v instanceof AbortSignal });
+const flag = { default: false, accepts: "true or false", check: (v: unknown) => typeof v === "boolean" };
+const isText = (v: unknown): v is string => typeof v === "string";
+
+const loadRules: OptionRules<LoadOptions> = {
+  context: count(1),
+  cacheTokens: count(1),
+  threads: count(1, 256),
+  memory: optional({
+    accepts: 'a size such as 4000000000 or "6GiB"',
+    check: v => (isText(v) || typeof v === "number") && parseBytes(v) !== undefined,
+  }),
+  target: {
+    default: "auto",
+    accepts: '"auto", "native", "wasm" or "interp"',
+    check: v => ["auto", "native", "wasm", "interp"].includes(v as string),
+  },
+  batchTokens: numberRule(64, { from: 1, to: 1024, integer: true }),
+  onProgress: optional({ accepts: "a function", check: v => typeof v === "function" }),
+  signal,
+};
+
+type Own = Omit<GenerateOptions, keyof SamplingOptions>;
+const generateRules: OptionRules<Own> = {
+  maxTokens: count(1),
+  stop: { default: [], accepts: "a text or a list of texts", check: v => isText(v) || (Array.isArray(v) && v.every(isText)) },
+  special: flag,
+  ignoreEnd: flag,
+  signal,
+};
+
+export const resolveLoad = (given: LoadOptions): Required<LoadOptions> => resolveOptions("load option", loadRules, given);
+
+export interface ResolvedGenerate {
+  readonly own: Required<Own>;
+  /** Checked by the sampler, whose options they are. */
+  readonly sampling: SamplingOptions;
+  readonly stops: readonly string[];
+}
+
+/** Splits the flat options into the run's own and the sampler's; both refuse what they do not know. */
+export function resolveGenerate(given: GenerateOptions): ResolvedGenerate {
+  if (typeof given !== "object" || given === null) {
+    throw new LatheError("option.invalid", "The generate options must be an object.", { value: given });
+  }
+  const entries = Object.entries(given);
+  const mine = Object.fromEntries(entries.filter(([k]) => k in generateRules)) as Own;
+  const own = resolveOptions("generate option", generateRules, mine);
+  const sampling = Object.fromEntries(entries.filter(([k]) => !(k in generateRules))) as SamplingOptions;
+  return { own, sampling, stops: isText(own.stop) ? [own.stop] : own.stop };
+}

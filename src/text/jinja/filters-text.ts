@@ -1,0 +1,139 @@
+/** The filters that work on text, by name. Whatever they are given is printed first, as Python's filters do. */
+
+import { pathOf } from "./access.ts";
+import { fail } from "./budget.ts";
+import { escapeHtml } from "./operators.ts";
+import { str, toJson } from "./print.ts";
+import { flag, type Member, optionalText, type Params, type Runtime, sizeArgument, takes, textOf } from "./runtime.ts";
+import { capitalize, lower, titleAsFilter, upper } from "./string-case.ts";
+import { indent, pad, replace, split, strip } from "./string-cut.ts";
+import { percentFormat } from "./string-format.ts";
+import { joinTexts, own, repeatText, Text, TextBuilder } from "./text.ts";
+import { Dict, iterate, Seq, sizeOf, type Value } from "./values.ts";
+
+/** A filter of one text without arguments. */
+const textFilter = (change: (text: Text, rt: Runtime) => Text): Member =>
+  takes("", (v, _, rt) => {
+    const text = str(v, rt.budget);
+    rt.budget.work(8 * text.length);
+    return change(text, rt);
+  });
+
+function join(v: Value, [separator, attribute]: Params, rt: Runtime): Value {
+  const parts = iterate(v, rt.budget).map(item => str(pathOf(item, attribute, rt), rt.budget));
+  return joinTexts(rt.budget, parts, separator === undefined ? Text.empty : str(separator, rt.budget));
+}
+
+function indentFilter(v: Value, [width, first, blank]: Params, { budget }: Runtime): Value {
+  const margin = width instanceof Text ? width : repeatText(budget, own(" "), sizeArgument(width, 4));
+  return indent(str(v, budget), margin, flag(first), flag(blank), budget);
+}
+
+function json(v: Value, [ascii, indentation, separators, sortKeys]: Params, { budget }: Runtime): Value {
+  const pair = separators === undefined || separators === null ? undefined : iterate(separators, budget);
+  if (pair !== undefined && pair.length !== 2) fail("separators must be a pair of strings");
+  const deep = indentation !== undefined && indentation !== null;
+  const unit = !deep
+    ? undefined
+    : indentation instanceof Text
+      ? indentation
+      : repeatText(budget, new Text(" ", false), sizeArgument(indentation, 0));
+  const punct = (text: string) => new Text(text, false);
+  const [comma, colon] = pair?.map(textOf) ?? [punct(deep ? "," : ", "), punct(": ")];
+  return toJson(v, { ascii: flag(ascii), indent: unit, comma, colon, sortKeys: flag(sortKeys) }, budget);
+}
+
+function truncate(v: Value, [length, killWords, end, leeway]: Params, { budget }: Runtime): Value {
+  const limit = sizeArgument(length, 255);
+  if (!(v instanceof Text) && (sizeOf(v) ?? 0) <= limit) return v;
+  const text = str(v, budget);
+  const tail = optionalText(end) ?? own("...");
+  if (limit < tail.points) fail(`expected length >= ${tail.points}, got ${limit}`);
+  if (text.points <= limit + sizeArgument(leeway ?? undefined, 5)) return text;
+  const head = text.slice(0, text.unit(limit - tail.points));
+  const kept = flag(killWords) ? head : split(head, own(" "), 1, true, budget)[0];
+  return joinTexts(budget, [kept, tail]);
+}
+
+const UNRESERVED = /[^A-Za-z0-9_.~/-]/gu;
+
+function percentEncode(text: Text, rt: Runtime, keepSlash: boolean): Text {
+  const out = new TextBuilder(rt.budget);
+  const bytes = (character: string) =>
+    [...new TextEncoder().encode(character)].map(byte => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join("");
+  for (const piece of text.segments()) {
+    const coded = piece.text.replace(UNRESERVED, bytes);
+    out.add(keepSlash ? coded : coded.replaceAll("/", "%2F").replaceAll("%20", "+"), piece.trusted);
+  }
+  return out.done();
+}
+
+function urlEncode(v: Value, _: Params, rt: Runtime): Value {
+  const pairs = v instanceof Dict ? v.entries() : v instanceof Seq ? v.items.map(pair => iterate(pair, rt.budget)) : undefined;
+  if (pairs === undefined) return percentEncode(str(v, rt.budget), rt, true);
+  const coded = pairs.map(pair =>
+    joinTexts(
+      rt.budget,
+      pair.map(part => percentEncode(str(part, rt.budget), rt, false)),
+      own("="),
+    ),
+  );
+  return joinTexts(rt.budget, coded, own("&"));
+}
+
+/** Words of a text, as `wordcount` counts them. */
+const countWords = (text: Text): bigint => BigInt(text.text.match(/[\p{L}\p{N}_]+/gu)?.length ?? 0);
+
+function reverse(v: Value, { budget }: Runtime): Value {
+  const text = v as Text;
+  budget.step(text.points);
+  const out = new TextBuilder(budget);
+  for (let at = text.points - 1; at >= 0; at--) out.addText(text.charAt(at));
+  return out.done();
+}
+
+/** Reverses a text; a list is left to the filters of lists. */
+export const reverseText = (text: Text, rt: Runtime): Value => reverse(text, rt);
+
+export const textFilters: ReadonlyMap<string, Member> = new Map<string, Member>([
+  ["upper", textFilter(upper)],
+  ["lower", textFilter(lower)],
+  ["capitalize", textFilter(capitalize)],
+  ["title", textFilter(titleAsFilter)],
+  ["string", textFilter(text => text)],
+  ["safe", textFilter(text => text.asMarkup())],
+  ["forceescape", textFilter((text, { budget }) => escapeHtml(text.asMarkup(false), budget))],
+  ...["escape", "e"].map(name => [name, textFilter((text, { budget }) => escapeHtml(text, budget))] as const),
+  [
+    "trim",
+    takes("chars?", (v, [characters], { budget }) => strip(str(v, budget), optionalText(characters), { left: true, right: true }, budget)),
+  ],
+  [
+    "replace",
+    takes("old new count?", (v, [old, by, max], { budget }) =>
+      replace(str(v, budget), str(old!, budget), str(by!, budget), sizeArgument(max ?? undefined, -1), budget),
+    ),
+  ],
+  ["join", takes("d? attribute?", join)],
+  ["indent", takes("width? first? blank?", indentFilter)],
+  ["center", takes("width?", (v, [width], { budget }) => pad(str(v, budget), sizeArgument(width, 80), own(" "), "both", budget))],
+  ["truncate", takes("length? killwords? end? leeway?", truncate)],
+  ["tojson", takes("ensure_ascii? indent? separators? sort_keys?", json)],
+  ["urlencode", takes("", urlEncode)],
+  [
+    "wordcount",
+    takes("", (v, _, { budget }) => {
+      budget.work(sizeOf(str(v, budget)) ?? 0);
+      return countWords(str(v, budget));
+    }),
+  ],
+  [
+    "format",
+    (v, { positional, named }, rt) => {
+      const values = new Dict();
+      for (const [name, value] of named) values.set(own(name), value, rt.budget);
+      if (positional.length > 0 && named.size > 0) fail("format takes positional or keyword arguments, not both");
+      return percentFormat(str(v, rt.budget), named.size > 0 ? values : new Seq([...positional], "tuple"), rt);
+    },
+  ],
+]);
