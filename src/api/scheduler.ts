@@ -132,7 +132,11 @@ export class Scheduler {
   /** One step. Errors of the step end the youngest run, which gives its pages back. */
   turn(): void {
     const scoring = this.#scorings[0];
-    if (scoring) return this.#scoreTurn(scoring);
+    if (scoring) this.#scoreTurn(scoring);
+    else this.#runTurn();
+  }
+
+  #runTurn(): void {
     const batch: StepToken[] = [];
     const asked: Run[] = [];
     const evaluated: [Run, number][] = [];
@@ -170,7 +174,10 @@ export class Scheduler {
   #choose(run: Run, logits: Float32Array): void {
     if (!run.answering) run.answering = performance.now();
     const { id, logprob } = run.sampler.sample(logits);
-    if (run.request.stopIds.includes(id)) return this.#finish(run, "stop");
+    if (run.request.stopIds.includes(id)) {
+      this.#finish(run, "stop");
+      return;
+    }
     run.sampler.accept(id);
     run.last = id;
     run.produced++;

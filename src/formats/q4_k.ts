@@ -92,7 +92,9 @@ export const q4_k: WeightFormat = {
   pack: b => {
     packHalves(b, 0, 0);
     packHalves(b, 2, 16);
-    b.rows.forEach((row, r) => packScales(b, row, r));
+    b.rows.forEach((row, r) => {
+      packScales(b, row, r);
+    });
     for (let p = 0; p < 4; p++) for (let j = 0; j < 8; j++) packWords(b, 16 + 32 * p + 4 * j, pairs + pairBytes * p + words + 32 * j);
   },
 };

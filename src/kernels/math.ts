@@ -1,9 +1,9 @@
 /** Transcendental functions of vectors, built from the operations of the language. Errors are given against the exact value. */
 import { konst, type Val } from "../ir/trace.ts";
 
-const LOG2E = 1.4426950408889634;
+const LOG2E = Math.LOG2E;
 const LN2_HIGH = 0.693145751953125; // eleven bits: n * LN2_HIGH is exact
-const LN2_LOW = 1.42860682030941723212e-6;
+const LN2_LOW = 1.428606820309417e-6;
 /** Taylor coefficients 1/k!, highest first: on |r| <= ln2/2 the rest is below 2^-26. */
 const EXP = [1 / 5040, 1 / 720, 1 / 120, 1 / 24, 1 / 6, 1 / 2, 1, 1];
 

@@ -9,101 +9,126 @@ import { type Elem, elems } from "../ir/types.ts";
 import { type Rebuild, rebuild } from "./rebuild.ts";
 
 type Parts = readonly Node[];
+type Handler = (cut: Cutter, node: Node, source: Parts) => Parts;
 
-export function legalise(kernel: Kernel, width: number): Kernel {
-  const bytes = (n: { type: Elem; lanes: number }): number => n.lanes * elems[n.type].size;
-  const count = (n: Node): number => Math.max(1, bytes(n) / width);
-  const fullLanes = (type: Elem): number => width / elems[type].size;
+const wider: Partial<Record<Elem, Elem>> = { i8: "i16", u8: "u16" };
+const narrower: Partial<Record<Elem, Elem>> = { i32: "i16", u32: "i16", i16: "i8" };
+const bytes = (n: { type: Elem; lanes: number }): number => n.lanes * elems[n.type].size;
 
-  /** Part j of a widening takes the j-th stretch of source lanes. */
-  const stretch = (to: Rebuild, source: Parts, lanes: number, j: number): Node => {
+/** What every handler needs: the machine's width and the kernel being made. */
+class Cutter {
+  readonly to: Rebuild;
+  readonly width: number;
+
+  constructor(to: Rebuild, width: number) {
+    this.to = to;
+    this.width = width;
+  }
+
+  count = (n: Node): number => Math.max(1, bytes(n) / this.width);
+  fullLanes = (type: Elem): number => this.width / elems[type].size;
+  make = (op: string, args: Parts, shape?: { type: Elem; lanes: number }, attr = 0): Node => make(this.to.scope, op, args, shape, attr);
+
+  /** Part j of a widening takes the j-th stretch of `lanes` source lanes. */
+  stretch(source: Parts, lanes: number, j: number): Node {
     const perPart = source[0].lanes;
     const first = j * lanes;
-    return make(to.scope, "slice", [source[Math.floor(first / perPart)]], { type: source[0].type, lanes }, first % perPart);
-  };
+    return this.make("slice", [source[Math.floor(first / perPart)]], { type: source[0].type, lanes }, first % perPart);
+  }
+
   /** One doubling of the element size (convert, upper, fromHalf). */
-  const widen = (to: Rebuild, op: string, source: Parts, type: Elem): Parts => {
+  widen(op: string, source: Parts, type: Elem): Parts {
     const total = source.length * source[0].lanes;
-    const lanes = Math.min(total, fullLanes(type));
-    return Array.from({ length: total / lanes }, (_, j) => make(to.scope, op, [stretch(to, source, lanes, j)], { type, lanes }));
-  };
-  const wider: Partial<Record<Elem, Elem>> = { i8: "i16", u8: "u16" };
-  const narrower: Partial<Record<Elem, Elem>> = { i32: "i16", u32: "i16", i16: "i8" };
+    const lanes = Math.min(total, this.fullLanes(type));
+    return Array.from({ length: total / lanes }, (_, j) => this.make(op, [this.stretch(source, lanes, j)], { type, lanes }));
+  }
+}
 
-  const convert = (to: Rebuild, node: Node, source: Parts): Parts => {
-    const [from, into] = [source[0].type, node.type];
-    if (node.lanes === 1) return [make(to.scope, "convert", source, node)];
-    if (elems[from].size === elems[into].size) return source.map(p => make(to.scope, "convert", [p], { type: into, lanes: p.lanes }));
-    if (elems[into].size === 2 * elems[from].size) return widen(to, "convert", source, into);
-    return convert(to, node, widen(to, "convert", source, wider[from]!));
-  };
-  const saturate = (to: Rebuild, node: Node, source: Parts): Parts => {
-    if (node.lanes === 1) return [make(to.scope, "saturate", source, node)];
-    const from = source[0].type;
-    const into = elems[from].size === 2 * elems[node.type].size ? node.type : narrower[from]!;
-    const narrow = pairsOf(source).map(([a, b]) =>
-      make(to.scope, "saturate", [make(to.scope, "concat", [a, b])], { type: into, lanes: 2 * a.lanes }),
-    );
-    return into === node.type ? narrow : saturate(to, node, narrow);
-  };
-  const reduce = (to: Rebuild, node: Node, source: Parts): Parts => {
-    let parts = source;
-    while (parts.length > 1) {
-      const half = parts.length / 2;
-      parts = parts.slice(0, half).map((p, i) => make(to.scope, node.op === "sum" ? "add" : "max", [p, parts[i + half]]));
-    }
-    // The last register lane by lane, in the order that the meaning of a reduction prescribes.
-    const op = node.op === "sum" ? "add" : "max";
-    let lanes = Array.from({ length: parts[0].lanes }, (_, i) => make(to.scope, "slice", [parts[0]], { type: node.type, lanes: 1 }, i));
-    while (lanes.length > 1) lanes = lanes.slice(0, lanes.length / 2).map((a, i) => make(to.scope, op, [a, lanes[i + lanes.length / 2]]));
-    return lanes;
-  };
-  const slice = (to: Rebuild, node: Node, source: Parts): Parts => {
-    if (count(node) > 1 || node.lanes === source[0].lanes)
-      return source.slice(node.attr / source[0].lanes, (node.attr + node.lanes) / source[0].lanes);
-    return [stretch(to, source, node.lanes, node.attr / node.lanes)];
-  };
-  const repeat = (to: Rebuild, node: Node, source: Parts): Parts => {
-    const parts = count(node);
-    if (source.length > 1 || bytes(source[0]) === width) return Array.from({ length: parts }, (_, i) => source[i % source.length]);
-    const one = make(to.scope, "repeat", source, { type: node.type, lanes: Math.min(node.lanes, fullLanes(node.type)) });
-    return Array.from({ length: parts }, () => one);
-  };
-  const loadParts = (to: Rebuild, node: Node): Parts => {
-    const lanes = Math.min(node.lanes, fullLanes(node.type));
-    return Array.from({ length: count(node) }, (_, i) => to.copy({ ...node, lanes, attr: node.attr + i * width }));
-  };
+const convert: Handler = (cut, node, source) => {
+  const [from, into] = [source[0].type, node.type];
+  if (node.lanes === 1) return [cut.make("convert", source, node)];
+  if (elems[from].size === elems[into].size) return source.map(p => cut.make("convert", [p], { type: into, lanes: p.lanes }));
+  if (elems[into].size === 2 * elems[from].size) return cut.widen("convert", source, into);
+  return convert(cut, node, cut.widen("convert", source, wider[from]!));
+};
 
-  const special: Record<string, (to: Rebuild, node: Node, source: Parts) => Parts> = {
-    convert,
-    saturate,
-    slice,
-    repeat,
-    sum: reduce,
-    greatest: reduce,
-    upper: (to, node, source) => (node.lanes === 1 ? [to.copy(node)] : widen(to, "upper", source, "u32")),
-    fromHalf: (to, node, source) => (node.lanes === 1 ? [to.copy(node)] : widen(to, "fromHalf", source, "f32")),
-    concat: (to, node) => node.args.flatMap(a => to.parts(a)),
-    lookup: (to, node) => to.parts(node.args[1]).map(i => make(to.scope, "lookup", [to.one(node.args[0]), i])),
-    load: loadParts,
-    const: (to, node) => Array.from({ length: count(node) }, () => to.copy({ ...node, lanes: Math.min(node.lanes, fullLanes(node.type)) })),
-  };
+const saturate: Handler = (cut, node, source) => {
+  if (node.lanes === 1) return [cut.make("saturate", source, node)];
+  const from = source[0].type;
+  const into = elems[from].size === 2 * elems[node.type].size ? node.type : narrower[from]!;
+  const pairs = pairsOf(source).map(([a, b]) => cut.make("concat", [a, b]));
+  const narrow = pairs.map(p => cut.make("saturate", [p], { type: into, lanes: p.lanes }));
+  return into === node.type ? narrow : saturate(cut, node, narrow);
+};
 
-  /** Lane by lane: part i of the result from part i of every operand. */
-  const lanewise = (to: Rebuild, node: Node): Parts => {
-    const args = node.args.map(a => to.parts(a));
-    return args[0].map((_, i) => {
-      const operands = args.map(p => p[i]);
-      const lanes = node.lanes / args[0].length;
-      return make(to.scope, node.op, operands, { type: node.type, lanes }, node.attr);
-    });
+/** Halves are combined until one lane is left, in the order that the meaning prescribes: registers first, then the lanes of the last. */
+const reduce: Handler = (cut, node, source) => {
+  const op = node.op === "sum" ? "add" : "max";
+  const halve = (values: Parts): Parts => {
+    const half = values.length / 2;
+    return values.slice(0, half).map((v, i) => cut.make(op, [v, values[i + half]]));
   };
+  let parts = source;
+  while (parts.length > 1) parts = halve(parts);
+  const [last] = parts;
+  let lanes: Parts = Array.from({ length: last.lanes }, (_, i) => cut.make("slice", [last], { type: node.type, lanes: 1 }, i));
+  while (lanes.length > 1) lanes = halve(lanes);
+  return lanes;
+};
 
+const slice: Handler = (cut, node, source) => {
+  const perPart = source[0].lanes;
+  if (cut.count(node) > 1 || node.lanes === perPart) return source.slice(node.attr / perPart, (node.attr + node.lanes) / perPart);
+  return [cut.stretch(source, node.lanes, node.attr / node.lanes)];
+};
+
+const repeat: Handler = (cut, node, source) => {
+  const parts = cut.count(node);
+  if (source.length > 1 || bytes(source[0]) === cut.width) return Array.from({ length: parts }, (_, i) => source[i % source.length]);
+  const one = cut.make("repeat", source, { type: node.type, lanes: Math.min(node.lanes, cut.fullLanes(node.type)) });
+  return Array.from({ length: parts }, () => one);
+};
+
+const split: Handler = (cut, node) => {
+  const lanes = Math.min(node.lanes, cut.fullLanes(node.type));
+  const step = node.op === "load" ? cut.width : 0;
+  return Array.from({ length: cut.count(node) }, (_, i) => cut.to.copy({ ...node, lanes, attr: node.attr + i * step }));
+};
+
+/** Lane by lane: part i of the result from part i of every operand. */
+const lanewise: Handler = (cut, node, source) => {
+  const args = node.args.map(a => cut.to.parts(a));
+  const lanes = node.lanes / source.length;
+  return source.map((_, i) =>
+    cut.make(
+      node.op,
+      args.map(p => p[i]),
+      { type: node.type, lanes },
+      node.attr,
+    ),
+  );
+};
+
+const handlers: Readonly<Record<string, Handler>> = {
+  convert,
+  saturate,
+  slice,
+  repeat,
+  sum: reduce,
+  greatest: reduce,
+  load: split,
+  const: split,
+  upper: (cut, node, source) => (node.lanes === 1 ? [cut.to.copy(node)] : cut.widen("upper", source, "u32")),
+  fromHalf: (cut, node, source) => (node.lanes === 1 ? [cut.to.copy(node)] : cut.widen("fromHalf", source, "f32")),
+  concat: (cut, node) => node.args.flatMap(a => cut.to.parts(a)),
+  lookup: (cut, node) => cut.to.parts(node.args[1]).map(i => cut.make("lookup", [cut.to.one(node.args[0]), i])),
+};
+
+export function legalise(kernel: Kernel, width: number): Kernel {
   return rebuild(kernel, {
     visit: (node, to) => {
-      const handle = special[node.op];
-      if (handle) return handle(to, node, node.args.length ? to.parts(node.args[0]) : []);
-      return node.args.length ? lanewise(to, node) : undefined;
+      const handle = handlers[node.op] ?? (node.args.length ? lanewise : undefined);
+      return handle?.(new Cutter(to, width), node, node.args.length ? to.parts(node.args[0]) : []);
     },
   });
 }

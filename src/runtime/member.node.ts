@@ -31,7 +31,10 @@ export function openParts(parts: readonly string[]): { read: ReadPart; close: ()
       at += n;
     }
   };
-  return { read, close: () => files.forEach(f => closeSync(f)) };
+  const close = (): void => {
+    for (const f of files) closeSync(f);
+  };
+  return { read, close };
 }
 
 function main(data: MemberData): void {
