@@ -139,7 +139,8 @@ async function main() {
   const found = await bandwidth({ threads, mebibytes: of("mebibytes", 1024), passes: of("passes", 10), streams });
   if (values.json) return console.log(JSON.stringify(found));
   console.log(`${threads} threads read ${found.bytes / 2 ** 20} MiB, GB/s:`);
-  for (const s of found.speeds) console.log(`  ${s.streams} streams a thread: ${s.median.toFixed(1)} (${s.worst.toFixed(1)} to ${s.best.toFixed(1)})`);
+  for (const s of found.speeds)
+    console.log(`  ${s.streams} streams a thread: ${s.median.toFixed(1)} (${s.worst.toFixed(1)} to ${s.best.toFixed(1)})`);
 }
 
 if (!isMainThread && workerData?.reader) parentPort.postMessage(readPasses(workerData.reader));

@@ -36,7 +36,21 @@ const HELP = `Usage: node bench/compare.mjs [options]
   --lathe <command>     the command that stands for lathe (default: this checkout's build)
   --json                also write the raw results to bench/results/`;
 
-const TEXT = ["types", "rounds", "engines", "isa", "target", "prompt-tokens", "gen-tokens", "threads", "dir", "model", "pause", "quiet", "retries"];
+const TEXT = [
+  "types",
+  "rounds",
+  "engines",
+  "isa",
+  "target",
+  "prompt-tokens",
+  "gen-tokens",
+  "threads",
+  "dir",
+  "model",
+  "pause",
+  "quiet",
+  "retries",
+];
 
 function options() {
   const spec = Object.fromEntries([...TEXT, "patience", "lathe"].map(name => [name, { type: "string" }]));
@@ -87,7 +101,15 @@ function enginesOf(wanted) {
 
 /** Model file of each type, written where missing. @param {Options} wanted @returns {Record<string, string>} */
 function modelsOf(wanted) {
-  if (wanted.model) return { [slug(wanted.model.split("/").at(-1).replace(/\.gguf$/, ""))]: wanted.model };
+  if (wanted.model)
+    return {
+      [slug(
+        wanted.model
+          .split("/")
+          .at(-1)
+          .replace(/\.gguf$/, ""),
+      )]: wanted.model,
+    };
   const models = {};
   for (const type of wanted.types) {
     models[type] = modelPath(wanted.dir, type);
@@ -107,7 +129,11 @@ async function warmFileCache(path) {
 const urgently = command => ["setsid", "--wait", "sh", "-c", 'echo -20 > /proc/self/autogroup; exec nice -n -20 "$@"', "sh", ...command];
 
 function checkResult(result, name) {
-  const numbers = [result?.load?.seconds, result?.memory?.peakBytes, ...["prefill", "decode"].flatMap(part => result?.[part]?.tokensPerSecond ?? [undefined])];
+  const numbers = [
+    result?.load?.seconds,
+    result?.memory?.peakBytes,
+    ...["prefill", "decode"].flatMap(part => result?.[part]?.tokensPerSecond ?? [undefined]),
+  ];
   if (numbers.some(n => typeof n !== "number" || !(n > 0))) throw new Error(`${name} printed something else than a benchmark result`);
 }
 
@@ -164,9 +190,14 @@ async function main() {
   const runs = await runAll(wanted, models);
   const fileBytes = Object.fromEntries(Object.entries(models).map(([type, path]) => [type, statSync(path).size]));
   console.log(`${machine.cpu}, ${machine.cores} cores, ${machine.features.join(" ")}; Node ${machine.node}, Linux ${machine.kernel}`);
-  console.log(`${wanted.prompt} prompt tokens, ${wanted.gen} generated, ${wanted.threads} threads, ${wanted.rounds} rounds; median (least-most)\n`);
+  console.log(
+    `${wanted.prompt} prompt tokens, ${wanted.gen} generated, ${wanted.threads} threads, ${wanted.rounds} rounds; median (least-most)\n`,
+  );
   console.log(report(runs, fileBytes));
   if (wanted.json) writeResults(wanted, machine, runs, fileBytes);
 }
 
-await main();
+await main().catch(error => {
+  console.error(error.message);
+  process.exitCode = 1;
+});

@@ -67,7 +67,12 @@ export function sizeOf(shape, type) {
   const tensors = tensorsOf(shape, type);
   const read = tensors.filter(t => shape.tied || t.name !== "token_embd.weight");
   const sum = (list, of) => list.reduce((total, t) => total + of(t), 0);
-  return { weights: sum(tensors, weightsIn), bytes: sum(tensors, bytesIn), readWeights: sum(read, weightsIn), readBytes: sum(read, bytesIn) };
+  return {
+    weights: sum(tensors, weightsIn),
+    bytes: sum(tensors, bytesIn),
+    readWeights: sum(read, weightsIn),
+    readBytes: sum(read, bytesIn),
+  };
 }
 
 const align = n => Math.ceil(n / ALIGNMENT) * ALIGNMENT;

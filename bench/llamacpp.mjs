@@ -13,6 +13,8 @@ import { parseArgs } from "node:util";
 import { loadPeer, mappedVariants } from "./peers.mjs";
 import { random32 } from "./weights.mjs";
 
+const USAGE =
+  "Usage: node bench/llamacpp.mjs <model.gguf> [--prompt-tokens N] [--gen-tokens N] [--threads N] [--runs N] [--isa native|avx2] [--json]";
 const WARM_UP_TOKENS = 8;
 const GREEDY = { generateNext: { token: true, options: { temperature: 0 } } };
 const OPTIONS = {
@@ -192,18 +194,26 @@ function print(result) {
   console.log(`  load     ${result.load.seconds.toFixed(2)} s`);
   for (const part of ["prefill", "decode"]) {
     const own = format(result.own[part].tokensPerSecond);
-    console.log(`  ${part.padEnd(8)} ${format(result[part].tokensPerSecond)} tokens/s over ${result[part].tokens} tokens (llama.cpp's own count: ${own})`);
+    console.log(
+      `  ${part.padEnd(8)} ${format(result[part].tokensPerSecond)} tokens/s over ${result[part].tokens} tokens (llama.cpp's own count: ${own})`,
+    );
   }
   console.log(`  memory   ${(result.memory.peakBytes / 2 ** 20).toFixed(0)} MiB at most`);
 }
 
-const wanted = options();
-if (!wanted) {
-  console.error("Usage: node bench/llamacpp.mjs <model.gguf> [--prompt-tokens N] [--gen-tokens N] [--threads N] [--runs N] [--isa native|avx2] [--json]");
-  process.exit(2);
+async function main() {
+  const wanted = options();
+  if (!wanted) throw new Error(USAGE);
+  const result = await measure(wanted);
+  if (wanted.json) console.log(JSON.stringify(result));
+  else print(result);
 }
-const result = await measure(wanted);
-if (wanted.json) console.log(JSON.stringify(result));
-else print(result);
-// The library keeps handles open that are of no use any more.
-process.exit(0);
+
+// The library keeps handles open that are of no use any more, hence the exit.
+await main().then(
+  () => process.exit(0),
+  error => {
+    console.error(error.message);
+    process.exit(1);
+  },
+);

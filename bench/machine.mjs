@@ -3,7 +3,20 @@ import { readFileSync } from "node:fs";
 import { arch, cpus, release, totalmem } from "node:os";
 
 /** Instruction sets that matter to matrix kernels, as Linux names them. */
-const NOTED = ["avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_int8", "amx_bf16", "asimddp", "i8mm", "sve"];
+const NOTED = [
+  "avx2",
+  "fma",
+  "avx_vnni",
+  "avx512f",
+  "avx512_vnni",
+  "avx512_bf16",
+  "avx512_fp16",
+  "amx_int8",
+  "amx_bf16",
+  "asimddp",
+  "i8mm",
+  "sve",
+];
 
 /** @returns {{ cpu: string, cores: number, features: string[], memoryBytes: number, arch: string, kernel: string, node: string }} */
 export function describeMachine() {

@@ -26,7 +26,11 @@ function over(runs, type, engine, read) {
 }
 
 const table = (head, rows) =>
-  [`| ${head.join(" | ")} |`, `|${head.map((_, i) => (i === 0 ? "---" : "---:")).join("|")}|`, ...rows.map(row => `| ${row.join(" | ")} |`)].join("\n");
+  [
+    `| ${head.join(" | ")} |`,
+    `|${head.map((_, i) => (i === 0 ? "---" : "---:")).join("|")}|`,
+    ...rows.map(row => `| ${row.join(" | ")} |`),
+  ].join("\n");
 
 const distinct = (runs, key) => [...new Set(runs.map(run => run[key]))];
 
@@ -75,7 +79,8 @@ function costTable(runs, fileBytes) {
 function noiseLine(runs) {
   const noise = summary(runs.map(run => run.noise.others + run.noise.stolen));
   const loud = runs.filter(run => !run.quiet).length;
-  const kept = loud === 0 ? "every run was quiet" : `${loud} of ${runs.length} runs were not quiet and count only where an engine has no quiet run`;
+  const kept =
+    loud === 0 ? "every run was quiet" : `${loud} of ${runs.length} runs were not quiet and count only where an engine has no quiet run`;
   return `Other work during the runs: median ${noise.median.toFixed(2)} cores, at most ${noise.max.toFixed(2)}; ${kept}.`;
 }
 

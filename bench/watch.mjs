@@ -11,7 +11,12 @@ const SAMPLE_MS = 100;
 
 /** Ticks that all cores spent on work, and ticks that the hypervisor took away, since the machine started. */
 function machineTicks() {
-  const [user, nice, system, , , irq, softirq, stolen] = readFileSync("/proc/stat", "utf8").split("\n", 1)[0].trim().split(/\s+/).slice(1).map(Number);
+  const [user, nice, system, , , irq, softirq, stolen] = readFileSync("/proc/stat", "utf8")
+    .split("\n", 1)[0]
+    .trim()
+    .split(/\s+/)
+    .slice(1)
+    .map(Number);
   return { busy: user + nice + system + irq + softirq, stolen };
 }
 

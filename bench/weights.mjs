@@ -60,8 +60,7 @@ function roundEven(x) {
 }
 
 function clamp(x, low, high) {
-  const rounded = Math.round(x);
-  return rounded < low ? low : rounded > high ? high : rounded;
+  return Math.min(Math.max(Math.round(x), low), high);
 }
 
 /** Value of one weight, in units of the step `d`. */
@@ -147,7 +146,13 @@ function writeTQ2_0(out, at, from) {
 export const FORMATS = {
   f32: { id: 0, fileType: 0, block: 1, bytes: 4, write: (out, at, from) => out.setFloat32(at, from.normal() * SIGMA, true) },
   f16: { id: 1, fileType: 1, block: 1, bytes: 2, write: (out, at, from) => out.setUint16(at, halfBits(from.normal() * SIGMA), true) },
-  bf16: { id: 30, fileType: 32, block: 1, bytes: 2, write: (out, at, from) => out.setUint16(at, float32Bits(from.normal() * SIGMA) >>> 16, true) },
+  bf16: {
+    id: 30,
+    fileType: 32,
+    block: 1,
+    bytes: 2,
+    write: (out, at, from) => out.setUint16(at, float32Bits(from.normal() * SIGMA) >>> 16, true),
+  },
   q4_0: { id: 2, fileType: 2, block: 32, bytes: 18, write: writeQ4_0 },
   q8_0: { id: 8, fileType: 7, block: 32, bytes: 34, write: writeQ8_0 },
   q4_k: { id: 12, fileType: 14, block: 256, bytes: 144, write: writeQ4_K },

@@ -29,10 +29,11 @@ export class Inbox {
     this.#wake?.();
   }
 
-  /** The next event; undefined once `signal` has fired. */
+  /** The next event; undefined once `signal` has fired, whatever has come before. */
   async next(signal?: AbortSignal): Promise<RunEvent | undefined> {
-    while (!this.#events.length) {
+    for (;;) {
       if (signal?.aborted) return undefined;
+      if (this.#events.length) return this.#events.shift();
       await new Promise<void>(resolve => {
         const done = (): void => {
           signal?.removeEventListener("abort", done);
@@ -42,7 +43,6 @@ export class Inbox {
         signal?.addEventListener("abort", done, { once: true });
       });
     }
-    return this.#events.shift();
   }
 }
 
@@ -81,7 +81,8 @@ export class EngineClient {
     try {
       return await new Promise<LoadedInfo>((resolve, reject) => {
         this.#loaded = { resolve, reject };
-        this.#channel.post({ kind: "load", spec });
+        if (signal?.aborted) reject(signal.reason);
+        else this.#channel.post({ kind: "load", spec });
       });
     } catch (e) {
       await this.close();

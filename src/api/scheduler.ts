@@ -167,6 +167,7 @@ export class Scheduler {
     } catch (e) {
       const youngest = ordered.at(-1)!;
       this.#runs.delete(youngest.request.run);
+      youngest.sequence.truncate(0);
       this.#events.failed(youngest.request.run, e);
     }
   }

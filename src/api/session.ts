@@ -105,7 +105,7 @@ export class Session implements Disposable {
       const message = `The prompt has ${tokens.length} tokens and the context holds ${context}; shorten it or load with a larger context.`;
       throw new LatheError("context.overflow", message, { tokens: tokens.length, context });
     }
-    return Math.min(own.maxTokens ?? context, context - tokens.length + 1);
+    return own.maxTokens ?? Number.MAX_SAFE_INTEGER; // the engine ends the answer where the context is full
   }
 
   async *#produce(
@@ -133,7 +133,10 @@ export class Session implements Disposable {
       for (;;) {
         const event = await inbox.next(answer.stopped === undefined ? own.signal : undefined);
         if (!event) throw withPartial(own.signal!.reason, answer.text);
-        if (event.kind === "failed") throw fromWire(event.error);
+        if (event.kind === "failed") {
+          finished = ended;
+          throw fromWire(event.error);
+        }
         if (event.kind === "prompt") yield { type: "prompt", done: event.done, total: event.total };
         else if (event.kind === "token" && answer.stopped === undefined) {
           const text = answer.push(event.token);
@@ -164,15 +167,20 @@ export class Session implements Disposable {
   }
 }
 
+/** What is known of a run that failed: the engine says no more of it. */
+const ended: Finished = {
+  finish: "cancelled",
+  usage: { promptTokens: 0, cachedTokens: 0, completionTokens: 0 },
+  timings: { promptMs: 0, completionMs: 0, promptTokensPerSecond: 0, tokensPerSecond: 0 },
+  seed: 0,
+};
+
 /** What the engine says of a run that was cancelled. */
 async function cancelled(inbox: { next: () => Promise<unknown> }): Promise<Finished> {
   for (;;) {
     const event = (await inbox.next()) as { kind: string };
     if (event.kind === "finished") return event as unknown as Finished;
-    if (event.kind === "failed") {
-      const none = { promptMs: 0, completionMs: 0, promptTokensPerSecond: 0, tokensPerSecond: 0 };
-      return { finish: "cancelled", usage: { promptTokens: 0, cachedTokens: 0, completionTokens: 0 }, timings: none, seed: 0 };
-    }
+    if (event.kind === "failed") return ended;
   }
 }
 

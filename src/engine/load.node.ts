@@ -12,7 +12,7 @@ import { Arena } from "../runtime/arena.ts";
 import { compileKernels, type TargetName } from "../runtime/compile.ts";
 import { openParts } from "../runtime/member.node.ts";
 import type { PackTask } from "../runtime/member.ts";
-import { enableRelaxedSimd } from "../runtime/platform.node.ts";
+import { compileOptimised, enableRelaxedSimd } from "../runtime/platform.node.ts";
 import { Team } from "../runtime/team.node.ts";
 import { hasMemory64 } from "../target/wasm/features.ts";
 import { makePlan, type PlanOptions, pagesFor } from "./plan.ts";
@@ -76,7 +76,7 @@ export async function loadModel(spec: LoadSpec, progress: (done: number, total: 
     const packed = performance.now();
     const constants = new Map(network.constants.map(name => [name, readTensor(spec.tensors.get(name)!, spec.parts)]));
     const plan = makePlan(network, arena, spec.plan, name => constants.get(name)!);
-    const compiled = compileKernels(spec.target, plan.kernels, arena);
+    const compiled = compileKernels(spec.target, plan.kernels, arena, compileOptimised);
     await team.setKernels(compiled.table, compiled.module, compiled.slots);
     await team.setPrograms([plan.program]);
     const seconds = { pack: (packed - begun) / 1000, compile: (performance.now() - packed) / 1000 };
@@ -174,7 +174,7 @@ async function packWeights(
   };
   const run = async (list: readonly Pending[]): Promise<void> => {
     const kernels = [...new Map(list.map(({ weight: { format } }) => [format.packed.name + format.name, pack(format)])).values()];
-    const compiled = compileKernels(spec.target, kernels, arena);
+    const compiled = compileKernels(spec.target, kernels, arena, compileOptimised);
     await team.setKernels(compiled.table, compiled.module, compiled.slots);
     const tasks = list.flatMap(({ weight, worst }) => tasksOf(weight, weight.format, worst));
     const bytes = Math.max(...tasks.map(t => 2 * t.paddedRows * t.rowBytes)) + 64;

@@ -79,6 +79,7 @@ function packScales(b: PackBlock, row: Int, r: number): void {
       x
         .shr(8 * (g & 3))
         .and(255)
+        .as("i32", 1)
         .saturate("u8");
     b.target.store(at, byte(scales[g >> 2]));
     b.target.store(at.add(8), byte(minima[g >> 2]));

@@ -81,9 +81,8 @@ class Verifier {
   #node(node: Node): void {
     const info = ops.get(node.op);
     if (!info) this.#bad(node, `no operation ${node.op}`);
-    const line = printNode(node, this.#kernel.slots, this.#name);
     for (const a of node.args) {
-      this.#use(a, line);
+      if (!this.#visible.has(a)) this.#use(a, printNode(node, this.#kernel.slots, this.#name));
       if (a.op === "address" && !(node.op === "load" && a === node.args[0])) this.#bad(node, "an address is only for loads and stores");
     }
     const { lanes } = node;

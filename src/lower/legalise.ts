@@ -12,7 +12,7 @@ type Parts = readonly Node[];
 type Handler = (cut: Cutter, node: Node, source: Parts) => Parts;
 
 const wider: Partial<Record<Elem, Elem>> = { i8: "i16", u8: "u16" };
-const narrower: Partial<Record<Elem, Elem>> = { i32: "i16", u32: "i16", i16: "i8" };
+const narrower: Partial<Record<Elem, Elem>> = { i32: "i16", i16: "i8" };
 const bytes = (n: { type: Elem; lanes: number }): number => n.lanes * elems[n.type].size;
 
 /** What every handler needs: the machine's width and the kernel being made. */
@@ -91,8 +91,8 @@ const repeat: Handler = (cut, node, source) => {
 
 const split: Handler = (cut, node) => {
   const lanes = Math.min(node.lanes, cut.fullLanes(node.type));
-  const step = node.op === "load" ? cut.width : 0;
-  return Array.from({ length: cut.count(node) }, (_, i) => cut.to.copy({ ...node, lanes, attr: node.attr + i * step }));
+  const place = (i: number): number => (node.op === "load" ? node.attr + i * cut.width : node.attr); // not -0 + 0
+  return Array.from({ length: cut.count(node) }, (_, i) => cut.to.copy({ ...node, lanes, attr: place(i) }));
 };
 
 /** Lane by lane: part i of the result from part i of every operand. */
@@ -120,7 +120,8 @@ const handlers: Readonly<Record<string, Handler>> = {
   const: split,
   upper: (cut, node, source) => (node.lanes === 1 ? [cut.to.copy(node)] : cut.widen("upper", source, "u32")),
   fromHalf: (cut, node, source) => (node.lanes === 1 ? [cut.to.copy(node)] : cut.widen("fromHalf", source, "f32")),
-  concat: (cut, node) => node.args.flatMap(a => cut.to.parts(a)),
+  concat: (cut, node, source) =>
+    bytes(source[0]) < cut.width ? [cut.make("concat", node.args.map(cut.to.one))] : node.args.flatMap(a => cut.to.parts(a)),
   lookup: (cut, node) => cut.to.parts(node.args[1]).map(i => cut.make("lookup", [cut.to.one(node.args[0]), i])),
 };
 

@@ -18,7 +18,15 @@ export interface Compiled {
   readonly slots: ReadonlyMap<string, readonly boolean[]>;
 }
 
-export function compileKernels(target: TargetName, kernels: readonly Kernel[], arena: Arena): Compiled {
+/** How a module's bytes become a module; platforms may know a better way than the default. */
+export type CompileModule = (bytes: Uint8Array<ArrayBuffer>) => WebAssembly.Module;
+
+export function compileKernels(
+  target: TargetName,
+  kernels: readonly Kernel[],
+  arena: Arena,
+  compile: CompileModule = bytes => new WebAssembly.Module(bytes),
+): Compiled {
   const slots = new Map(kernels.map(k => [k.name, k.slots.map(s => s.kind === "in" || s.kind === "out")] as const));
   if (target === "interp") {
     // The buffer is asked for at every call: it changes when the memory grows.
@@ -35,6 +43,6 @@ export function compileKernels(target: TargetName, kernels: readonly Kernel[], a
   }
   const features = { relaxed: hasRelaxedSimd(), memory64: arena.memory64 };
   const bytes = compileModule(kernels, features, { shared: true, initialPages: 1, maximumPages: arena.maximumPages });
-  const module = new WebAssembly.Module(bytes);
+  const module = compile(bytes);
   return { table: instantiate(module, arena.memory, slots, arena.memory64), module, slots };
 }

@@ -11,6 +11,21 @@ export function enableRelaxedSimd(): void {
   if (!hasRelaxedSimd()) v8.setFlagsFromString("--experimental-wasm-relaxed-simd");
 }
 
+/**
+ * Compiles with V8's optimising compiler at once. By default V8 compiles lazily with its baseline compiler, a fifth as fast here, and the
+ * first prompt would run on that. The flags are the process's own and are put back before anything else can compile on this thread.
+ */
+export function compileOptimised(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
+  v8.setFlagsFromString("--no-liftoff");
+  v8.setFlagsFromString("--no-wasm-lazy-compilation");
+  try {
+    return new WebAssembly.Module(bytes);
+  } finally {
+    v8.setFlagsFromString("--liftoff");
+    v8.setFlagsFromString("--wasm-lazy-compilation");
+  }
+}
+
 /** Bytes that this process may still use, containers' limits included. */
 export function availableMemory(): number {
   const node = process as NodeJS.Process & { availableMemory?: () => number };

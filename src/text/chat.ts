@@ -186,7 +186,11 @@ function probe(template: Template): Abilities {
   const wrap = (text: string): unknown => (texts ? text : inParts(text));
   const calls = (args: unknown) => [
     user(wrap("x")),
-    { role: trusted("assistant"), content: wrap(""), tool_calls: [{ id: "zqx000000", type: "function", function: { name: "f", arguments: args } }] },
+    {
+      role: trusted("assistant"),
+      content: wrap(""),
+      tool_calls: [{ id: "zqx000000", type: "function", function: { name: "f", arguments: args } }],
+    },
   ];
   const system = shows({ role: trusted("system"), content: wrap(NEEDLE) }, user(wrap("x")));
   return {

@@ -93,6 +93,63 @@ add(
   (a, b) => a.quotient(b),
 );
 
+// Scalars of 8 and 16 bits live in wider registers: what is above their bits must never be seen.
+for (const type of ["i8", "u8", "i16", "u16"] as const) {
+  const s = { type, lanes: 1 };
+  const seen = (op: string, arity: number, build: Case["build"]): void =>
+    add(op, `${type}_seen_as_i32`, new Array(arity).fill(s), (...args) => build(...args).to("i32"));
+  seen("add", 2, (a, b) => a.add(b));
+  seen("sub", 2, (a, b) => a.sub(b));
+  seen("mul", 2, (a, b) => a.mul(b));
+  seen("neg", 1, a => a.neg());
+  seen("abs", 1, a => a.abs());
+  seen("shl", 1, a => a.shl(3));
+  seen("shr", 2, (a, b) => a.add(b).shr(2));
+  seen("lt", 2, (a, b) => a.add(b).lt(b));
+  for (const to of ["i8", "u8", "i16", "u16"] as const) {
+    if (to === type) continue;
+    if (elems[to].size >= elems[type].size) add("convert", `${type}_${to}_seen_as_i32`, [s], a => a.to(to).to("i32"));
+    if (elems[to].size === elems[type].size) add("as", `${type}_${to}_seen_as_i32`, [s], a => a.as(to, 1).to("i32"));
+  }
+}
+
+// Promised ranges: what the compiler then believes of the result must hold, and must not change it.
+const promises: readonly Range[] = [
+  { min: 0, max: 7 },
+  { min: 3, max: 100 },
+  { min: -9, max: 4 },
+  { min: -128, max: -2 },
+  { min: -1, max: 0 },
+];
+for (const type of all) {
+  const fitting = promises.filter(r => r.min >= elems[type].min && r.max <= elems[type].max);
+  const lanes = 16 / elems[type].size;
+  for (const r of fitting) {
+    const a = { type, lanes, range: r };
+    add("neg", "", [a], x => x.neg());
+    add("abs", "", [a], x => x.abs());
+    if (type !== "f32") add("shr", `${type}${rangeText(r)}_by1`, [a], x => x.shr(1));
+    if (type !== "f32") add("shl", `${type}${rangeText(r)}_by2`, [a], x => x.shl(2));
+    for (const second of fitting) {
+      const two = [a, { type, lanes, range: second }];
+      add("add", "", two, (x, y) => x.add(y));
+      add("sub", "", two, (x, y) => x.sub(y));
+      if (elems[type].size > 1) add("mul", "", two, (x, y) => x.mul(y));
+      add("min", "", two, (x, y) => x.min(y));
+      add("max", "", two, (x, y) => x.max(y));
+      if (type === "f32") continue;
+      add("and", "", two, (x, y) => x.and(y));
+      add("or", "", two, (x, y) => x.or(y));
+      add("xor", "", two, (x, y) => x.xor(y));
+    }
+  }
+}
+for (const s of shapes("f32")) {
+  add("convert", `${text(s)}_clamped`, [s], x => x.max(5).min(10).to("i32"));
+  add("min", `${text(s)}_of_clamped`, [s, { ...s, range: { min: 0, max: 1 } }], (x, y) => x.min(y).max(-3));
+  add("max", `${text(s)}_unordered`, [{ ...s, range: { min: 0, max: 1 } }, s], (x, y) => x.max(y.min(9)));
+}
+
 // Constants: stored as they are, and as the second operand of what simplifies.
 for (const s of all.flatMap(t => shapes(t).slice(0, 2))) {
   edges(s.type).forEach((x, i) => {

@@ -9,9 +9,9 @@ import { verify } from "../../src/ir/verify.ts";
 import { lower, type Machine } from "../../src/lower/passes.ts";
 import { instructions } from "../../src/target/wasm/instructions.ts";
 import { type Case, cases, kernelOf } from "./cases.ts";
-import { expected, type Launched, prepare } from "./data.ts";
+import { expected, type Launched, prepare, stored } from "./data.ts";
 import { type Launch, targets } from "./targets.ts";
-import { firstDifference, read } from "./values.ts";
+import { firstDifference, read, shown } from "./values.ts";
 
 interface Prepared {
   readonly c: Case;
@@ -29,6 +29,9 @@ function of(c: Case): Prepared {
     const launched = prepare(c, kernel);
     const twice = expected(kernel, launched, false);
     const once = c.op === "mulAdd" ? expected(kernel, launched, true) : twice;
+    const { range } = stored(kernel);
+    const outside = twice.find(x => x < range.min || x > range.max);
+    if (outside !== undefined) expect.fail(`${c.name} gives ${shown(outside)}, which its range denies\n${print(kernel)}`);
     p = { c, kernel, launched, results: { once, twice } };
     prepared.set(c.name, p);
   }
@@ -38,7 +41,7 @@ function of(c: Case): Prepared {
 function compare(p: Prepared, got: readonly number[], fused: boolean, where: string): void {
   const want = p.results[fused ? "once" : "twice"];
   const at = firstDifference(want, got);
-  if (at >= 0) expect.fail(`${p.c.name}, ${where}: value ${at} is ${got[at]}, must be ${want[at]}\n${print(p.kernel)}`);
+  if (at >= 0) expect.fail(`${p.c.name}, ${where}: value ${at} is ${shown(got[at])}, must be ${shown(want[at])}\n${print(p.kernel)}`);
 }
 
 const byOp = new Map<string, Case[]>();
@@ -84,6 +87,8 @@ describe.each(targets.map(t => [t.name, t] as const))("%s", (_, target) => {
       const memory = p.launched.memory.slice();
       launch(c.name, memory, 0, p.launched.units, p.launched.args);
       compare(p, read(memory, p.launched.out.at, p.launched.out.type, p.launched.out.count), target.fused, target.name);
+      // Addresses of 64 bits add their own instructions to every load: one operation shows them.
+      if (target.name.includes("memory64") && op !== "load") continue;
       for (const line of target.listing(p.kernel)) emitted.add(line.trim().split(" ")[0]);
     }
   });

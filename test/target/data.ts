@@ -2,7 +2,7 @@
  * Memory for a case: operands as edge values crossed with each other, then edges mixed with random ones, and room for the results.
  * Also runs the case on the interpreter, so that every target compares with the same bytes.
  */
-import type { Kernel } from "../../src/ir/node.ts";
+import type { Kernel, Node } from "../../src/ir/node.ts";
 import { elems } from "../../src/ir/types.ts";
 import { interpret } from "../../src/target/interp/interp.ts";
 import type { Case, Operand } from "./cases.ts";
@@ -18,7 +18,7 @@ export interface Launched {
 }
 
 /** What the kernel stores: the one store of the case's body. */
-function stored(kernel: Kernel): { type: Kernel["begin"]["type"]; lanes: number } {
+export function stored(kernel: Kernel): Node {
   for (const item of kernel.body.items) {
     if (item.kind !== "loop") continue;
     const store = item.body.items.find(i => i.kind === "store");

@@ -23,6 +23,8 @@ const s = (n: number): number[] => [...new Bytecode().s(n).done()];
 
 const turning = [0, 1, 63, 64, 65, 127, 128, 129, 8191, 8192, 16383, 16384, 2 ** 20, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 48];
 
+const same = (a: readonly number[], b: readonly number[]): boolean => a.join() === b.join();
+
 describe("LEB128", () => {
   it.each(turning)("%i", n => {
     expect(u(n)).toEqual(reference(n, false));
@@ -30,9 +32,9 @@ describe("LEB128", () => {
     expect(s(-n)).toEqual(reference(-n, true));
   });
   it("any number that is exact", () => {
-    fc.assert(fc.property(fc.maxSafeNat(), n => expect(u(n)).toEqual(reference(n, false))));
-    fc.assert(fc.property(fc.maxSafeInteger(), n => expect(s(n)).toEqual(reference(n, true))));
-    fc.assert(fc.property(fc.integer(), n => expect(s(n)).toEqual(reference(n, true))));
+    fc.assert(fc.property(fc.maxSafeNat(), n => same(u(n), reference(n, false))));
+    fc.assert(fc.property(fc.maxSafeInteger(), n => same(s(n), reference(n, true))));
+    fc.assert(fc.property(fc.integer(), n => same(s(n), reference(n, true))));
   });
 });
 

@@ -12,10 +12,10 @@ import { lower, type Machine } from "../../src/lower/passes.ts";
 import { interpret } from "../../src/target/interp/interp.ts";
 import { type Program, program } from "./programs.ts";
 import { type Launch, targets } from "./targets.ts";
-import { firstDifference, read } from "./values.ts";
+import { firstDifference, read, shown } from "./values.ts";
 
 const first = Number(process.env.FUZZ_SEED ?? 1);
-const count = Number(process.env.FUZZ_COUNT ?? 2000);
+const count = Number(process.env.FUZZ_COUNT ?? 1000);
 const batch = Math.min(count, 50);
 
 const machines: readonly Machine[] = [
@@ -35,7 +35,7 @@ function interpreted(p: Program, kernel: Kernel, fused: boolean): number[] {
 }
 function compare(p: Program, want: readonly number[], got: readonly number[], where: string, kernel: Kernel): void {
   const at = firstDifference(want, got);
-  if (at >= 0) expect.fail(`seed ${p.seed}, ${where}: place ${at} holds ${got[at]}, must hold ${want[at]}\n${print(kernel)}`);
+  if (at >= 0) expect.fail(`seed ${p.seed}, ${where}: place ${at} holds ${shown(got[at])}, must hold ${shown(want[at])}\n${print(kernel)}`);
 }
 
 /** Makes every operation check its results against the range of its node. */

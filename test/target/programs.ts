@@ -43,6 +43,8 @@ class Writer {
   readonly #random: () => number;
   readonly #memory: Memory;
   #pool: AnyVal[];
+  /** Where integers were stored or loaded before: to be read again, after other stores. */
+  #places: { readonly index: Val<"i32", 1> | number; readonly type: Elem; readonly lanes: number }[] = [];
   #budget: number;
 
   constructor(random: () => number, memory: Memory, pool: AnyVal[], budget: number) {
@@ -82,7 +84,12 @@ class Writer {
     const lanes = this.#lanes(type);
     if (type === "f32") return this.#pick([this.#memory.sources[3], this.#memory.floats]).load(type, lanes, this.#index(4));
     const kind = this.#below(5);
-    if (kind === 0) return this.#memory.ints.load(type, lanes, this.#index(1));
+    if (kind === 0) {
+      const again = this.#places.length > 0 && this.#chance(0.6);
+      const place = again ? this.#pick(this.#places) : { index: this.#index(1), type, lanes };
+      this.#places.push(place);
+      return this.#memory.ints.load(place.type, place.lanes, place.index);
+    }
     const weights = { min: 0, max: 15 };
     if (kind === 1) return this.#memory.sources[1].load(this.#pick(["u8", "i8"]), this.#lanes("u8"), this.#index(1), weights);
     if (kind === 2) return this.#memory.sources[2].load("i8", this.#lanes("i8"), this.#index(1), { min: -127, max: 127 });
@@ -151,6 +158,13 @@ class Writer {
       if (lanes === 1 && ratio !== 1) return undefined;
       return a.as(to, lanes / ratio);
     }
+    if (type === "f32" && this.#chance(0.3)) {
+      const low = this.#below(200) - 100;
+      return a
+        .max(low)
+        .min(low + this.#below(100))
+        .to("i32");
+    }
     if (!whole(lanes, to)) return undefined;
     if (ratio < 1) return type === "i32" || type === "i16" ? a.saturate(to) : undefined;
     const ok = to === "f32" ? type === "i32" : type === "f32" ? to === "i32" : true;
@@ -203,14 +217,20 @@ class Writer {
   #store(): void {
     const v = this.#any(() => true)!;
     if (isFloat(v)) this.#memory.floats.store(this.#index(4), v);
-    else this.#memory.ints.store(this.#index(1), v);
+    else {
+      const again = this.#places.length > 0 && this.#chance(0.3);
+      const index = again ? this.#pick(this.#places).index : this.#index(1);
+      this.#places.push({ index, type: v.node.type, lanes: v.node.lanes });
+      this.#memory.ints.store(index, v);
+    }
   }
 
   #loop(depth: number): void {
-    const outer = this.#pool;
+    const [outer, places] = [this.#pool, this.#places];
     const count = this.#any(v => v.node.type === "i32" && v.node.lanes === 1)?.and(3) ?? 2;
     const inside = (i: AnyVal, carried: readonly AnyVal[]): void => {
       this.#pool = [...outer, ...carried, i];
+      this.#places = [...places];
       this.#block(depth + 1, 3 + this.#below(8));
     };
     if (this.#chance(0.3)) each(this.#below(3), count, i => inside(i, []));
@@ -224,6 +244,7 @@ class Writer {
       outer.push(...results);
     }
     this.#pool = outer;
+    this.#places = places;
   }
 
   #block(depth: number, steps: number): void {

@@ -63,3 +63,6 @@ export function read(memory: Uint8Array, at: number, type: Elem, count: number):
 
 /** Position of the first value that differs; -1 where none does. Zeros must have the same sign. */
 export const firstDifference = (a: readonly number[], b: readonly number[]): number => a.findIndex((x, i) => !Object.is(x, b[i]));
+
+/** A number as a message shows it. */
+export const shown = (x: number | undefined): string => (Object.is(x, -0) ? "-0" : String(x));

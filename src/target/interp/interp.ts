@@ -76,7 +76,8 @@ class Frame {
 
   #compute(node: Node): readonly number[] {
     if (node.op === "const") return new Array<number>(node.lanes).fill(node.attr);
-    if (node.op === "param" || node.op === "address") return [this.#args[node.attr + 2]];
+    if (node.op === "address") return [this.#args[node.attr + 2]];
+    if (node.op === "param") return [elems[node.type].wrap(this.#args[node.attr + 2])];
     const args = node.args.map(a => this.#value(a));
     if (node.op === "load") {
       const at = args[0][0] + args[1][0] + node.attr;

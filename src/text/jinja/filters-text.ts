@@ -84,16 +84,13 @@ function urlEncode(v: Value, _: Params, rt: Runtime): Value {
 /** Words of a text, as `wordcount` counts them. */
 const countWords = (text: Text): bigint => BigInt(text.text.match(/[\p{L}\p{N}_]+/gu)?.length ?? 0);
 
-function reverse(v: Value, { budget }: Runtime): Value {
-  const text = v as Text;
+/** Reverses a text by code points; lists are reversed in `filters-data.ts`. */
+export function reverseText(text: Text, { budget }: Runtime): Text {
   budget.step(text.points);
   const out = new TextBuilder(budget);
   for (let at = text.points - 1; at >= 0; at--) out.addText(text.charAt(at));
   return out.done();
 }
-
-/** Reverses a text; a list is left to the filters of lists. */
-export const reverseText = (text: Text, rt: Runtime): Value => reverse(text, rt);
 
 export const textFilters: ReadonlyMap<string, Member> = new Map<string, Member>([
   ["upper", textFilter(upper)],

@@ -1,0 +1,11 @@
+/**
+ * Everything of the engine that commands call, in one place that is imported when a command begins to work: `--help`, `--version` and wrong
+ * usage answer without loading it.
+ */
+export { inspect, load } from "../api/load.node.ts";
+export { resolveGenerate, resolveLoad } from "../api/options.ts";
+export { createSampler } from "../decode/sampler.ts";
+export { closeGguf } from "../files/gguf.ts";
+export { openModelFile } from "../files/open.node.ts";
+export { atomicWrite } from "../files/write.node.ts";
+export { tokenizerFromMetadata } from "../text/tokenizer.ts";

@@ -1,0 +1,59 @@
+#!/usr/bin/env node
+/**
+ * The command line of Lathe: `lathe <command>`. Owns the list of commands and the exit code; each command is a file in commands/. Results go
+ * to stdout, everything else to stderr.
+ */
+import { readFileSync } from "node:fs";
+import { Command } from "commander";
+import { benchCommand } from "./commands/bench.ts";
+import { chatCommand } from "./commands/chat.ts";
+import { inspectCommand } from "./commands/inspect.ts";
+import { kernelsCommand } from "./commands/kernels.ts";
+import { perplexityCommand } from "./commands/perplexity.ts";
+import { runCommand } from "./commands/run.ts";
+import { tokenizeCommand } from "./commands/tokenize.ts";
+import { failed } from "./failure.ts";
+import { listenForInterrupts } from "./interrupt.ts";
+import { examples } from "./options.ts";
+import { endQuietlyOnClosedPipes, paint } from "./terminal.ts";
+
+const commands = [runCommand, chatCommand, inspectCommand, tokenizeCommand, perplexityCommand, benchCommand, kernelsCommand];
+
+function version(): string {
+  return (JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }).version;
+}
+
+function program(): Command {
+  const all = new Command("lathe")
+    .description("Runs language models on this machine, on kernels that are compiled when a model is loaded.")
+    .version(version(), "-V, --version", "print the version")
+    .helpOption("-h, --help", "show this help")
+    .helpCommand("help [command]", "show the help of a command")
+    .exitOverride()
+    .configureHelp({ styleTitle: text => paint("bold", text), styleSubcommandText: text => paint("cyan", text) })
+    // Complaints are printed by failure.ts, in one form for all errors.
+    .configureOutput({ outputError: () => {} });
+  for (const make of commands) all.addCommand(make().copyInheritedSettings(all));
+  return examples(
+    all,
+    "lathe run                                a story from the bundled model",
+    'lathe run model.gguf "Why is the sky blue?"',
+    "lathe chat model.gguf",
+    "lathe inspect model.gguf                 will it run here?",
+  );
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  endQuietlyOnClosedPipes();
+  listenForInterrupts();
+  try {
+    const lathe = program();
+    if (argv.length <= 2) lathe.outputHelp();
+    else await lathe.parseAsync(argv);
+    return 0;
+  } catch (e) {
+    return failed(e, argv.includes("--debug"));
+  }
+}
+
+process.exitCode = await main(process.argv);

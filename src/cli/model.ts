@@ -1,0 +1,48 @@
+/** Finding, loading and describing the model of a command, with progress on stderr. */
+import { existsSync } from "node:fs";
+import { basename } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Model } from "../api/model.ts";
+import { LatheError } from "../errors.ts";
+import { type CommonFlags, type LoadFlags, loadFlags, type SamplingFlags, samplingFlags } from "./options.ts";
+import { ProgressLine } from "./progress.ts";
+import { printable } from "./terminal.ts";
+import { bytes, counted } from "./units.ts";
+
+/** The story writer that comes with the package: two folders above this file, in the repository and where it is installed. */
+export function bundledModel(): string {
+  const path = fileURLToPath(new URL("../../models/stories.gguf", import.meta.url));
+  if (existsSync(path)) return path;
+  throw new LatheError("file.not-found", `The bundled model "${path}" is missing; install Lathe again or name a model file.`, { path });
+}
+
+/** Loads it, showing how far packing has come. The caller closes it. */
+export async function loadForCommand(path: string, flags: LoadFlags & CommonFlags): Promise<Model> {
+  const { load } = await import("./library.ts");
+  const progress = new ProgressLine(flags);
+  const name = printable(basename(path));
+  try {
+    return await load(path, {
+      ...loadFlags(flags),
+      onProgress: ({ stage, done, total }) => {
+        if (stage !== "pack") return;
+        const label = done < total ? `loading ${name}` : "compiling kernels";
+        progress.show({ label, done, total, detail: `${bytes(done)} of ${bytes(total)}` });
+      },
+    });
+  } finally {
+    progress.clear();
+  }
+}
+
+/** Refuses wrong options before a large model is loaded for nothing. */
+export async function checkOptions(flags: LoadFlags & SamplingFlags): Promise<void> {
+  const { resolveLoad, resolveGenerate, createSampler } = await import("./library.ts");
+  resolveLoad(loadFlags(flags));
+  createSampler({ seed: 1, ...resolveGenerate(samplingFlags(flags)).sampling });
+}
+
+/** One line on what is running. */
+export function describe({ info }: Model): string {
+  return [info.name, info.architecture, info.target, counted(info.threads, "thread"), `context ${info.context}`].map(printable).join(" · ");
+}

@@ -1,0 +1,107 @@
+/**
+ * The flags that several commands share. Their names are those of the library's options in kebab case, so their values pass through as they
+ * are and the library alone decides what is valid; here texts only become numbers.
+ */
+import { type Command, Option } from "commander";
+import type { GenerateOptions, LoadOptions } from "../api/options.ts";
+import { LatheError } from "../errors.ts";
+
+export interface CommonFlags {
+  quiet?: boolean;
+  debug?: boolean;
+  json?: boolean;
+}
+export type LoadFlags = Pick<LoadOptions, (typeof loadKeys)[number]>;
+export type SamplingFlags = Pick<GenerateOptions, (typeof samplingKeys)[number]>;
+
+const loadKeys = ["context", "threads", "memory", "target", "batchTokens"] as const;
+const samplingKeys = [
+  "temperature",
+  "topK",
+  "topP",
+  "minP",
+  "repeatPenalty",
+  "frequencyPenalty",
+  "presencePenalty",
+  "penaltyWindow",
+  "seed",
+  "stop",
+  "maxTokens",
+  "special",
+] as const;
+
+function invalid(flag: string, accepts: string, value: string): LatheError {
+  return new LatheError("option.invalid", `${flag} must be ${accepts}; it is ${JSON.stringify(value)}.`, { flag, value });
+}
+
+/** A number; its limits are the library's business. */
+export function number(flag: string): (text: string) => number {
+  return text => {
+    const value = Number(text);
+    if (text.trim() === "" || !Number.isFinite(value)) throw invalid(flag, "a number", text);
+    return value;
+  };
+}
+
+/** An integer within limits, for what the library does not see. */
+export function integer(flag: string, from: number, to = 2 ** 30): (text: string) => number {
+  return text => {
+    const value = Number(text);
+    if (text.trim() === "" || !Number.isInteger(value) || value < from || value > to) throw invalid(flag, `an integer from ${from}`, text);
+    return value;
+  };
+}
+
+const add = (command: Command, flags: string, text: string): Command =>
+  command.addOption(new Option(flags, text).argParser(number(flags.split(" ")[0])));
+
+export function samplingOptions(command: Command): Command {
+  command.optionsGroup("Choosing tokens:");
+  add(command, "--temperature <n>", "how much chance decides; 0: always the likeliest token (default: 0.8)");
+  add(command, "--top-k <n>", "choose among the k likeliest tokens; 0: all (default: 40)");
+  add(command, "--top-p <n>", "choose among the likeliest that add up to p; 1: all (default: 0.95)");
+  add(command, "--min-p <n>", "leave out tokens below p times the likeliest; 0: none (default: 0.05)");
+  add(command, "--repeat-penalty <n>", "divide the logits of recent tokens by n (default: 1, off)");
+  add(command, "--frequency-penalty <n>", "lower recent tokens by n for each occurrence (default: 0, off)");
+  add(command, "--presence-penalty <n>", "lower recent tokens by n once (default: 0, off)");
+  add(command, "--penalty-window <n>", "how many tokens are recent; -1: all (default: 64)");
+  add(command, "--seed <n>", "make the choices repeatable (default: drawn at random)");
+  add(command, "--max-tokens <n>", "longest answer (default: to the end of the context)");
+  return command
+    .option("--stop <text>", "end the answer before this text; may be given several times", (text: string, all: string[] = []) => [
+      ...all,
+      text,
+    ])
+    .option("--special", "let the prompt spell control tokens such as <|im_end|>");
+}
+
+/** `context`: what the command does when it is not given; false where the command decides it alone. */
+export function loadOptions(command: Command, context: string | false = "what the model was trained for, at most 4096"): Command {
+  command.optionsGroup("Loading:");
+  if (context) add(command, "--context <n>", `tokens that the model can see (default: ${context})`);
+  add(command, "--threads <n>", "threads that compute (default: the cores of this machine, at most 16)");
+  command.option("--memory <size>", "most memory to use, such as 6GiB (default: what this machine has free)");
+  command.addOption(
+    new Option("--target <name>", "what kernels are compiled to").choices(["auto", "native", "wasm", "interp"]).default("auto"),
+  );
+  return add(command, "--batch-tokens <n>", "tokens of a prompt that are computed together (default: 64)");
+}
+
+export function commonOptions(command: Command): Command {
+  return command
+    .optionsGroup("Output:")
+    .option("--quiet", "no progress and no remarks on stderr")
+    .option("--debug", "show where an error comes from")
+    .helpOption("-h, --help", "show this help");
+}
+
+export const jsonOption = (command: Command, text: string): Command => command.optionsGroup("Output:").option("--json", text);
+
+export const examples = (command: Command, ...lines: string[]): Command =>
+  command.addHelpText("after", `\nExamples:\n${lines.map(l => `  $ ${l}`).join("\n")}`);
+
+function picked<T extends object, K extends keyof T>(from: T, keys: readonly K[]): Pick<T, K> {
+  return Object.fromEntries(keys.filter(k => from[k] !== undefined).map(k => [k, from[k]])) as Pick<T, K>;
+}
+export const loadFlags = (flags: LoadFlags): LoadFlags => picked(flags, loadKeys);
+export const samplingFlags = (flags: SamplingFlags): SamplingFlags => picked(flags, samplingKeys);

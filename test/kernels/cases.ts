@@ -1,0 +1,27 @@
+/** All kernel cases, small enough for the interpreter. */
+import { weightFormats } from "../../src/formats/index.ts";
+import { attendCase, ropeCase, writeKvCase } from "./attend-cases.ts";
+import type { KernelCase } from "./case.ts";
+import { convertCase, embedCase, rmsNormCase, swigluCase } from "./row-cases.ts";
+
+const forms = ["f32", "q8"] as const;
+
+export const cases: readonly KernelCase[] = [
+  ...forms.flatMap(form => [convertCase(form, 96), swigluCase(form, 64), rmsNormCase(form, 96)]),
+  rmsNormCase("f32", 20),
+  rmsNormCase("f32", 172),
+  ...[...weightFormats.keys()].map(embedCase),
+  ropeCase({ headDim: 8, ropeDim: 8 }, 3),
+  ropeCase({ headDim: 64, ropeDim: 64 }, 2),
+  ropeCase({ headDim: 80, ropeDim: 24 }, 2),
+  writeKvCase({ headDim: 8, ropeDim: 8 }, 2),
+  writeKvCase({ headDim: 128, ropeDim: 128 }, 1),
+  writeKvCase({ headDim: 40, ropeDim: 16 }, 3),
+  attendCase({ headDim: 8, ropeDim: 8 }, 2, 1),
+  attendCase({ headDim: 24, ropeDim: 8 }, 1, 2),
+  attendCase({ headDim: 32, ropeDim: 32 }, 2, 4),
+  attendCase({ headDim: 8, ropeDim: 8 }, 1, 8),
+  attendCase({ headDim: 128, ropeDim: 128 }, 1, 1),
+  attendCase({ headDim: 128, ropeDim: 128 }, 1, 8),
+  attendCase({ headDim: 16, ropeDim: 16 }, 1, 2, 25), // scores of some dozens: one position takes nearly all
+];
