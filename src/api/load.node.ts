@@ -53,6 +53,13 @@ function bound(gguf: Gguf): Bound {
   return { gguf, architecture, metadata, ...bind({ architecture, metadata, tensors: gguf.tensors }) };
 }
 
+/** Every token that a text can become must have its row. */
+function checkVocabulary(tokens: number, rows: number): void {
+  if (tokens <= rows) return;
+  const message = `The model's vocabulary has ${tokens} tokens and its embedding only ${rows} rows; the file is damaged.`;
+  throw new LatheError("tokenizer.malformed", message, { tokens, rows });
+}
+
 const contextOf = (network: Network, wished: number | undefined): number => wished ?? Math.min(network.trainedContext, DEFAULT_CONTEXT);
 
 /**
@@ -72,6 +79,7 @@ export async function load(path: string, options: LoadOptions = {}): Promise<Mod
     const { architecture, metadata, network } = bound(gguf);
     o.onProgress?.({ stage: "header", done: 1, total: 1 });
     const tokenizer = tokenizerFromMetadata(gguf.metadata);
+    checkVocabulary(tokenizer.size, network.vocabulary);
     const context = contextOf(network, o.context);
     const fileBytes = gguf.parts.reduce((sum, p) => sum + p.size, 0);
     const client = new EngineClient(startEngine());

@@ -10,7 +10,7 @@ import type { GenerateOptions } from "./options.ts";
 import type { LoadedInfo, Profile } from "./protocol.ts";
 import type { Part, Result, Run } from "./run.ts";
 import { Run as RunOf } from "./run.ts";
-import { type Host, type Prompt, Session } from "./session.ts";
+import { checkId, type Host, type Prompt, Session } from "./session.ts";
 
 export interface ModelInfo extends LoadedInfo {
   readonly path: string;
@@ -89,6 +89,7 @@ export class Model implements AsyncDisposable {
     }
     if (tokens.length < 2)
       throw new LatheError("prompt.empty", "Scoring needs at least two tokens; give it more text.", { tokens: tokens.length });
+    for (let i = 0; i < tokens.length; i++) checkId(tokens[i], this.tokenizer.size);
     options.signal?.throwIfAborted();
     const event = await this.#call(run => ({ kind: "score", run, tokens: Int32Array.from(tokens) }), options);
     return (event as { logprobs: Float64Array }).logprobs;

@@ -129,7 +129,7 @@ export class Scheduler {
     if (at >= 0) this.#scorings.splice(at, 1)[0].sequence.close();
   }
 
-  /** One step. Errors of the step end the youngest run, which gives its pages back. */
+  /** One step. An error of the step ends the youngest run in it; one of a run's choice of token ends that run. */
   turn(): void {
     const scoring = this.#scorings[0];
     if (scoring) this.#scoreTurn(scoring);
@@ -138,6 +138,7 @@ export class Scheduler {
 
   #runTurn(): void {
     const batch: StepToken[] = [];
+    const members: Run[] = [];
     const asked: Run[] = [];
     const evaluated: [Run, number][] = [];
     const { maxTokens, maxWanted } = this.#stepper.plan.options;
@@ -151,25 +152,35 @@ export class Scheduler {
       ids.forEach((id, i) => {
         batch.push({ id, sequence: run.sequence, wanted: complete && i === ids.length - 1 });
       });
+      members.push(run);
       if (complete) asked.push(run);
       if (run.prefilling) evaluated.push([run, ids.length]);
     }
     if (!batch.length) return;
+    let logits: Float32Array[];
     try {
-      const logits = this.#stepper.step(batch);
-      for (const [run, count] of evaluated) {
-        run.filled += count;
-        this.#events.prompt(run.request.run, run.filled, run.request.tokens.length);
-      }
-      asked.forEach((run, i) => {
-        this.#choose(run, logits[i]);
-      });
+      logits = this.#stepper.step(batch);
     } catch (e) {
-      const youngest = ordered.at(-1)!;
-      this.#runs.delete(youngest.request.run);
-      youngest.sequence.truncate(0);
-      this.#events.failed(youngest.request.run, e);
+      return this.#fail(members.at(-1)!, e);
     }
+    for (const [run, count] of evaluated) {
+      run.filled += count;
+      this.#events.prompt(run.request.run, run.filled, run.request.tokens.length);
+    }
+    asked.forEach((run, i) => {
+      try {
+        this.#choose(run, logits[i]);
+      } catch (e) {
+        this.#fail(run, e);
+      }
+    });
+  }
+
+  /** Ends a run and gives its pages back. */
+  #fail(run: Run, error: unknown): void {
+    this.#runs.delete(run.request.run);
+    run.sequence.truncate(0);
+    this.#events.failed(run.request.run, error);
   }
 
   #choose(run: Run, logits: Float32Array): void {

@@ -22,6 +22,12 @@ export interface Host {
   readonly context: number;
 }
 
+/** @throws LatheError option.invalid for what is no token of a vocabulary of that size. */
+export function checkId(id: number, size: number): void {
+  if (Number.isInteger(id) && id >= 0 && id < size) return;
+  throw new LatheError("option.invalid", `Token id ${id} is not in the vocabulary of ${size}; encode text with model.tokenizer.`, { id });
+}
+
 const isIds = (p: Prompt): p is Int32Array | readonly number[] =>
   typeof p !== "string" && (ArrayBuffer.isView(p) || typeof p[0] === "number");
 
@@ -85,15 +91,7 @@ export class Session implements Disposable {
       const first = this.#tokens.length === 0;
       return tokenizer.encode(prompt, { special: options.special, bos: first ? undefined : false, eos: false });
     }
-    for (const id of prompt) {
-      if (!Number.isInteger(id) || id < 0 || id >= tokenizer.size) {
-        throw new LatheError(
-          "option.invalid",
-          `Token id ${id} is not in the vocabulary of ${tokenizer.size}; encode text with model.tokenizer.`,
-          { id },
-        );
-      }
-    }
+    for (const id of prompt) checkId(id, tokenizer.size);
     return prompt;
   }
 

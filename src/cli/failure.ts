@@ -17,12 +17,14 @@ function messageOf(error: LatheError): string {
   return `${flagOf(option)} must be ${accepts}; it is ${typeof value === "string" ? JSON.stringify(value) : String(value)}.`;
 }
 
-/** Commander's complaints, as errors of Lathe. */
-function fromCommander(error: CommanderError): LatheError {
+/** Commander's complaints, as errors of Lathe. Its suggestions go by similar spelling; an abbreviation (`--temp`) says more. */
+function fromCommander(error: CommanderError, flags: readonly string[]): LatheError {
   const code: ErrorCode = /unknown/.test(error.code) ? "option.unknown" : "option.invalid";
   const [first, ...rest] = error.message.replace(/^error: /, "").split("\n");
   const quotes = error.code === "commander.excessArguments" ? "Put a text of several words in quotes" : "";
-  const hint = quotes || rest.join(" ").replace(/^\((.*)\)$/, "$1");
+  const abbreviated = /unknown option '(--[^']+)'/.exec(first)?.[1];
+  const meant = abbreviated && flags.find(flag => flag.startsWith(abbreviated));
+  const hint = quotes || (meant && `Did you mean ${meant}?`) || rest.join(" ").replace(/^\((.*)\)$/, "$1");
   const message = `${first[0].toUpperCase()}${first.slice(1).replace(/\.$/, "")}${hint ? `. ${hint.replace(/[.?]?$/, m => m || ".")}` : "; see --help."}`;
   return new LatheError(code, message, {}, { cause: error });
 }
@@ -36,11 +38,11 @@ function trace(error: unknown): string {
   return causes.join("\ncaused by: ");
 }
 
-/** Says what went wrong and gives the exit code. */
-export function failed(thrown: unknown, debug: boolean): number {
+/** Says what went wrong and gives the exit code. `flags`: those of the command in question. */
+export function failed(thrown: unknown, debug: boolean, flags: readonly string[] = []): number {
   clearProgress();
   if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0; // --help and --version have printed what they were asked for
-  const error = thrown instanceof CommanderError ? fromCommander(thrown) : thrown;
+  const error = thrown instanceof CommanderError ? fromCommander(thrown, flags) : thrown;
   complain(error);
   if (debug) note(paintErr("dim", printable(trace(error))));
   return 1;
@@ -52,6 +54,6 @@ export function complain(error: unknown): void {
   if (error instanceof LatheError) note(`${word} ${printable(messageOf(error))} ${paintErr("dim", `(${error.code})`)}`);
   else {
     const what = error instanceof Error ? error.message : String(error);
-    note(`${word} ${printable(what)}; this is a fault in Lathe, --debug shows where. ${paintErr("dim", "(engine.failed)")}`);
+    note(`${word} ${printable(what)}; this is a fault in Lathe, --debug shows where.`);
   }
 }

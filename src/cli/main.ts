@@ -46,13 +46,16 @@ function program(): Command {
 async function main(argv: readonly string[]): Promise<number> {
   endQuietlyOnClosedPipes();
   listenForInterrupts();
+  const debug = argv.includes("--debug");
+  process.on("uncaughtException", e => process.exit(failed(e, debug)));
+  const lathe = program();
   try {
-    const lathe = program();
     if (argv.length <= 2) lathe.outputHelp();
     else await lathe.parseAsync(argv);
     return 0;
   } catch (e) {
-    return failed(e, argv.includes("--debug"));
+    const flags = lathe.commands.find(c => c.name() === argv[2])?.options.map(o => o.long ?? "");
+    return failed(e, debug, flags);
   }
 }
 

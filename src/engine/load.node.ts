@@ -4,6 +4,7 @@
  */
 import { LatheError } from "../errors.ts";
 import { GROUP, type WeightFormat } from "../formats/packed.ts";
+import { PAGE } from "../kernels/attend.ts";
 import { pack } from "../kernels/pack.ts";
 import { architectures } from "../models/index.ts";
 import type { Network } from "../nn/arch.ts";
@@ -33,6 +34,8 @@ export interface LoadSpec {
   readonly threads: number;
   readonly memory: number;
   readonly plan: PlanOptions;
+  /** 64-bit addresses. Default: where 32 bits do not suffice and the runtime has them. */
+  readonly memory64?: boolean;
 }
 
 export interface Loaded {
@@ -66,8 +69,11 @@ export async function loadModel(spec: LoadSpec, progress: (done: number, total: 
   const { source, network } = bind(spec);
   const need = memoryNeeded(source, network, spec.plan.context);
   const total = need.weights + need.cache + need.work;
-  const arena = new Arena({ budget: spec.memory, memory64: spec.target === "wasm" && total > 2 ** 32 - 2 ** 20 && hasMemory64() });
+  const memory64 = spec.memory64 ?? (spec.target === "wasm" && total > 2 ** 32 - 2 ** 20 && hasMemory64());
+  const arena = new Arena({ budget: spec.memory, memory64 });
   arena.require(total, "This model");
+  if (memory64) requireIndexable(source, need.cache);
+  const mostPages = memory64 ? Math.floor(INDEXABLE / network.pageBytes) : Number.POSITIVE_INFINITY;
   const team = Team.start(spec.target === "interp" ? 1 : spec.threads, arena);
   try {
     const begun = performance.now();
@@ -75,7 +81,8 @@ export async function loadModel(spec: LoadSpec, progress: (done: number, total: 
     await packWeights(source.weights, spec, arena, team, progress);
     const packed = performance.now();
     const constants = new Map(network.constants.map(name => [name, readTensor(spec.tensors.get(name)!, spec.parts)]));
-    const plan = makePlan(network, arena, spec.plan, name => constants.get(name)!);
+    const options = { ...spec.plan, cacheTokens: Math.min(spec.plan.cacheTokens, mostPages * PAGE) };
+    const plan = makePlan(network, arena, options, name => constants.get(name)!);
     const compiled = compileKernels(spec.target, plan.kernels, arena, compileOptimised);
     await team.setKernels(compiled.table, compiled.module, compiled.slots);
     await team.setPrograms([plan.program]);
@@ -87,12 +94,24 @@ export async function loadModel(spec: LoadSpec, progress: (done: number, total: 
   }
 }
 
+/** Kernels reach into an operand with signed 32-bit indices. Those wrap around a 32-bit memory and are right there; a 64-bit one they leave. */
+const INDEXABLE = 2 ** 31 - 1;
+
+function requireIndexable(source: Source, cache: number): void {
+  const needed = Math.max(cache, ...source.weights.map(packedBytes));
+  if (needed <= INDEXABLE) return;
+  const message = "One tensor, or the keys and values of the context, takes more than 2 GiB, which is not supported; use a shorter context.";
+  throw new LatheError("memory.insufficient", message, { needed, available: INDEXABLE, suggestion: "use a shorter context" });
+}
+
 /** Values of a small F32, F16 or BF16 tensor. */
 function readTensor(tensor: TensorRecord, parts: readonly string[]): Float32Array {
-  const { read, close } = openParts(parts);
+  let close = (): void => {};
   try {
+    const files = openParts(parts);
+    close = files.close;
     const bytes = new Uint8Array(tensor.bytes);
-    read(tensor.part, tensor.offset, bytes);
+    files.read(tensor.part, tensor.offset, bytes);
     const view = new DataView(bytes.buffer);
     if (tensor.type.name === "F32") return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
     const half = tensor.type.name === "F16";

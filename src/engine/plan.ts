@@ -36,7 +36,8 @@ export interface Plan {
 }
 
 /** Tiles per packed format: numbers of rows and tokens that fit the sixteen vector registers of WebAssembly. */
-export const schedules = (packed: Packed): MatmulSchedule => ({ tokens: 4, groups: packed.activation === "f32" ? 2 : 1 });
+export const schedules = (packed: Packed): MatmulSchedule =>
+  packed.activation === "f32" ? { tokens: 6, groups: 2 } : { tokens: 4, groups: 1 };
 
 export const pagesFor = (tokens: number): number => Math.ceil(tokens / PAGE);
 

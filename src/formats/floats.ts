@@ -3,8 +3,8 @@
  * mask make an f32 of them: the exponent field counts from 2^-24, which turns subnormal halves into normal numbers (many CPUs are slow on
  * subnormals) and costs nothing, since real weights stay far below 2^7. A tensor that does not is packed as f32.
  */
-import { type AnyVal, type Bytes, konst, type Val } from "../ir/trace.ts";
-import type { Int, PackBlock, Packed, Rows, WeightFormat } from "./packed.ts";
+import { type AnyVal, type Bytes, int, konst, type Val } from "../ir/trace.ts";
+import { type Int, type PackBlock, type Packed, type Rows, steps, type WeightFormat } from "./packed.ts";
 
 const INPUTS = 4;
 /** Exponent field of an f32 below that of 2^-24; the packed field of 2^-24 is 1. */
@@ -13,24 +13,17 @@ const BASE = 127 - 24 - 1;
 /** Loads eight rows' values of one input. */
 type Weight = (w: Bytes, at: Int) => Rows;
 
-/** Two accumulators, for even and odd inputs, so that twice as many additions are under way. */
 const floats = (name: string, size: number, weight: Weight, scale: number): Packed => ({
   name,
   inputs: INPUTS,
   bytes: INPUTS * 8 * size,
   activation: "f32",
-  accumulators: 2,
-  accumulate: (w, at, tokens, acc) => {
-    const next = acc.map(a => [...a]);
-    for (let i = 0; i < INPUTS; i++) {
-      const v = weight(w, at.add(8 * size * i));
-      tokens.forEach((t, k) => {
-        next[k][i & 1] = v.mulAdd(t.value(i), next[k][i & 1]);
-      });
-    }
-    return next;
-  },
-  finish: ([even, odd]) => (scale === 1 ? even.add(odd) : even.add(odd).mul(scale)),
+  accumulate: (w, at, tokens, acc) =>
+    steps(tokens, INPUTS, acc, (i, sums) => {
+      const v = weight(w, at.add(int(i).mul(8 * size)));
+      return tokens.map((t, k) => v.mulAdd(t.value(i), sums[k]));
+    }),
+  finish: sum => (scale === 1 ? sum : sum.mul(scale)),
   decode: (w, at, emit) => {
     for (let i = 0; i < INPUTS; i++) {
       const v = weight(w, at.add(8 * size * i));

@@ -3,7 +3,7 @@
  * four consecutive inputs of each (or one input of each), so a broadcast of activations feeds all rows and no horizontal sum is needed. The
  * file formats (one file each, see index.ts) map without loss onto a handful of these. Owns the activation record that integer formats share.
  */
-import type { Bytes, IntLike, Val } from "../ir/trace.ts";
+import { type AnyVal, type Bytes, fold, type IntLike, type Val } from "../ir/trace.ts";
 
 /** Rows in a group: the lanes of the kernels' accumulators. */
 export const GROUP = 8;
@@ -31,9 +31,10 @@ export class Activations {
     this.#at = at;
   }
 
-  /** Four quantised inputs, starting at `first` of 32-input record `record`, once for each row. */
-  quads(record: IntLike, first: number): Val<"i8", 32> {
-    return this.#x.load("i8", 4, this.#record(record).add(first), q8Range).repeat(32);
+  /** Quantised inputs 4 `quad` .. 4 `quad` + 3 of 32-input record `record`, once for each row. */
+  quads(record: IntLike, quad: IntLike): Val<"i8", 32> {
+    const at = typeof quad === "number" ? this.#record(record).add(4 * quad) : this.#record(record).add(quad.mul(4));
+    return this.#x.load("i8", 4, at, q8Range).repeat(32);
   }
   scale = (record: IntLike): Rows => this.#x.load("f32", 1, this.#record(record).add(q8.scale)).repeat(8);
   scaledSum = (record: IntLike): Rows => this.#x.load("f32", 1, this.#record(record).add(q8.scaledSum)).repeat(8);
@@ -41,11 +42,27 @@ export class Activations {
   firstSum = (record: IntLike): Val<"i32", 8> =>
     this.#x.load("i32", 1, this.#record(record).add(q8.firstSum), { min: -2032, max: 2032 }).repeat(8);
   /** An f32 input, once for each row. */
-  value = (input: number): Rows => this.#x.load("f32", 1, this.#at.add(4 * input)).repeat(8);
+  value = (input: IntLike): Rows => this.#x.load("f32", 1, this.#at.add(typeof input === "number" ? 4 * input : input.mul(4))).repeat(8);
 
   #record(record: IntLike): Int {
     return typeof record === "number" ? this.#at.add(record * q8.bytes) : this.#at.add(record.mul(q8.bytes));
   }
+}
+
+/**
+ * Carries values over `count` short steps: a loop where several tokens share the weights, so that few values live at a time and stay in
+ * registers; written out for a single token, whose few values fit anyway. The same operations in the same order.
+ */
+export function steps<const A extends readonly AnyVal[]>(
+  tokens: readonly unknown[],
+  count: number,
+  init: A,
+  body: (i: IntLike, carried: A) => A,
+): A {
+  if (tokens.length > 1) return fold(count, init, body);
+  let carried = init;
+  for (let i = 0; i < count; i++) carried = body(i, carried);
+  return carried;
 }
 
 export interface Packed {
@@ -56,15 +73,13 @@ export interface Packed {
   readonly bytes: number;
   /** The form of the activations that the block multiplies with. */
   readonly activation: "q8" | "f32";
-  /** Accumulators of one token, zero at the start. Floats keep two, for even and odd inputs; they are added at the end. */
-  readonly accumulators: number;
   /**
-   * Adds the block at byte offset `at` to the accumulators of each token. The order of the sums is the same for any number of tokens
-   * (DESIGN idea 4).
+   * Adds the block at byte offset `at` to the sums of each token, which start as zero. The order of the sums is the same for any number of
+   * tokens (DESIGN idea 4).
    */
-  readonly accumulate: (w: Bytes, at: Int, tokens: readonly Activations[], acc: readonly Rows[][]) => Rows[][];
-  /** The rows' results from the accumulators. */
-  readonly finish: (acc: readonly Rows[]) => Rows;
+  readonly accumulate: (w: Bytes, at: Int, tokens: readonly Activations[], sums: readonly Rows[]) => readonly Rows[];
+  /** The rows' results from the sums over all blocks; absent: the sums themselves. */
+  readonly finish?: (sum: Rows) => Rows;
   /** Calls `emit` for every input of the block with the eight rows' values. */
   readonly decode: (w: Bytes, at: Int, emit: (input: IntLike, rows: Rows) => void) => void;
 }
@@ -92,9 +107,6 @@ export interface WeightFormat {
   readonly limit?: number;
   readonly fallback?: WeightFormat;
 }
-
-/** The zero accumulators that most formats end with: one, taken as it is. */
-export const single = { accumulators: 1, finish: (acc: readonly Rows[]): Rows => acc[0] } as const;
 
 const magnitude = 0x7fff;
 

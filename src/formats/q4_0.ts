@@ -1,6 +1,6 @@
 /** Q4_0: 32 inputs, y = (q - 8) d. Packed: 8 half scales, then 8 rows x 4 bytes for each quarter of the nibbles; same size as in the file. */
-import { dot4 } from "../ir/trace.ts";
-import { type Packed, packHalves, packWords, single, type WeightFormat } from "./packed.ts";
+import { dot4, int, konst } from "../ir/trace.ts";
+import { type Packed, packHalves, packWords, steps, type WeightFormat } from "./packed.ts";
 
 const words = 16; // byte offset of the nibbles, behind the scales
 
@@ -9,17 +9,24 @@ export const p4: Packed = {
   inputs: 32,
   bytes: 16 + 128,
   activation: "q8",
-  ...single,
   accumulate: (w, at, tokens, acc) => {
     const d = w.load("u16", 8, at).fromHalf();
-    // (q - 8) x = q x - 8 x: the exact integer 8 sum(x) is taken off first
-    let dots = tokens.map(t => t.sum(0).shl(3).neg());
-    for (let j = 0; j < 4; j++) {
-      const word = w.load("u8", 32, at.add(words + 32 * j));
-      const [low, high] = [word.and(15), word.shr(4)];
-      dots = tokens.map((t, i) => dots[i].add(dot4(low, t.quads(0, 4 * j))).add(dot4(high, t.quads(0, 16 + 4 * j))));
+    const zero = konst("i32", 8, 0);
+    let dots = tokens.map(() => zero);
+    for (const half of [0, 1]) {
+      dots = steps(tokens, 4, dots, (j, sums) => {
+        const word = w.load("u8", 32, at.add(int(j).mul(32)).add(words));
+        const q = half ? word.shr(4) : word.and(15);
+        return tokens.map((t, i) => sums[i].add(dot4(q, t.quads(0, int(j).add(4 * half)))));
+      });
     }
-    return tokens.map((t, i) => [dots[i].to("f32").mulAdd(d.mul(t.scale(0)), acc[i][0])]);
+    // (q - 8) x = q x - 8 x: the exact integer 8 sum(x) is taken off
+    return tokens.map((t, i) =>
+      dots[i]
+        .sub(t.sum(0).shl(3))
+        .to("f32")
+        .mulAdd(d.mul(t.scale(0)), acc[i]),
+    );
   },
   decode: (w, at, emit) => {
     const d = w.load("u16", 8, at).fromHalf();

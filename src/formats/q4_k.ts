@@ -2,8 +2,8 @@
  * Q4_K: 256 inputs in eight groups of 32, y = d sc(g) q - dmin mn(g). Packed: 8 half d, 8 half dmin, then for each pair of groups the 6-bit
  * scales and minima as bytes and the shared nibbles; 1184 bytes where the file has 1152, because the 6-bit fields are unpacked.
  */
-import { dot4, each, fold, konst } from "../ir/trace.ts";
-import { type Int, type PackBlock, type Packed, packHalves, packWords, type Rows, single, type WeightFormat } from "./packed.ts";
+import { dot4, each, fold, int, konst } from "../ir/trace.ts";
+import { type Int, type PackBlock, type Packed, packHalves, packWords, type Rows, steps, type WeightFormat } from "./packed.ts";
 
 const pairs = 32; // byte offset of the first pair of groups
 const pairBytes = 32 + 256; // scales and minima of two groups, eight words of 8 rows
@@ -16,7 +16,6 @@ export const p4k: Packed = {
   inputs: 256,
   bytes: 32 + 4 * pairBytes,
   activation: "q8",
-  ...single,
   accumulate: (w, at, tokens, acc) => {
     const zero = konst("f32", 8, 0);
     const sums = fold(
@@ -29,12 +28,16 @@ export const p4k: Packed = {
           const record = p.mul(2).add(half);
           const scale = w.load("u8", 8, pair.add(16 * half), { min: 0, max: 63 }).to("i32");
           const minimum = rowsOf(w, pair.add(16 * half + 8));
-          let dots = tokens.map(() => konst("i32", 8, 0));
-          for (let j = 0; j < 8; j++) {
-            const word = w.load("u8", 32, pair.add(words + 32 * j));
-            const q = half ? word.shr(4) : word.and(15);
-            dots = tokens.map((t, i) => dots[i].add(dot4(q, t.quads(record, 4 * j))));
-          }
+          const dots = steps(
+            tokens,
+            8,
+            tokens.map(() => konst("i32", 8, 0)),
+            (j, so) => {
+              const word = w.load("u8", 32, pair.add(int(j).mul(32)).add(words));
+              const q = half ? word.shr(4) : word.and(15);
+              return tokens.map((t, i) => so[i].add(dot4(q, t.quads(record, j))));
+            },
+          );
           tokens.forEach((t, i) => {
             next[2 * i] = dots[i]
               .mul(scale)
@@ -48,7 +51,7 @@ export const p4k: Packed = {
     );
     const d = w.load("u16", 8, at).fromHalf();
     const dmin = w.load("u16", 8, at.add(16)).fromHalf().neg();
-    return tokens.map((_, i) => [dmin.mulAdd(sums[2 * i + 1], d.mulAdd(sums[2 * i], acc[i][0]))]);
+    return tokens.map((_, i) => dmin.mulAdd(sums[2 * i + 1], d.mulAdd(sums[2 * i], acc[i])));
   },
   decode: (w, at, emit) => {
     const d = w.load("u16", 8, at).fromHalf();

@@ -2,8 +2,8 @@
  * Q6_K: 256 inputs in sixteen groups of 16, y = d sc(g) (q - 32). Packed: 8 half d, then for each half of the block the signed scales, the
  * words of low nibbles (A: groups 0, 2; B: groups 1, 3 of 32) and the words of high bit pairs (H); same size as in the file.
  */
-import { dot4, each, fold, konst, type Val } from "../ir/trace.ts";
-import { type Int, type PackBlock, type Packed, packHalves, packWords, single, type WeightFormat } from "./packed.ts";
+import { dot4, each, fold, type IntLike, int, konst, type Val } from "../ir/trace.ts";
+import { type Int, type PackBlock, type Packed, packHalves, packWords, steps, type WeightFormat } from "./packed.ts";
 
 const halves = 16; // byte offset of the first half
 const halfBytes = 64 + 3 * 256;
@@ -12,9 +12,10 @@ const [wordsA, wordsB, wordsH] = [64, 64 + 256, 64 + 512];
 type Bytes = Parameters<Packed["decode"]>[0];
 
 /** The 0 .. 63 of inputs 4j .. 4j + 3 of 32-group k of a half. */
-function sixBits(w: Bytes, half: Int, k: number, j: number): Val<"u8", 32> {
-  const low = w.load("u8", 32, half.add((k & 1 ? wordsB : wordsA) + 32 * j));
-  const high = w.load("u8", 32, half.add(wordsH + 32 * j));
+function sixBits(w: Bytes, half: Int, k: number, j: IntLike): Val<"u8", 32> {
+  const word = half.add(int(j).mul(32));
+  const low = w.load("u8", 32, word.add(k & 1 ? wordsB : wordsA));
+  const high = w.load("u8", 32, word.add(wordsH));
   const nibble = k & 2 ? low.shr(4) : low.and(15);
   const top = k < 2 ? high.shl(4 - 2 * k) : high.shr(2 * k - 4);
   return nibble.or(top.and(0x30));
@@ -27,7 +28,6 @@ export const p6k: Packed = {
   inputs: 256,
   bytes: 16 + 2 * halfBytes,
   activation: "q8",
-  ...single,
   accumulate: (w, at, tokens, acc) => {
     const sums = fold(
       2,
@@ -39,12 +39,15 @@ export const p6k: Packed = {
           const record = h.mul(4).add(k);
           // (q - 32) x = q x - 32 x for each sixteen, times the sixteen's own scale
           const groups = [0, 1].map(part => {
-            let dots = tokens.map(t => (part ? t.sum(record).sub(t.firstSum(record)) : t.firstSum(record)).shl(5).neg());
-            for (let j = 4 * part; j < 4 * part + 4; j++) {
-              const q = sixBits(w, half, k, j);
-              dots = tokens.map((t, i) => dots[i].add(dot4(q, t.quads(record, 4 * j))));
-            }
-            return dots.map(x => x.mul(scaleOf(w, half, 2 * k + part)));
+            const zero = konst("i32", 8, 0);
+            const nothing = tokens.map(() => zero);
+            const dots = steps(tokens, 4, nothing, (j, so) => {
+              const quad = int(j).add(4 * part);
+              const q = sixBits(w, half, k, quad);
+              return tokens.map((t, i) => so[i].add(dot4(q, t.quads(record, quad))));
+            });
+            const inputs = tokens.map(t => (part ? t.sum(record).sub(t.firstSum(record)) : t.firstSum(record)));
+            return dots.map((x, i) => x.sub(inputs[i].shl(5)).mul(scaleOf(w, half, 2 * k + part)));
           });
           next = tokens.map((t, i) => groups[0][i].add(groups[1][i]).to("f32").mulAdd(t.scale(record), next[i]));
         }
@@ -52,7 +55,7 @@ export const p6k: Packed = {
       },
     );
     const d = w.load("u16", 8, at).fromHalf();
-    return tokens.map((_, i) => [d.mulAdd(sums[i], acc[i][0])]);
+    return tokens.map((_, i) => d.mulAdd(sums[i], acc[i]));
   },
   decode: (w, at, emit) => {
     const d = w.load("u16", 8, at).fromHalf();

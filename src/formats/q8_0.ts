@@ -1,6 +1,6 @@
 /** Q8_0: 32 inputs, y = q d. Packed: 8 half scales, then 8 rows x 4 bytes for each eighth of the block; same size as in the file. */
-import { dot4, konst } from "../ir/trace.ts";
-import { type Packed, packHalves, packWords, single, type WeightFormat } from "./packed.ts";
+import { dot4, int, konst } from "../ir/trace.ts";
+import { type Packed, packHalves, packWords, steps, type WeightFormat } from "./packed.ts";
 
 const words = 16;
 
@@ -9,15 +9,19 @@ export const p8: Packed = {
   inputs: 32,
   bytes: 16 + 256,
   activation: "q8",
-  ...single,
   accumulate: (w, at, tokens, acc) => {
     const d = w.load("u16", 8, at).fromHalf();
-    let dots = tokens.map(() => konst("i32", 8, 0));
-    for (let j = 0; j < 8; j++) {
-      const word = w.load("i8", 32, at.add(words + 32 * j));
-      dots = tokens.map((t, i) => dots[i].add(dot4(word, t.quads(0, 4 * j))));
-    }
-    return tokens.map((t, i) => [dots[i].to("f32").mulAdd(d.mul(t.scale(0)), acc[i][0])]);
+    const zero = konst("i32", 8, 0);
+    const dots = steps(
+      tokens,
+      8,
+      tokens.map(() => zero),
+      (j, sums) => {
+        const word = w.load("i8", 32, at.add(int(j).mul(32)).add(words));
+        return tokens.map((t, i) => sums[i].add(dot4(word, t.quads(0, j))));
+      },
+    );
+    return tokens.map((t, i) => dots[i].to("f32").mulAdd(d.mul(t.scale(0)), acc[i]));
   },
   decode: (w, at, emit) => {
     const d = w.load("u16", 8, at).fromHalf();

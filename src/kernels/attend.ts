@@ -177,7 +177,7 @@ export function attend(h: HeadShape, group: number): Kernel {
     const [tokens, stride, pageBytes, layer] = [s.size("tokens"), s.size("stride"), s.size("pageBytes"), s.size("layer")];
     const scale = s.scalar("scale");
     return unit => {
-      const head = unit.quotient(tokens);
+      const head = unit.quotient(tokens.max(1));
       const token = unit.sub(head.mul(tokens));
       const position = positions.load("i32", 1, token.mul(4));
       const start = starts.load("i32", 1, token.mul(4));

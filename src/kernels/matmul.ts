@@ -1,6 +1,6 @@
 /**
  * y = W x for one packed weight and any number of tokens: matrix times vector and matrix times matrix are the same kernel with different
- * tiles. A tile is `groups` x 8 rows by `tokens`; whatever the tile, each (row, token) is summed in the same order (DESIGN idea 4).
+ * tiles. Whatever the tile of rows and tokens, each (row, token) is summed in the same order (DESIGN idea 4).
  */
 import { Activations, type Int, type Packed, type Rows } from "../formats/packed.ts";
 import type { Kernel } from "../ir/node.ts";
@@ -8,9 +8,9 @@ import { type Bytes, each, fold, kernel, konst } from "../ir/trace.ts";
 
 /** Numbers that change speed and never results. */
 export interface MatmulSchedule {
-  /** Tokens of a tile; a power of two. Tokens left over go one by one. */
+  /** Tokens of a tile of eight rows. Tokens left over go one by one. */
   readonly tokens: number;
-  /** Row groups of a tile, 1 or 2. */
+  /** Row groups, 1 or 2, that a single token is multiplied with at a time: more sums under way hide the latency of additions. */
   readonly groups: number;
 }
 
@@ -28,29 +28,33 @@ interface Operands {
   readonly yStride: Int;
 }
 
-/** One tile: rows from group `unit * groups`, tokens from `first`. */
-function tile(packed: Packed, o: Operands, epilogue: Epilogue, unit: Int, groups: number, first: Int, tokens: number): void {
+interface Tile {
+  readonly group: Int;
+  readonly groups: number;
+  readonly first: Int;
+  readonly tokens: number;
+}
+
+/** One tile: `groups` x 8 rows from `group` on, `tokens` from `first` on. */
+function tile(packed: Packed, o: Operands, epilogue: Epilogue, { group, groups, first, tokens }: Tile): void {
   const groupBytes = o.blocks.mul(packed.bytes);
-  const weights = Array.from({ length: groups }, (_, g) => unit.mul(groups).add(g).mul(groupBytes));
+  const weights = Array.from({ length: groups }, (_, g) => group.add(g).mul(groupBytes));
   const inputs = Array.from({ length: tokens }, (_, t) => first.add(t).mul(o.xStride));
   const perBlock = packed.activation === "q8" ? 48 * (packed.inputs / 32) : 4 * packed.inputs;
-  const n = packed.accumulators;
   const zero = konst("f32", 8, 0);
   const sums = fold(
     o.blocks,
-    Array.from({ length: groups * tokens * n }, () => zero),
+    Array.from({ length: groups * tokens }, () => zero),
     (b, flat) => {
       const acts = inputs.map(at => new Activations(o.x, at.add(b.mul(perBlock))));
-      return weights.flatMap((w, g) => {
-        const acc = inputs.map((_, t) => flat.slice((g * tokens + t) * n, (g * tokens + t + 1) * n));
-        return packed.accumulate(o.w, w.add(b.mul(packed.bytes)), acts, acc).flat();
-      });
+      return weights.flatMap((w, g) => packed.accumulate(o.w, w.add(b.mul(packed.bytes)), acts, flat.slice(g * tokens, (g + 1) * tokens)));
     },
   );
   weights.forEach((_, g) => {
     inputs.forEach((_, t) => {
-      const result = packed.finish(sums.slice((g * tokens + t) * n, (g * tokens + t + 1) * n));
-      const at = first.add(t).mul(o.yStride).add(unit.mul(groups).add(g).mul(32));
+      const sum = sums[g * tokens + t];
+      const result = packed.finish?.(sum) ?? sum;
+      const at = first.add(t).mul(o.yStride).add(group.add(g).mul(32));
       o.y.store(at, epilogue === "add" ? (o.y.load("f32", 8, at) as Rows).add(result) : result);
     });
   });
@@ -66,11 +70,17 @@ export function matmul(packed: Packed, schedule: MatmulSchedule, epilogue: Epilo
     const [w, x, y] = [s.in("w"), s.in("x"), s.out("y")];
     const [blocks, tokens] = [s.size("blocks", 1 << 24), s.size("tokens", 1 << 16)];
     const operands: Operands = { w, x, y, blocks, xStride: s.size("xStride"), yStride: s.size("yStride") };
-    const shift = Math.log2(schedule.tokens);
     return unit => {
-      const whole = tokens.shr(shift);
-      each(0, whole, i => tile(packed, operands, epilogue, unit, schedule.groups, i.mul(schedule.tokens), schedule.tokens));
-      if (shift) each(whole.mul(schedule.tokens), tokens, i => tile(packed, operands, epilogue, unit, schedule.groups, i, 1));
+      const group = unit.mul(schedule.groups);
+      const whole = tokens.quotient(schedule.tokens);
+      if (schedule.tokens > 1) {
+        each(0, schedule.groups, g => {
+          const rows = { group: group.add(g), groups: 1, tokens: schedule.tokens };
+          each(0, whole, i => tile(packed, operands, epilogue, { ...rows, first: i.mul(schedule.tokens) }));
+        });
+      }
+      const rest = schedule.tokens > 1 ? whole.mul(schedule.tokens) : 0;
+      each(rest, tokens, first => tile(packed, operands, epilogue, { group, groups: schedule.groups, first, tokens: 1 }));
     };
   });
 }

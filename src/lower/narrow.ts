@@ -4,9 +4,9 @@
  * machine sums four bytes into 32 bits in one instruction do not run this pass.
  */
 import { constant, make } from "../ir/build.ts";
-import type { Kernel, Node } from "../ir/node.ts";
-import { elems } from "../ir/types.ts";
-import { type Rebuild, rebuild } from "./rebuild.ts";
+import type { Kernel, Loop, Node, Scope } from "../ir/node.ts";
+import { elems, type Range } from "../ir/types.ts";
+import { type CarryForm, type Rebuild, rebuild } from "./rebuild.ts";
 
 /** An i32 sum that is still kept as 16-bit pair sums, plus what has already been widened. */
 interface Pending {
@@ -50,7 +50,72 @@ export function narrowDots(kernel: Kernel): Kernel {
     const other = to.one(node.args[a ? 1 : 0]);
     return keep(node, { pairs, rest: rest ? make(to.scope, "add", [rest, other]) : other });
   };
-  return rebuild(kernel, { visit, finish: (node, to) => widen(pending.get(node.id)!, to) });
+
+  const uses = countUses(kernel.body);
+  /** A sum that a loop of known length carries stays narrow throughout, if all its turns together fit. */
+  const carry = (loop: Loop, i: number, to: Rebuild): CarryForm | undefined => {
+    const turn = turnRange(loop, i, uses);
+    if (!turn) return undefined;
+    const before = pending.get(loop.init[i].id);
+    const start: Range = before?.pairs.range ?? { min: 0, max: 0 };
+    const turns = loop.to.attr - loop.from.attr;
+    const after = (n: number): Range => ({ min: start.min + n * Math.min(0, turn.min), max: start.max + n * Math.max(0, turn.max) });
+    const range = { carry: after(Math.max(0, turns - 1)), result: after(Math.max(0, turns)) };
+    if (!fits(range.result.min, range.result.max)) return undefined;
+    const rest = before ? before.rest : isZero(loop.init[i]) ? undefined : to.one(loop.init[i]);
+    const announce = (old: Node, pairs: Node, more: Node | undefined): void => {
+      pending.set(old.id, { pairs, rest: more });
+      to.set(old, []);
+    };
+    return {
+      init: before?.pairs ?? constant(to.scope, "i16", 2 * loop.carries[i].lanes, 0),
+      range,
+      begin: node => announce(loop.carries[i], node, undefined),
+      next: () => pending.get(loop.next[i].id)!.pairs,
+      end: node => announce(loop.results[i], node, rest),
+    };
+  };
+  return rebuild(kernel, { visit, carry, finish: (node, to) => widen(pending.get(node.id)!, to) });
+}
+
+const isZero = (n: Node): boolean => n.op === "const" && n.attr === 0;
+
+/** How often each node is asked for: as an operand, by a store, by a loop. */
+function countUses(scope: Scope, uses = new Map<Node, number>()): Map<Node, number> {
+  const use = (nodes: readonly Node[]): void => {
+    for (const n of nodes) uses.set(n, (uses.get(n) ?? 0) + 1);
+  };
+  for (const item of scope.items) {
+    if (item.kind === "node") use(item.node.args);
+    else if (item.kind === "store") use([item.address, item.index, item.value]);
+    else {
+      use([item.from, item.to, ...item.init, ...item.next]);
+      countUses(item.body, uses);
+    }
+  }
+  return uses;
+}
+
+/**
+ * What one turn adds to carried value `i`, if it is a sum of byte dots and nothing else looks at it: the interval of a 16-bit lane. Needs a loop
+ * whose length is known.
+ */
+function turnRange(loop: Loop, i: number, uses: ReadonlyMap<Node, number>): Range | undefined {
+  const carry = loop.carries[i];
+  if (carry.type !== "i32" || loop.from.op !== "const" || loop.to.op !== "const" || uses.get(carry) !== 1) return undefined;
+  const sum = { min: 0, max: 0 };
+  let carries = 0;
+  const add = (n: Node): boolean => {
+    if (n === carry) return ++carries === 1;
+    if (uses.get(n) !== 1) return false;
+    if (n.op === "add") return n.args.every(add);
+    if (n.op !== "dot4") return false;
+    const products = corners(n.args[0], n.args[1]);
+    sum.min += 2 * Math.min(...products);
+    sum.max += 2 * Math.max(...products);
+    return true;
+  };
+  return add(loop.next[i]) && carries === 1 && fits(sum.min, sum.max) ? sum : undefined;
 }
 
 const corners = ({ range: w }: Node, { range: x }: Node): number[] => [w.min * x.min, w.min * x.max, w.max * x.min, w.max * x.max];

@@ -4,12 +4,27 @@
  */
 import { constant, leaf, load, make, newScope } from "../ir/build.ts";
 import type { Kernel, Loop, Node, Scope } from "../ir/node.ts";
-import { elems } from "../ir/types.ts";
+import { elems, type Range } from "../ir/types.ts";
 
 export interface Pass {
   /** What a node becomes; undefined: itself. An empty list: not made yet, `finish` makes it when something asks for it. */
   readonly visit: (node: Node, to: Rebuild) => readonly Node[] | undefined;
   readonly finish?: (node: Node, to: Rebuild) => Node;
+  /** Another form for carried value `i` of a loop. */
+  readonly carry?: (loop: Loop, i: number, to: Rebuild) => CarryForm | undefined;
+}
+
+/** A carried value in another form inside its loop. */
+export interface CarryForm {
+  readonly init: Node;
+  /** Told the new carried node; values of it are in the old one's stead from here on. */
+  readonly begin: (carry: Node) => void;
+  /** What the carried value can be at the beginning of a turn, and after the last. */
+  readonly range: { readonly carry: Range; readonly result: Range };
+  /** The value for the next turn. */
+  readonly next: () => Node;
+  /** Told the new result. */
+  readonly end: (result: Node) => void;
 }
 
 export class Rebuild {
@@ -63,35 +78,30 @@ export class Rebuild {
   #loop(old: Loop): void {
     const outer = this.scope;
     const body = newScope(outer);
-    const init = old.init.flatMap(n => this.parts(n));
     const copyLeaf = (n: Node, op: string, scope: Scope, range = n.range) => leaf(scope, op, n, 0, range);
+    const forms = old.carries.map((_, i) => this.#pass.carry?.(old, i, this));
+    const init = old.init.map((n, i) => (forms[i] ? [forms[i].init] : this.parts(n)));
     const index = copyLeaf(old.index, "index", body);
     this.set(old.index, [index]);
-    const carries = old.carries.map((c, i) => this.parts(old.init[i]).map(p => copyLeaf(p, "carry", body, c.range)));
-    old.carries.forEach((c, i) => {
-      this.set(c, carries[i]);
+    const carries = old.carries.map((c, i) => {
+      const parts = init[i].map(p => copyLeaf(p, "carry", body, forms[i]?.range.carry ?? c.range));
+      if (forms[i]) forms[i].begin(parts[0]);
+      else this.set(c, parts);
+      return parts;
     });
     this.scope = body;
     this.items(old.body);
-    const next = old.next.flatMap(n => this.parts(n)); // inside, because a part may only now be made
+    // inside, because a part may only now be made
+    const next = old.next.flatMap((n, i) => forms[i]?.next() ?? this.parts(n));
     this.scope = outer;
     const results: Node[] = [];
-    const loop = {
-      kind: "loop" as const,
-      index,
-      from: this.one(old.from),
-      to: this.one(old.to),
-      init,
-      carries: carries.flat(),
-      next,
-      results,
-      body,
-    };
-    outer.items.push(loop);
+    const [from, to] = [this.one(old.from), this.one(old.to)];
+    outer.items.push({ kind: "loop", index, from, to, init: init.flat(), carries: carries.flat(), next, results, body });
     old.results.forEach((r, i) => {
-      const parts = this.parts(old.init[i]).map(p => copyLeaf(p, "result", outer, r.range));
+      const parts = init[i].map(p => copyLeaf(p, "result", outer, forms[i]?.range.result ?? r.range));
       results.push(...parts);
-      this.set(r, parts);
+      if (forms[i]) forms[i].end(parts[0]);
+      else this.set(r, parts);
     });
   }
 }

@@ -26,6 +26,7 @@ export const llama = arch(["llama"], source => {
   const norm = rmsNorm(source, "output_norm", dim, eps);
   const head = linear(source, "output", dim, vocabulary, { or: "token_embd" });
   const freqs = source.has("rope_freqs.weight") ? "rope_freqs.weight" : undefined;
+  if (freqs) source.vector(freqs, ropeDim / 2);
   const kv = { headDim, ropeDim, heads, kvHeads };
 
   const layer = (i: number) => {

@@ -91,7 +91,8 @@ export class Member {
         throw e;
       }
       const kib = Math.ceil(task.bytes / 1024);
-      progress?.(Atomics.add(this.#words, control.packed, kib) + kib);
+      const packed = Atomics.add(this.#words, control.packed, kib) + kib;
+      progress?.(packed);
     }
   }
 

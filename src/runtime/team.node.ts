@@ -85,6 +85,7 @@ export class Team {
       const message = "The model file could not be read to its end while loading; check that it is complete and not being written to.";
       throw new LatheError("file.changed", message, { parts }, { cause });
     }
+    progress(1024 * Atomics.load(this.#words, control.packed)); // the leader may have packed nothing itself
   }
 
   /** Runs a program on all members; returns when all are done. */

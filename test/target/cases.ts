@@ -150,6 +150,21 @@ for (const s of shapes("f32")) {
   add("max", `${text(s)}_unordered`, [{ ...s, range: { min: 0, max: 1 } }, s], (x, y) => x.max(y.min(9)));
 }
 
+for (const by of [0.1, 0.3, 0.7, 1.1, 3.3, 1 / 3, 1e-7]) {
+  // The ends of the interval are rounded as the values are.
+  add("add", `f32_rounded_${list.length}`, [{ type: "f32", lanes: 4 }], x => x.max(-0.7).min(0.9).add(by));
+  add("mul", `f32_rounded_${list.length}`, [{ type: "f32", lanes: 4 }], x => x.max(-0.7).min(0.9).mul(by));
+}
+add(
+  "lookup",
+  "i8_3_100",
+  [
+    { type: "i8", lanes: 16, range: { min: 3, max: 100 } },
+    { type: "u8", lanes: 16 },
+  ],
+  (t, i) => t.lookup(i),
+);
+
 // Constants: stored as they are, and as the second operand of what simplifies.
 for (const s of all.flatMap(t => shapes(t).slice(0, 2))) {
   edges(s.type).forEach((x, i) => {

@@ -15,7 +15,7 @@ import { type Launch, targets } from "./targets.ts";
 import { firstDifference, read, shown } from "./values.ts";
 
 const first = Number(process.env.FUZZ_SEED ?? 1);
-const count = Number(process.env.FUZZ_COUNT ?? 1000);
+const count = Number(process.env.FUZZ_COUNT ?? 1500);
 const batch = Math.min(count, 50);
 
 const machines: readonly Machine[] = [

@@ -285,12 +285,12 @@ function fill(random: () => number, memory: Uint8Array, at: readonly number[]): 
   }
 }
 
-export function program(seed: number, length = 40): Program {
+export function program(seed: number): Program {
   const random = seeded(seed);
   const traced = kernel(`fuzz${seed}`, s => {
     const sources = [s.in("bytes"), s.in("weights"), s.in("activations"), s.in("values")] as const;
     const [ints, floats, n, x] = [s.out("ints"), s.out("floats"), s.size("n", 64), s.scalar("x")];
-    return unit => new Writer(random, { sources, ints, floats }, [unit, n, x], length).run();
+    return unit => new Writer(random, { sources, ints, floats }, [unit, n, x], 8 + (seed % 32)).run();
   });
   const at = Array.from({ length: 6 }, (_, i) => 64 + slack + i * region);
   const memory = new Uint8Array(64 + 6 * region);

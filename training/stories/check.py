@@ -133,8 +133,8 @@ def reference(model, prompts, story):
     ids = [model.end] + model.tokenizer.encode(story)
     held = {"text": story, "ids": ids, "meanNll": round(float(model.losses(ids).mean()), 8)}
     return {"note": "Computed by an independent float64 implementation from the dequantised weights of stories.gguf. "
-            "ids begin with the BOS token. top5: [id, logit] after the last of ids. greedy: the likeliest token at each "
-            "of 48 steps, not stopped by the end token; leads: its logit less the second best. meanNll: mean of -ln p "
+            "ids begin with the BOS token. top5: [id, logit] after the last of ids. greedy: the likeliest token at "
+            "each of 48 steps, not stopped by the end token; leads: its logit less the second best. meanNll: mean of -ln p "
             "over ids[1:].", "prompts": cases, "heldout": held}
 
 

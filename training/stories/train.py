@@ -26,7 +26,6 @@ def options():
     o.add_argument("--out", required=True)
     o.add_argument("--checkpoint", default=os.path.join(tempfile.gettempdir(), "stories-checkpoint.pt"))
     o.add_argument("--resume", action="store_true", help="go on from the checkpoint")
-    o.add_argument("--start", help="a checkpoint of another run, whose best weights this run starts from")
     o.add_argument("--write-only", action="store_true", help="with --resume: do not train, write the best so far")
     o.add_argument("--seed", type=int, default=1)
     o.add_argument("--held", type=float, default=0.03, help="share of the stories that is held out")
@@ -37,7 +36,7 @@ def options():
     o.add_argument("--kv-heads", type=int, default=8)
     o.add_argument("--ffn", type=int, default=768)
     o.add_argument("--context", type=int, default=512)
-    o.add_argument("--epochs", type=int, default=14)
+    o.add_argument("--epochs", type=int, default=13)
     o.add_argument("--batch", type=int, default=4096, help="tokens in a batch")
     o.add_argument("--rate", type=float, default=0.02)
     o.add_argument("--embedding-rate", type=float, default=0.003)
@@ -146,8 +145,6 @@ def main():
     torch.manual_seed(o.seed)
     train, held = data.split(data.load(o.corpus), o.held, o.seed)
     model, tokenizer = new_model(o, train)
-    if o.start:
-        model.load_state_dict(torch.load(o.start)["best"][1])
     run = Run(o, model, tokenizer)
     if o.resume:
         run.restore(torch.load(o.checkpoint))

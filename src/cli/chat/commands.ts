@@ -29,7 +29,7 @@ export const slashCommands: readonly SlashCommand[] = [
   {
     name: "/save",
     argument: "<file>",
-    help: "write the conversation to a file: JSON if it ends in .json, else Markdown",
+    help: "write it to a file, as JSON if it ends in .json, else Markdown",
     run: async (conversation, file, quiet) => {
       if (!file) return say(false, "name a file: /save story.md");
       return say(quiet, `saved ${await saveTranscript(file, conversation)}`);

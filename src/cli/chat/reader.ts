@@ -10,11 +10,15 @@ import { slashCommands } from "./commands.ts";
 export interface Reader {
   /** The next line; undefined at the end. */
   read(): Promise<string | undefined>;
+  /** Lets go of stdin, which would keep the program alive. */
+  close(): void;
 }
 
 export function pipeReader(): Reader {
-  const lines = createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY })[Symbol.asyncIterator]();
+  const source = createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY });
+  const lines = source[Symbol.asyncIterator]();
   return {
+    close: () => source.close(),
     read: async () => {
       const { done, value } = await lines.next();
       return done ? undefined : value;
@@ -69,8 +73,11 @@ export function terminalReader(prompt: string): Reader {
         line.write(null, { ctrl: true, name: "u" });
         line.prompt();
       });
-      line.on("close", () => resolve(lines.length ? lines.join("\n") : undefined));
+      line.on("close", () => {
+        if (!lines.length && !leaving) output.write("\n"); // Ctrl-D leaves the cursor behind the prompt
+        resolve(lines.length ? lines.join("\n") : undefined);
+      });
       line.prompt();
     });
-  return { read };
+  return { read, close: () => {} };
 }

@@ -59,16 +59,24 @@ async function chat(path: string | undefined, flags: ChatFlags): Promise<void> {
   await using model = await loadForCommand(path ?? bundledModel(), flags);
   const { raw, system } = flags;
   using conversation = new Conversation(model, { sampling: samplingFlags(flags), raw, system });
-  if (!process.stdin.isTTY) return converse(conversation, pipeReader(), piped, { ...flags, quiet: true });
+  if (!process.stdin.isTTY) return await conversed(conversation, pipeReader(), piped, { ...flags, quiet: true });
   if (!flags.quiet) {
     note(paintErr("bold", describe(model)));
     const hint = conversation.messages ? "" : "it continues what you write; an empty line lets it go on · ";
     note(paintErr("dim", `${hint}/help shows the commands\n`));
   }
-  await converse(conversation, terminalReader(paint(["bold", "cyan"], "> ")), onTerminal, flags);
+  await conversed(conversation, terminalReader(paint(["bold", "cyan"], "> ")), onTerminal, flags);
 }
 
 type Answer = (run: Run, flags: CommonFlags) => Promise<Result>;
+
+async function conversed(conversation: Conversation, reader: Reader, answer: Answer, flags: ChatFlags): Promise<void> {
+  try {
+    await converse(conversation, reader, answer, flags);
+  } finally {
+    reader.close();
+  }
+}
 
 async function converse(conversation: Conversation, reader: Reader, answer: Answer, flags: ChatFlags): Promise<void> {
   const interactive = answer === onTerminal;

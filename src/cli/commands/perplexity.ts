@@ -40,6 +40,9 @@ export function perplexityCommand(): Command {
   return command.action(perplexity);
 }
 
+const tooShort = (path: string): LatheError =>
+  new LatheError("prompt.empty", `The text "${path}" has too few tokens to score; give a longer one.`, { path });
+
 interface Score {
   tokens: number;
   bytes: number;
@@ -50,14 +53,11 @@ interface Score {
 async function perplexity(path: string, flags: PerplexityFlags): Promise<void> {
   await checkOptions(flags);
   const text = await readText(flags.file);
+  if (!text) throw tooShort(flags.file);
   await using model = await loadForCommand(path, { ...flags, context: flags.context ?? CONTEXT });
   const ids = model.tokenizer.encode(text, { bos: false, eos: false });
   const windows = cut(ids, model).slice(0, flags.windows);
-  if (!windows.length) {
-    throw new LatheError("prompt.empty", `The text "${flags.file}" has too few tokens to score; give a longer one.`, {
-      tokens: ids.length,
-    });
-  }
+  if (!windows.length) throw tooShort(flags.file);
   const begun = performance.now();
   const { tokens, bytes, nll } = await scored(windows, model, flags);
   const ms = performance.now() - begun;

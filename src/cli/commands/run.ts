@@ -97,7 +97,7 @@ function start(model: Model, prompt: string | undefined, chat: boolean, flags: R
   return model.chat([...system, { role: "user", content: prompt }], options);
 }
 
-async function json(model: Model, result: Result, flags: RunFlags): Promise<void> {
+function json(model: Model, result: Result, flags: RunFlags): void {
   const { target, threads, context } = model.info;
   const settings = { ...samplingFlags(flags), ...loadFlags(flags), ...result.settings, target, threads, context };
   printJson({ model: model.info.name, ...result, settings });

@@ -176,8 +176,9 @@ function upperSteps(a: Node, kernel: Kernel): readonly Step[] | undefined {
   if (pureLoad(a, kernel) && bytesOf(a) === 8) return [...memory(a, "i32x4.load16x4_u"), ins("i32.const", 16), ins("i32x4.shl")];
   const h = half(a);
   if (!h) return undefined;
-  const first = h.part === "low" ? 16 : 24;
-  const order = [0, 1, 2, 3].flatMap(i => [2 * i, 2 * i + 1, first + 2 * i, first + 2 * i + 1]);
+  // Zeros and words interleaved, written as the unpack instructions of the machines: both from the same half.
+  const first = h.part === "low" ? 0 : 8;
+  const order = [0, 1, 2, 3].flatMap(i => [first + 2 * i, first + 2 * i + 1, 16 + first + 2 * i, 16 + first + 2 * i + 1]);
   return [v128("u8", 0), h.of, ins("i8x16.shuffle", ...order)];
 }
 const upper: Rule = (n, [a], _, kernel) => {
