@@ -62,8 +62,9 @@ export class EngineClient {
     channel.hold(false);
   }
 
+  /** Whether nothing can be posted any more. */
   get closed(): boolean {
-    return this.#closed;
+    return this.#closed || this.#death !== undefined;
   }
 
   /** Loads the model; rejects with the engine's error, or with the signal's reason (the engine is then gone). */

@@ -18,7 +18,8 @@ const DEFAULT_CONTEXT = 4096;
 const MAX_WANTED = 32;
 
 function startEngine(): Channel {
-  const worker = new Worker(new URL("./engine-thread.node.js", import.meta.url));
+  // The caller's own arguments, such as --input-type, are not for this file.
+  const worker = new Worker(new URL("./engine-thread.node.js", import.meta.url), { execArgv: [] });
   return {
     post: message => worker.postMessage(message),
     onMessage: listener => void worker.on("message", (m: FromEngine) => listener(m)),

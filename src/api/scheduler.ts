@@ -161,7 +161,8 @@ export class Scheduler {
     try {
       logits = this.#stepper.step(batch);
     } catch (e) {
-      return this.#fail(members.at(-1)!, e);
+      this.#fail(members.at(-1)!, e);
+      return;
     }
     for (const [run, count] of evaluated) {
       run.filled += count;

@@ -3,7 +3,7 @@
  * compiles its kernels. Gives a stepper. Runs on the engine's own thread.
  */
 import { LatheError } from "../errors.ts";
-import { GROUP, type WeightFormat } from "../formats/packed.ts";
+import { GROUP, ROW_PADDING, type WeightFormat } from "../formats/packed.ts";
 import { PAGE } from "../kernels/attend.ts";
 import { pack } from "../kernels/pack.ts";
 import { architectures } from "../models/index.ts";
@@ -100,7 +100,8 @@ const INDEXABLE = 2 ** 31 - 1;
 function requireIndexable(source: Source, cache: number): void {
   const needed = Math.max(cache, ...source.weights.map(packedBytes));
   if (needed <= INDEXABLE) return;
-  const message = "One tensor, or the keys and values of the context, takes more than 2 GiB, which is not supported; use a shorter context.";
+  const message =
+    "One tensor, or the keys and values of the context, takes more than 2 GiB, which is not supported; use a shorter context.";
   throw new LatheError("memory.insufficient", message, { needed, available: INDEXABLE, suggestion: "use a shorter context" });
 }
 
@@ -148,8 +149,8 @@ const notFinite = (tensor: string): LatheError =>
 
 /** Rows of one task: about TASK_BYTES, whole groups and whole stretches of the row order. */
 function rowsPerTask(w: Weight): number {
-  let unit = 16;
-  while (unit % (w.order?.length ?? 1)) unit += 16;
+  let unit = ROW_PADDING;
+  while (unit % (w.order?.length ?? 1)) unit += ROW_PADDING;
   return unit * Math.max(1, Math.floor(TASK_BYTES / (rowBytes(w) * unit)));
 }
 const rowBytes = (w: Weight): number => w.tensor.bytes / w.outputs;

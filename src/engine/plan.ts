@@ -37,7 +37,7 @@ export interface Plan {
 
 /** Tiles per packed format: numbers of rows and tokens that fit the sixteen vector registers of WebAssembly. */
 export const schedules = (packed: Packed): MatmulSchedule =>
-  packed.activation === "f32" ? { tokens: 6, groups: 2 } : { tokens: 4, groups: 1 };
+  packed.activation === "f32" ? { tokens: 4, groups: 4 } : { tokens: 4, groups: 2 };
 
 export const pagesFor = (tokens: number): number => Math.ceil(tokens / PAGE);
 

@@ -32,12 +32,12 @@ const floats = (name: string, size: number, weight: Weight, scale: number): Pack
   },
 });
 
+/** The sign, copied down by widening, is kept in its own bit only. */
 const rebased: Weight = (w, at) =>
   w
-    .load("u16", 8, at)
-    .upper()
-    .as("i32", 8)
-    .shr(3)
+    .load("i16", 8, at)
+    .to("i32")
+    .shl(13)
     .and(0x8fffe000 | 0)
     .as("f32", 8);
 

@@ -8,44 +8,54 @@ import { type AnyVal, type Bytes, fold, type IntLike, type Val } from "../ir/tra
 /** Rows in a group: the lanes of the kernels' accumulators. */
 export const GROUP = 8;
 /** Packed tensors are padded with zero rows to a multiple of this. */
-export const ROW_PADDING = 16;
+export const ROW_PADDING = 32;
 
 export type Int = Val<"i32", 1>;
 export type Rows = Val<"f32", 8>;
 
-/**
- * Quantised activations: records of 32 inputs. Bytes -127 .. 127 at 0; f32 scale at 32; f32 scale * sum at 36; i32 sum at 40; i32 sum of the
- * first sixteen at 44.
- */
-export const q8 = { inputs: 32, bytes: 48, scale: 32, scaledSum: 36, sum: 40, firstSum: 44 } as const;
-const q8Range = { min: -127, max: 127 };
+/** How activations are handed to a weight: plain f32, or quantised records of 32 inputs as bytes or as 16-bit integers. */
+export type Form = "f32" | "q8" | "q16";
 
-/** One token's activations, seen from one block of weights. */
+/**
+ * A quantised record: f32 scale at 0; f32 scale * sum at 4; i32 sum at 8; i32 sum of the first sixteen at 12; then 32 values -127 .. 127.
+ */
+export const record = { inputs: 32, scale: 0, scaledSum: 4, sum: 8, firstSum: 12, values: 16, bytes: { q8: 48, q16: 80 } } as const;
+const quantised = { min: -127, max: 127 };
+
+/** Bytes of `n` activations (for quantised forms a multiple of 32). */
+export const activationBytes = (form: Form, n: number): number => (form === "f32" ? 4 * n : (n / record.inputs) * record.bytes[form]);
+
+const times = (x: IntLike, factor: number): IntLike => (typeof x === "number" ? x * factor : x.mul(factor));
+
+/** One token's activations, seen from one block of weights. `of` is the number of a record in the block. */
 export class Activations {
   readonly #x: Bytes;
   readonly #at: Int;
+  readonly #form: Form;
 
-  /** `at`: byte offset of the block's first activation record (q8) or value (f32). */
-  constructor(x: Bytes, at: Int) {
+  /** `at`: byte offset of the block's first record or value. */
+  constructor(x: Bytes, at: Int, form: Form) {
     this.#x = x;
     this.#at = at;
+    this.#form = form;
   }
 
-  /** Quantised inputs 4 `quad` .. 4 `quad` + 3 of 32-input record `record`, once for each row. */
-  quads(record: IntLike, quad: IntLike): Val<"i8", 32> {
-    const at = typeof quad === "number" ? this.#record(record).add(4 * quad) : this.#record(record).add(quad.mul(4));
-    return this.#x.load("i8", 4, at, q8Range).repeat(32);
-  }
-  scale = (record: IntLike): Rows => this.#x.load("f32", 1, this.#record(record).add(q8.scale)).repeat(8);
-  scaledSum = (record: IntLike): Rows => this.#x.load("f32", 1, this.#record(record).add(q8.scaledSum)).repeat(8);
-  sum = (record: IntLike): Val<"i32", 8> => this.#x.load("i32", 1, this.#record(record).add(q8.sum), { min: -4064, max: 4064 }).repeat(8);
-  firstSum = (record: IntLike): Val<"i32", 8> =>
-    this.#x.load("i32", 1, this.#record(record).add(q8.firstSum), { min: -2032, max: 2032 }).repeat(8);
+  /** Inputs 4 `quad` .. 4 `quad` + 3 of a q8 record, once for each row. */
+  quad = (of: IntLike, quad: IntLike): Val<"i8", 32> =>
+    this.#x.load("i8", 4, this.#record(of).add(times(quad, 4)).add(record.values), quantised).repeat(32);
+  /** Inputs 2 `pair` and 2 `pair` + 1 of a q16 record, once for each row. */
+  pair = (of: IntLike, pair: IntLike): Val<"i16", 16> =>
+    this.#x.load("i16", 2, this.#record(of).add(times(pair, 4)).add(record.values), quantised).repeat(16);
+  scale = (of: IntLike): Rows => this.#x.load("f32", 1, this.#record(of).add(record.scale)).repeat(8);
+  scaledSum = (of: IntLike): Rows => this.#x.load("f32", 1, this.#record(of).add(record.scaledSum)).repeat(8);
+  sum = (of: IntLike): Val<"i32", 8> => this.#x.load("i32", 1, this.#record(of).add(record.sum), { min: -4064, max: 4064 }).repeat(8);
+  firstSum = (of: IntLike): Val<"i32", 8> =>
+    this.#x.load("i32", 1, this.#record(of).add(record.firstSum), { min: -2032, max: 2032 }).repeat(8);
   /** An f32 input, once for each row. */
-  value = (input: IntLike): Rows => this.#x.load("f32", 1, this.#at.add(typeof input === "number" ? 4 * input : input.mul(4))).repeat(8);
+  value = (input: IntLike): Rows => this.#x.load("f32", 1, this.#at.add(times(input, 4))).repeat(8);
 
-  #record(record: IntLike): Int {
-    return typeof record === "number" ? this.#at.add(record * q8.bytes) : this.#at.add(record.mul(q8.bytes));
+  #record(of: IntLike): Int {
+    return this.#at.add(times(of, activationBytes(this.#form, record.inputs)));
   }
 }
 
@@ -72,7 +82,7 @@ export interface Packed {
   /** Bytes of one block of eight rows. */
   readonly bytes: number;
   /** The form of the activations that the block multiplies with. */
-  readonly activation: "q8" | "f32";
+  readonly activation: Form;
   /**
    * Adds the block at byte offset `at` to the sums of each token, which start as zero. The order of the sums is the same for any number of
    * tokens (DESIGN idea 4).

@@ -17,7 +17,7 @@ export const p4: Packed = {
       dots = steps(tokens, 4, dots, (j, sums) => {
         const word = w.load("u8", 32, at.add(int(j).mul(32)).add(words));
         const q = half ? word.shr(4) : word.and(15);
-        return tokens.map((t, i) => sums[i].add(dot4(q, t.quads(0, int(j).add(4 * half)))));
+        return tokens.map((t, i) => sums[i].add(dot4(q, t.quad(0, int(j).add(4 * half)))));
       });
     }
     // (q - 8) x = q x - 8 x: the exact integer 8 sum(x) is taken off

@@ -35,7 +35,7 @@ export const p4k: Packed = {
             (j, so) => {
               const word = w.load("u8", 32, pair.add(int(j).mul(32)).add(words));
               const q = half ? word.shr(4) : word.and(15);
-              return tokens.map((t, i) => so[i].add(dot4(q, t.quads(record, j))));
+              return tokens.map((t, i) => so[i].add(dot4(q, t.quad(record, j))));
             },
           );
           tokens.forEach((t, i) => {

@@ -44,7 +44,7 @@ export const p6k: Packed = {
             const dots = steps(tokens, 4, nothing, (j, so) => {
               const quad = int(j).add(4 * part);
               const q = sixBits(w, half, k, quad);
-              return tokens.map((t, i) => so[i].add(dot4(q, t.quads(record, quad))));
+              return tokens.map((t, i) => so[i].add(dot4(q, t.quad(record, quad))));
             });
             const inputs = tokens.map(t => (part ? t.sum(record).sub(t.firstSum(record)) : t.firstSum(record)));
             return dots.map((x, i) => x.sub(inputs[i].shl(5)).mul(scaleOf(w, half, 2 * k + part)));

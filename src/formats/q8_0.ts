@@ -1,14 +1,20 @@
-/** Q8_0: 32 inputs, y = q d. Packed: 8 half scales, then 8 rows x 4 bytes for each eighth of the block; same size as in the file. */
-import { dot4, int, konst } from "../ir/trace.ts";
-import { type Packed, packHalves, packWords, steps, type WeightFormat } from "./packed.ts";
+/**
+ * Q8_0: 32 inputs, y = q d. Packed: 8 half scales, then 8 rows x 4 bytes for each eighth of the block; same size as in the file. The two
+ * middle bytes of each four are swapped, so that the even and the odd bytes of a register, which one or two shifts turn into 16-bit lanes, are
+ * the first and the second pair of inputs.
+ */
+import { dot2, int, konst, type Val } from "../ir/trace.ts";
+import { type Packed, packHalves, steps, type WeightFormat } from "./packed.ts";
 
 const words = 16;
+/** Where input i of a four lies. */
+const place = [0, 2, 1, 3];
 
 export const p8: Packed = {
   name: "p8",
   inputs: 32,
   bytes: 16 + 256,
-  activation: "q8",
+  activation: "q16",
   accumulate: (w, at, tokens, acc) => {
     const d = w.load("u16", 8, at).fromHalf();
     const zero = konst("i32", 8, 0);
@@ -17,8 +23,10 @@ export const p8: Packed = {
       8,
       tokens.map(() => zero),
       (j, sums) => {
-        const word = w.load("i8", 32, at.add(int(j).mul(32)).add(words));
-        return tokens.map((t, i) => sums[i].add(dot4(word, t.quads(0, j))));
+        const four = w.load("i16", 16, at.add(int(j).mul(32)).add(words));
+        const [first, second] = [four.shl(8).shr(8), four.shr(8)];
+        const pair = int(j).mul(2);
+        return tokens.map((t, i) => sums[i].add(dot2(first, t.pair(0, pair))).add(dot2(second, t.pair(0, pair.add(1)))) as Val<"i32", 8>);
       },
     );
     return tokens.map((t, i) => dots[i].to("f32").mulAdd(d.mul(t.scale(0)), acc[i]));
@@ -27,7 +35,7 @@ export const p8: Packed = {
     const d = w.load("u16", 8, at).fromHalf();
     for (let i = 0; i < 32; i++) {
       const bytes = w.load("i32", 8, at.add(words + 32 * (i >> 2)));
-      const value = bytes.shl(24 - 8 * (i & 3)).shr(24);
+      const value = bytes.shl(24 - 8 * place[i & 3]).shr(24);
       emit(i, value.to("f32").mul(d));
     }
   },
@@ -39,6 +47,12 @@ export const q8_0: WeightFormat = {
   infinite: 0x7c00,
   pack: b => {
     packHalves(b, 0, 0);
-    for (let j = 0; j < 8; j++) packWords(b, 2 + 4 * j, words + 32 * j);
+    for (let j = 0; j < 8; j++) {
+      b.rows.forEach((row, r) => {
+        const four = b.source.load("i32", 1, row.add(2 + 4 * j));
+        const middle = four.shl(8).and(0xff0000).or(four.shr(8).and(0xff00));
+        b.target.store(b.at.add(words + 32 * j + 4 * r), four.and(0xff0000ff | 0).or(middle));
+      });
+    }
   },
 };

@@ -25,6 +25,15 @@ const checkVisible = (scope: Scope, nodes: readonly Node[]): void => {
 const deepest = (args: readonly Node[], root: Scope): Scope => args.reduce((s, a) => (a.scope.depth > s.depth ? a.scope : s), root);
 const rootOf = (scope: Scope): Scope => (scope.parent ? rootOf(scope.parent) : scope);
 
+/** Whether a node stands for a place in memory. */
+export const isAddress = (n: Node): boolean => n.op === "address" || n.op === "offset";
+/** The slot in which an address lies. */
+export const slotOf = (n: Node): number => (n.op === "offset" ? slotOf(n.args[0]) : n.attr);
+
+/** `bytes` further on than an address. */
+export const offset = (scope: Scope, address: Node, bytes: Node): Node =>
+  shared(deepest([address, bytes], rootOf(scope)), "offset", address, [address, bytes], 0, address.range);
+
 /** A node without rules: parameters, counters, carried values, loads. Never shared. */
 export function leaf(
   scope: Scope,

@@ -181,6 +181,7 @@ const list: OpInfo[] = [
   leaf("const"), // attr: the value
   leaf("param"), // attr: the slot's position
   leaf("address"), // attr: the slot's position; an operand of loads and stores only
+  leaf("offset"), // args: address, i32 bytes; an address again, made by passes
   leaf("index"), // loop counter
   leaf("carry"), // value carried by a fold, inside its body
   leaf("result"), // value carried by a fold, after its end

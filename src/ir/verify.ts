@@ -4,6 +4,7 @@
  * after every pass, so that a pass that breaks a rule is found where it happened.
  */
 import { LatheError } from "../errors.ts";
+import { isAddress, slotOf } from "./build.ts";
 import type { Kernel, Loop, Node, Scope, SlotKind, Store } from "./node.ts";
 import { ops } from "./ops.ts";
 import { namesOf, printNode } from "./print.ts";
@@ -83,7 +84,8 @@ class Verifier {
     if (!info) this.#bad(node, `no operation ${node.op}`);
     for (const a of node.args) {
       if (!this.#visible.has(a)) this.#use(a, printNode(node, this.#kernel.slots, this.#name));
-      if (a.op === "address" && !(node.op === "load" && a === node.args[0])) this.#bad(node, "an address is only for loads and stores");
+      if (isAddress(a) && !((node.op === "load" || node.op === "offset") && a === node.args[0]))
+        this.#bad(node, "an address is only for loads and stores");
     }
     const { lanes } = node;
     if (!Number.isInteger(lanes) || lanes < 1 || lanes & (lanes - 1)) this.#bad(node, "lanes are a power of two");
@@ -141,7 +143,7 @@ class Verifier {
 
   #load(node: Node): void {
     const [address, index] = node.args;
-    if (node.args.length !== 2 || address.op !== "address") this.#bad(node, "a load has an address and an index");
+    if (node.args.length !== 2 || !isAddress(address)) this.#bad(node, "a load has an address and an index");
     if (!isIndex(index)) this.#bad(node, "the index is an i32 scalar");
     if (!Number.isInteger(node.attr) || node.attr < 0 || node.attr > maxOffset)
       this.#bad(node, "the offset is an integer within 0 .. 2^31 - 1");
@@ -150,11 +152,11 @@ class Verifier {
   #store(item: Store): void {
     const where = `store of ${this.#name(item.value)} (${shapeName(item.value)})`;
     for (const n of [item.address, item.index, item.value]) this.#use(n, where);
-    const slot = item.address.op === "address" ? this.#kernel.slots[item.address.attr] : undefined;
+    const slot = isAddress(item.address) ? this.#kernel.slots[slotOf(item.address)] : undefined;
     if (!slot) this.#fail(where, "a store has the address of a slot", item.value);
     if (slot.kind !== "out") this.#fail(where, `slot ${slot.name} is only read`, item.value);
     if (!isIndex(item.index)) this.#fail(where, "the index is an i32 scalar", item.value);
-    if (item.value.op === "address") this.#fail(where, "an address is only for loads and stores", item.value);
+    if (isAddress(item.value)) this.#fail(where, "an address is only for loads and stores", item.value);
     const ok = Number.isInteger(item.offset) && item.offset >= 0 && item.offset <= maxOffset;
     if (!ok) this.#fail(where, "the offset is an integer within 0 .. 2^31 - 1", item.value);
   }

@@ -1,42 +1,39 @@
 /**
- * The forms in which kernels hand activations to matmul: plain f32 rows, or q8 records (formats/packed.ts). Every producer (norm, SwiGLU,
+ * The forms in which kernels hand activations to matmul: plain f32 rows, or quantised records (formats/packed.ts). Every producer (norm, SwiGLU,
  * plain conversion) writes through a sink, so that quantisation is said once.
  */
-import { q8 } from "../formats/packed.ts";
+import { activationBytes, type Form, record } from "../formats/packed.ts";
 import type { Kernel } from "../ir/node.ts";
 import { type Bytes, each, fold, kernel, konst, type Val } from "../ir/trace.ts";
 import { silu } from "./math.ts";
 
 type Int = Val<"i32", 1>;
-export type Form = "q8" | "f32";
 /** 32 neighbouring values of a row. */
 export type Chunk = Val<"f32", 32>;
-
-/** Bytes of a row of `n` activations (a multiple of 32). */
-export const rowBytes = (form: Form, n: number): number => (form === "q8" ? (n / q8.inputs) * q8.bytes : 4 * n);
 
 /** 2^23 + 2^22: adding it rounds to the nearest integer, which then sits in the low bits. */
 const ROUND = 12582912;
 
-/** Writes one q8 record; scale = max |x| / 127, values rounded to nearest even. */
-function quantise(out: Bytes, at: Int, x: Chunk): void {
+/** Writes one quantised record; scale = max |x| / 127, values rounded to nearest even. */
+function quantise(form: "q8" | "q16", out: Bytes, at: Int, x: Chunk): void {
   const amax = x.abs().greatest();
   const scale = amax.mul(1 / 127);
   const factor = konst("f32", 1, 127).div(amax.max(1e-30));
   const rounded = x.mul(factor.repeat(32)).min(127).max(-127).add(ROUND).as("i32", 32).sub(0x4b400000);
-  out.store(at, rounded.saturate("i8"));
+  out.store(at.add(record.values), rounded.saturate(form === "q8" ? "i8" : "i16"));
   const first = rounded.slice(0, 16).sum();
   const sum = first.add(rounded.slice(16, 16).sum());
-  out.store(at.add(q8.scale), scale);
-  out.store(at.add(q8.scaledSum), sum.to("f32").mul(scale));
-  out.store(at.add(q8.sum), sum);
-  out.store(at.add(q8.firstSum), first);
+  out.store(at.add(record.scale), scale);
+  out.store(at.add(record.scaledSum), sum.to("f32").mul(scale));
+  out.store(at.add(record.sum), sum);
+  out.store(at.add(record.firstSum), first);
 }
 
 /** Writes chunk number `chunk` of the row that begins at byte `row`. */
 export function sink(form: Form, out: Bytes, row: Int, chunk: Int, x: Chunk): void {
-  if (form === "f32") out.store(row.add(chunk.mul(4 * q8.inputs)), x);
-  else quantise(out, row.add(chunk.mul(q8.bytes)), x);
+  const at = row.add(chunk.mul(activationBytes(form, record.inputs)));
+  if (form === "f32") out.store(at, x);
+  else quantise(form, out, at, x);
 }
 
 const chunkAt = (x: Bytes, row: Int, chunk: Int): Chunk => x.load("f32", 32, row.add(chunk.mul(128)));

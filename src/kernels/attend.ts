@@ -90,8 +90,6 @@ interface Unit {
   readonly qAt: Int;
   readonly pages: Bytes;
   readonly scratch: Bytes;
-  /** The same memory, for reading inside loops. */
-  readonly weights: Bytes;
   readonly own: Int;
   readonly out: Bytes;
   readonly outAt: Int;
@@ -120,7 +118,7 @@ function addValues(u: Unit, values: Int, valid: Int, corrections: readonly Val<"
     const before = at.map((a, g) => u.out.load("f32", 8, a).mul(corrections[g].repeat(8)));
     const after = fold(valid, before, (t, acc) => {
       const v = u.pages.load("f32", 8, values.add(t.mul(4 * u.h.headDim)).add(4 * d));
-      return acc.map((a, g) => v.mulAdd(u.weights.load("f32", 1, u.own.add(t.mul(4)).add(4 * g * PAGE)).repeat(8), a));
+      return acc.map((a, g) => v.mulAdd(u.scratch.load("f32", 1, u.own.add(t.mul(4)).add(4 * g * PAGE)).repeat(8), a));
     });
     after.forEach((x, g) => {
       u.out.store(at[g], x);
@@ -160,7 +158,7 @@ function page(
 
 /**
  * Causal attention. Slots: q (rotated), pages, table (page ids of every sequence), starts (i32 a token: index of its sequence in the table),
- * positions (i32 a token), lanes (the numbers 0 .. 31), scratch, weights (the same memory as scratch), out; tokens, bytes between rows, bytes
+ * positions (i32 a token), lanes (the numbers 0 .. 31), scratch, out; tokens, bytes between rows, bytes
  * of a page, byte offset of the layer; scale. Grid: key-value heads x tokens, heads outermost.
  */
 export function attend(h: HeadShape, group: number): Kernel {
@@ -173,7 +171,7 @@ export function attend(h: HeadShape, group: number): Kernel {
       s.in("positions"),
       s.in("lanes"),
     ];
-    const [scratch, weights, out] = [s.out("scratch"), s.in("weights"), s.out("out")];
+    const [scratch, out] = [s.out("scratch"), s.out("out")];
     const [tokens, stride, pageBytes, layer] = [s.size("tokens"), s.size("stride"), s.size("pageBytes"), s.size("layer")];
     const scale = s.scalar("scale");
     return unit => {
@@ -182,7 +180,7 @@ export function attend(h: HeadShape, group: number): Kernel {
       const position = positions.load("i32", 1, token.mul(4));
       const start = starts.load("i32", 1, token.mul(4));
       const at = token.mul(stride).add(head.mul(4 * group * h.headDim));
-      const u: Unit = { h, group, q, qAt: at, pages, scratch, weights, own: unit.mul(attendScratch(group)), out, outAt: at };
+      const u: Unit = { h, group, q, qAt: at, pages, scratch, own: unit.mul(attendScratch(group)), out, outAt: at };
       for (let d = 0; d < group * h.headDim; d += 4) out.store(at.add(4 * d), konst("f32", 4, 0));
       const initial = heads(u).map(() => konst("f32", 1, -1e30));
       const zero = konst("f32", 1, 0);

@@ -2,7 +2,7 @@
  * y = W x for one packed weight and any number of tokens: matrix times vector and matrix times matrix are the same kernel with different
  * tiles. Whatever the tile of rows and tokens, each (row, token) is summed in the same order (DESIGN idea 4).
  */
-import { Activations, type Int, type Packed, type Rows } from "../formats/packed.ts";
+import { Activations, activationBytes, type Int, type Packed, type Rows } from "../formats/packed.ts";
 import type { Kernel } from "../ir/node.ts";
 import { type Bytes, each, fold, kernel, konst } from "../ir/trace.ts";
 
@@ -10,7 +10,7 @@ import { type Bytes, each, fold, kernel, konst } from "../ir/trace.ts";
 export interface MatmulSchedule {
   /** Tokens of a tile of eight rows. Tokens left over go one by one. */
   readonly tokens: number;
-  /** Row groups, 1 or 2, that a single token is multiplied with at a time: more sums under way hide the latency of additions. */
+  /** Row groups (1, 2 or 4) that a single token is multiplied with at a time: more sums under way hide the latency of additions. */
   readonly groups: number;
 }
 
@@ -40,13 +40,13 @@ function tile(packed: Packed, o: Operands, epilogue: Epilogue, { group, groups, 
   const groupBytes = o.blocks.mul(packed.bytes);
   const weights = Array.from({ length: groups }, (_, g) => group.add(g).mul(groupBytes));
   const inputs = Array.from({ length: tokens }, (_, t) => first.add(t).mul(o.xStride));
-  const perBlock = packed.activation === "q8" ? 48 * (packed.inputs / 32) : 4 * packed.inputs;
+  const perBlock = activationBytes(packed.activation, packed.inputs);
   const zero = konst("f32", 8, 0);
   const sums = fold(
     o.blocks,
     Array.from({ length: groups * tokens }, () => zero),
     (b, flat) => {
-      const acts = inputs.map(at => new Activations(o.x, at.add(b.mul(perBlock))));
+      const acts = inputs.map(at => new Activations(o.x, at.add(b.mul(perBlock)), packed.activation));
       return weights.flatMap((w, g) => packed.accumulate(o.w, w.add(b.mul(packed.bytes)), acts, flat.slice(g * tokens, (g + 1) * tokens)));
     },
   );

@@ -3,7 +3,7 @@
  * parts of `width` bytes, lowest lanes first. What may stay odd afterwards, as patterns for instruction selection: short vectors that are
  * loaded and at once repeated or widened, `slice` of half a register under a widening, `concat` of two registers under a `saturate`.
  */
-import { make } from "../ir/build.ts";
+import { make, slotOf } from "../ir/build.ts";
 import type { Kernel, Node } from "../ir/node.ts";
 import { type Elem, elems } from "../ir/types.ts";
 import { type Rebuild, rebuild } from "./rebuild.ts";
@@ -19,11 +19,15 @@ const bytes = (n: { type: Elem; lanes: number }): number => n.lanes * elems[n.ty
 class Cutter {
   readonly to: Rebuild;
   readonly width: number;
+  readonly #kernel: Kernel;
 
-  constructor(to: Rebuild, width: number) {
+  constructor(to: Rebuild, width: number, kernel: Kernel) {
     this.to = to;
     this.width = width;
+    this.#kernel = kernel;
   }
+
+  readOnly = (load: Node): boolean => this.#kernel.slots[slotOf(load.args[0])].kind === "in";
 
   count = (n: Node): number => Math.max(1, bytes(n) / this.width);
   fullLanes = (type: Elem): number => this.width / elems[type].size;
@@ -44,8 +48,21 @@ class Cutter {
   }
 }
 
+/** A load that is widened at once is loaded in the stretches that the parts need: machines widen while they load. */
+const widenedLoad: Handler = (cut, node) => {
+  const [source] = node.args;
+  const lanes = Math.min(node.lanes, cut.fullLanes(node.type));
+  return Array.from({ length: node.lanes / lanes }, (_, j) => {
+    const part = cut.to.copy({ ...source, lanes, attr: source.attr + j * lanes * elems[source.type].size });
+    return cut.make("convert", [part], { type: node.type, lanes });
+  });
+};
+
 const convert: Handler = (cut, node, source) => {
   const [from, into] = [source[0].type, node.type];
+  const [of] = node.args;
+  if (node.lanes > 1 && of.op === "load" && elems[into].size === 2 * elems[of.type].size && cut.readOnly(of))
+    return widenedLoad(cut, node, source);
   if (node.lanes === 1) return [cut.make("convert", source, node)];
   if (elems[from].size === elems[into].size) return source.map(p => cut.make("convert", [p], { type: into, lanes: p.lanes }));
   if (elems[into].size === 2 * elems[from].size) return cut.widen("convert", source, into);
@@ -129,7 +146,7 @@ export function legalise(kernel: Kernel, width: number): Kernel {
   return rebuild(kernel, {
     visit: (node, to) => {
       const handle = handlers[node.op] ?? (node.args.length ? lanewise : undefined);
-      return handle?.(new Cutter(to, width), node, node.args.length ? to.parts(node.args[0]) : []);
+      return handle?.(new Cutter(to, width, kernel), node, node.args.length ? to.parts(node.args[0]) : []);
     },
   });
 }

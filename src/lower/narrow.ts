@@ -17,65 +17,77 @@ interface Pending {
 const fits = (min: number, max: number): boolean => min >= elems.i16.min && max <= elems.i16.max;
 
 export function narrowDots(kernel: Kernel): Kernel {
-  const pending = new Map<number, Pending>();
+  const sums = new NarrowSums(countUses(kernel.body));
+  return rebuild(kernel, {
+    visit: (node, to) => sums.visit(node, to),
+    carry: (loop, i, to) => sums.carry(loop, i, to),
+    finish: (node, to) => sums.widen(sums.pending.get(node.id)!, to),
+  });
+}
 
-  const widen = ({ pairs, rest }: Pending, to: Rebuild): Node => {
+class NarrowSums {
+  /** By the id of the old node: sums that nothing has asked for in 32 bits yet. */
+  readonly pending = new Map<number, Pending>();
+  readonly #uses: ReadonlyMap<Node, number>;
+
+  constructor(uses: ReadonlyMap<Node, number>) {
+    this.#uses = uses;
+  }
+
+  widen({ pairs, rest }: Pending, to: Rebuild): Node {
     const wide = make(to.scope, "dot2", [pairs, constant(to.scope, "i16", pairs.lanes, 1)]);
     return rest ? make(to.scope, "add", [rest, wide]) : wide;
-  };
-  const join = (a: Pending, b: Pending, to: Rebuild): Pending => {
-    const rests = [a.rest, b.rest].filter(n => n !== undefined);
-    const rest = rests.length === 2 ? make(to.scope, "add", rests) : rests[0];
-    const [p, q] = [a.pairs.range, b.pairs.range];
-    if (fits(p.min + q.min, p.max + q.max)) return { pairs: make(to.scope, "add", [a.pairs, b.pairs]), rest };
-    return { pairs: b.pairs, rest: widen({ pairs: a.pairs, rest }, to) };
-  };
-  const keep = (node: Node, p: Pending): Node[] => {
-    pending.set(node.id, p);
-    return [];
-  };
+  }
 
-  const visit = (node: Node, to: Rebuild): Node[] | undefined => {
+  visit(node: Node, to: Rebuild): Node[] | undefined {
     if (node.op === "dot4") {
       const [w, x] = node.args.map(to.one);
       const products = corners(w, x);
       if (!fits(2 * Math.min(...products), 2 * Math.max(...products))) return undefined;
-      return keep(node, { pairs: make(to.scope, "dot2", [w, x]), rest: undefined });
+      return this.#keep(node, { pairs: make(to.scope, "dot2", [w, x]), rest: undefined });
     }
     if (node.op !== "add") return undefined;
-    const [a, b] = node.args.map(n => pending.get(n.id));
-    if (a && b) return keep(node, join(a, b, to));
+    const [a, b] = node.args.map(n => this.pending.get(n.id));
+    if (a && b) return this.#keep(node, this.#join(a, b, to));
     if (!a && !b) return undefined;
     const { pairs, rest } = a ?? b!;
     const other = to.one(node.args[a ? 1 : 0]);
-    return keep(node, { pairs, rest: rest ? make(to.scope, "add", [rest, other]) : other });
-  };
+    return this.#keep(node, { pairs, rest: rest ? make(to.scope, "add", [rest, other]) : other });
+  }
 
-  const uses = countUses(kernel.body);
   /** A sum that a loop of known length carries stays narrow throughout, if all its turns together fit. */
-  const carry = (loop: Loop, i: number, to: Rebuild): CarryForm | undefined => {
-    const turn = turnRange(loop, i, uses);
+  carry(loop: Loop, i: number, to: Rebuild): CarryForm | undefined {
+    const turn = turnRange(loop, i, this.#uses);
     if (!turn) return undefined;
-    const before = pending.get(loop.init[i].id);
+    const before = this.pending.get(loop.init[i].id);
     const start: Range = before?.pairs.range ?? { min: 0, max: 0 };
     const turns = loop.to.attr - loop.from.attr;
     const after = (n: number): Range => ({ min: start.min + n * Math.min(0, turn.min), max: start.max + n * Math.max(0, turn.max) });
     const range = { carry: after(Math.max(0, turns - 1)), result: after(Math.max(0, turns)) };
     if (!fits(range.result.min, range.result.max)) return undefined;
     const rest = before ? before.rest : isZero(loop.init[i]) ? undefined : to.one(loop.init[i]);
-    const announce = (old: Node, pairs: Node, more: Node | undefined): void => {
-      pending.set(old.id, { pairs, rest: more });
-      to.set(old, []);
-    };
+    const announce = (old: Node, pairs: Node, more: Node | undefined): void => to.set(old, this.#keep(old, { pairs, rest: more }));
     return {
       init: before?.pairs ?? constant(to.scope, "i16", 2 * loop.carries[i].lanes, 0),
       range,
       begin: node => announce(loop.carries[i], node, undefined),
-      next: () => pending.get(loop.next[i].id)!.pairs,
+      next: () => this.pending.get(loop.next[i].id)!.pairs,
       end: node => announce(loop.results[i], node, rest),
     };
-  };
-  return rebuild(kernel, { visit, carry, finish: (node, to) => widen(pending.get(node.id)!, to) });
+  }
+
+  #keep(node: Node, p: Pending): Node[] {
+    this.pending.set(node.id, p);
+    return [];
+  }
+
+  #join(a: Pending, b: Pending, to: Rebuild): Pending {
+    const rests = [a.rest, b.rest].filter(n => n !== undefined);
+    const rest = rests.length === 2 ? make(to.scope, "add", rests) : rests[0];
+    const [p, q] = [a.pairs.range, b.pairs.range];
+    if (fits(p.min + q.min, p.max + q.max)) return { pairs: make(to.scope, "add", [a.pairs, b.pairs]), rest };
+    return { pairs: b.pairs, rest: this.widen({ pairs: a.pairs, rest }, to) };
+  }
 }
 
 const isZero = (n: Node): boolean => n.op === "const" && n.attr === 0;

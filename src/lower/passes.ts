@@ -3,6 +3,7 @@
  * from kernel to kernel that keeps the meaning; tests run the interpreter after each.
  */
 import type { Kernel } from "../ir/node.ts";
+import { hoistAddresses } from "./addresses.ts";
 import { expandDots } from "./expand.ts";
 import { legalise } from "./legalise.ts";
 import { narrowDots } from "./narrow.ts";
@@ -24,6 +25,7 @@ export const passes: readonly NamedPass[] = [
   { name: "narrow-dots", run: (k, m) => (m.dots === "pairs" ? narrowDots(k) : k) },
   { name: "legalise", run: (k, m) => legalise(k, m.width) },
   { name: "expand-dots", run: (k, m) => (m.dots === "quads" ? k : expandDots(k, m.dots === "pairs")) },
+  { name: "hoist-addresses", run: hoistAddresses },
 ];
 
 /** Runs all passes; `seen` is told of every step (for printing). */

@@ -10,6 +10,8 @@ export interface Pass {
   /** What a node becomes; undefined: itself. An empty list: not made yet, `finish` makes it when something asks for it. */
   readonly visit: (node: Node, to: Rebuild) => readonly Node[] | undefined;
   readonly finish?: (node: Node, to: Rebuild) => Node;
+  /** Another way to the same place in memory. */
+  readonly place?: (address: Node, index: Node, to: Rebuild) => { readonly address: Node; readonly index: Node };
   /** Another form for carried value `i` of a loop. */
   readonly carry?: (loop: Loop, i: number, to: Rebuild) => CarryForm | undefined;
 }
@@ -55,9 +57,16 @@ export class Rebuild {
   copy(node: Node): Node {
     const args = node.args.map(this.one);
     if (node.op === "const") return constant(this.scope, node.type, node.lanes, node.attr);
-    if (node.op === "load") return load(this.scope, node, args[0], args[1], node.attr, false, node.range);
+    if (node.op === "load") {
+      const { address, index } = this.#place(args[0], args[1]);
+      return load(this.scope, node, address, index, node.attr, false, node.range);
+    }
     if (!args.length) return leaf(this.scope, node.op, node, node.attr, node.range);
     return make(this.scope, node.op, args, node, node.attr);
+  }
+
+  #place(address: Node, index: Node): { readonly address: Node; readonly index: Node } {
+    return this.#pass.place?.(address, index, this) ?? { address, index };
   }
 
   items(from: Scope): void {
@@ -65,7 +74,7 @@ export class Rebuild {
       if (item.kind === "node") {
         if (!this.#parts.has(item.node.id)) this.set(item.node, this.#pass.visit(item.node, this) ?? [this.copy(item.node)]);
       } else if (item.kind === "store") {
-        const [address, index] = [this.one(item.address), this.one(item.index)];
+        const { address, index } = this.#place(this.one(item.address), this.one(item.index));
         let { offset } = item;
         for (const value of this.parts(item.value)) {
           this.scope.items.push({ kind: "store", address, index, offset, value });

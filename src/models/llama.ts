@@ -2,6 +2,7 @@
  * Llama 1 to 3.x and everything of that shape (Mistral, TinyLlama, SmolLM2, Yi ...): pre-RMSNorm, grouped-query attention with rotary
  * positions in neighbouring pairs, SwiGLU, tied or untied output. ARCHITECTURES 3.1.
  */
+import { LatheError } from "../errors.ts";
 import { arch } from "../nn/arch.ts";
 import { attend, checkHeads, embedding, input, layerPageBytes, linear, rmsNorm, type Step, swiglu, type Tensor } from "../nn/layers.ts";
 import { rotation, splitPairs } from "../nn/rope.ts";
@@ -17,6 +18,10 @@ export const llama = arch(["llama"], source => {
   const eps = source.number("attention.layer_norm_rms_epsilon");
   const base = source.number("rope.freq_base", 10000);
   const scaling = source.text("rope.scaling.type", "linear");
+  if (scaling !== "linear" && scaling !== "none") {
+    const message = `RoPE scaling "${scaling}" is not supported by this version, which runs "linear" and "none"; use another model.`;
+    throw new LatheError("model.unsupported-arch", message, { scaling });
+  }
   const linearScale = scaling === "linear" ? source.number("rope.scaling.factor", source.number("rope.scale_linear", 1)) || 1 : 1;
   checkHeads({ headDim, ropeDim, heads, kvHeads });
 

@@ -4,9 +4,9 @@
  * model files.
  */
 import { LatheError } from "../errors.ts";
-import type { Packed } from "../formats/packed.ts";
+import { activationBytes, type Form, type Packed } from "../formats/packed.ts";
 import type { Kernel } from "../ir/node.ts";
-import { convert, type Form, rmsNorm as rmsNormKernel, rowBytes, swiglu as swigluKernel } from "../kernels/activations.ts";
+import { convert, rmsNorm as rmsNormKernel, swiglu as swigluKernel } from "../kernels/activations.ts";
 import { attend as attendKernel, attendScratch, type HeadShape, headBytes, rope as ropeKernel, writeKv } from "../kernels/attend.ts";
 import { embed as embedKernel, embedScratch } from "../kernels/embed.ts";
 import { type Epilogue, type MatmulSchedule, matmul, rowsPerUnit } from "../kernels/matmul.ts";
@@ -23,7 +23,7 @@ export interface Tensor {
   readonly region: Region;
 }
 
-/** Activations that can be had in the form which a weight multiplies with; made when first asked for. */
+/** Activations that can be had in the form that a weight multiplies with; made when first asked for. */
 export interface Input {
   readonly rows: Rows;
   readonly columns: number;
@@ -64,7 +64,7 @@ const tensor = (graph: Graph, rows: Rows, columns: number): Tensor => {
 };
 const quantised = (graph: Graph, rows: Rows, columns: number, form: Form): Tensor => {
   const padded = Math.ceil(columns / 32) * 32;
-  const stride = rowBytes(form, padded);
+  const stride = activationBytes(form, padded);
   return { rows, columns, stride, region: graph.region(stride * graph.limits[rows]) };
 };
 const chunks = (columns: number): number => Math.ceil(columns / 32);
@@ -113,6 +113,10 @@ export function linear(
   outputs: number,
   options: { or?: string; order?: readonly number[] } = {},
 ): Linear {
+  if (source.has(`${name}.bias`)) {
+    const message = `The model adds ${name}.bias, which this version does not; use another model.`;
+    throw new LatheError("model.unsupported-arch", message, { tensor: `${name}.bias` });
+  }
   const weight = source.matrix(`${name}.weight`, inputs, outputs, { ...options, or: options.or && `${options.or}.weight` });
   const record = (step: Step, x: Input, y: Tensor, epilogue: Epilogue): void => {
     const { packed } = weight.format;
@@ -194,9 +198,13 @@ export interface AttentionShape extends HeadShape {
 /** Bytes of a page of one layer. */
 export const layerPageBytes = (a: Pick<AttentionShape, "kvHeads" | "headDim">): number => a.kvHeads * headBytes(a.headDim);
 
+/** Query heads to a key head: the attention kernel is unrolled over them. */
+const MOST_SHARED = 96;
+
 /** Head sizes that the attention kernels take. */
 export function checkHeads(a: { headDim: number; ropeDim: number; heads: number; kvHeads: number }): void {
-  if (a.headDim % 8 === 0 && a.ropeDim % 8 === 0 && a.ropeDim <= a.headDim && a.heads % a.kvHeads === 0) return;
+  const shared = a.heads / a.kvHeads;
+  if (a.headDim % 8 === 0 && a.ropeDim % 8 === 0 && a.ropeDim <= a.headDim && Number.isInteger(shared) && shared <= MOST_SHARED) return;
   const message = `Heads of ${a.headDim} values (${a.ropeDim} rotated), ${a.heads} queries to ${a.kvHeads} keys are not supported; the file may be damaged.`;
   throw new LatheError("model.wrong-shape", message, { ...a });
 }
@@ -232,9 +240,9 @@ export function attend(step: Step, a: AttentionShape, q: Tensor, k: Tensor, v: T
   const group = a.heads / a.kvHeads;
   const scratch = graph.region(attendScratch(group) * a.kvHeads * graph.limits.tokens);
   const inputs = [q.region, step.pages, step.pageTable, step.starts, step.positions, step.numbers];
-  const places2: Arg[] = [scratch.address, scratch.address, out.region.address, tokens, q.stride, step.pageBytes, layerOffset, a.scale];
+  const rest: Arg[] = [scratch.address, out.region.address, tokens, q.stride, step.pageBytes, layerOffset, a.scale];
   const kernel = cached(`attend_x${group}`, () => attendKernel(shape, group));
-  graph.launch(kernel, count("tokens", a.kvHeads), [...inputs.map(r => r.address), ...places2], {
+  graph.launch(kernel, count("tokens", a.kvHeads), [...inputs.map(r => r.address), ...rest], {
     reads: inputs,
     writes: [scratch, out.region],
   });

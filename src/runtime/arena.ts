@@ -15,7 +15,7 @@ export interface ArenaOptions {
   readonly memory64: boolean;
 }
 
-const gib = (bytes: number): string => `${(bytes / GIB).toFixed(2)} GiB`;
+const gib = (bytes: number): string => (bytes < GIB / 10 ? `${(bytes / 2 ** 20).toFixed(1)} MiB` : `${(bytes / GIB).toFixed(2)} GiB`);
 
 /** Newer runtimes name the address type `address`, older ones `index`; 64-bit limits are BigInt in the newer. */
 function createMemory(pages: number, maximum: number, memory64: boolean): WebAssembly.Memory {

@@ -30,7 +30,7 @@ export class Team {
     const leader = new Member(0, threads, block, arena.memory);
     const workers = Array.from({ length: threads - 1 }, (_, i) => {
       const workerData: MemberData = { rank: i + 1, size: threads, block, memory: arena.memory, memory64: arena.memory64 };
-      const worker = new Worker(new URL("./member.node.js", import.meta.url), { workerData });
+      const worker = new Worker(new URL("./member.node.js", import.meta.url), { workerData, execArgv: [] });
       worker.unref();
       worker.setMaxListeners(0);
       return worker;

@@ -81,7 +81,7 @@ export function chatTemplateFromMetadata(metadata: ReadonlyMap<string, unknown>)
   if (typeof source === "string" && source.trim() !== "") return { ...chatTemplate(source), variants };
   const main = variants.get("default") ?? variants.get("tool_use");
   if (main !== undefined) return { main, variants };
-  throw new LatheError("template.missing", "The model has no chat template. Name one, such as chatml, or give the prompt as plain text.", {
+  throw new LatheError("template.missing", "The model has no chat template; give the prompt as plain text.", {
     key: KEY,
   });
 }

@@ -9,7 +9,7 @@ import { stories } from "../fixtures/models.ts";
 const greedy = { temperature: 0, ignoreEnd: true } as const;
 let model: Model;
 beforeAll(async () => {
-  model = await load(stories, { threads: 2, context: 256, cacheTokens: 512, batchTokens: 4 });
+  model = await load(stories, { threads: 2, context: 256, cacheTokens: 512, batchTokens: 16 });
 }, 60_000);
 afterAll(() => model.close());
 

@@ -27,7 +27,9 @@ it("the package exports exactly these names, 20 at most", () => {
   const file = join(import.meta.dirname, "../../src/index.ts");
   const source = ts.createSourceFile(file, readFileSync(file, "utf8"), ts.ScriptTarget.Latest);
   const names = source.statements.flatMap(s =>
-    ts.isExportDeclaration(s) && s.exportClause && ts.isNamedExports(s.exportClause) ? s.exportClause.elements.map(e => e.name.text) : ["*"],
+    ts.isExportDeclaration(s) && s.exportClause && ts.isNamedExports(s.exportClause)
+      ? s.exportClause.elements.map(e => e.name.text)
+      : ["*"],
   );
   expect(names.sort()).toEqual([...values, ...types].sort());
   expect(names.length).toBeLessThanOrEqual(20);

@@ -112,6 +112,9 @@ const tokenizer = {
   detokenizer: () => ({ push: (id: number) => String(id), end: () => "" }),
 } as unknown as Tokenizer;
 
+/** Lets everything that waits for nothing else happen. */
+const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve));
+
 describe("the engine's death", () => {
   const spec = {} as Parameters<EngineClient["load"]>[0];
 
@@ -137,6 +140,7 @@ describe("the engine's death", () => {
       }
     })();
     const other = Promise.resolve(runs[1]).catch((e: unknown) => e);
+    await turn();
     for (const run of [2, 4]) send({ kind: "token", run, token: { id: 7, logprob: -1 } });
     await caught("engine.failed", () => reading);
     expect(await other).toMatchObject({ code: "engine.failed" });
@@ -152,6 +156,7 @@ describe("the engine's death", () => {
     const model = new Model({ context: 100 } as Model["info"], tokenizer, new Map(), new EngineClient(channel));
     const run = model.session().generate("x");
     const result = Promise.resolve(run).catch((e: unknown) => e);
+    await turn();
     const error = { code: "memory.insufficient", message: "All pages are in use; close sessions.", details: { pages: 3 } } as const;
     send({ kind: "failed", run: 2, error });
     expect(await result).toMatchObject(error);

@@ -7,8 +7,9 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadReference } from "../../reference/llama.ts";
 import { weightFormats } from "../../src/formats/index.ts";
+import { toHalf } from "../fixtures/blocks.ts";
 import { argmax, distance, type Engine, openEngine } from "../fixtures/engine.ts";
-import { ModelFolder, type ModelShape, shapeOf, stories, storiesCheck } from "../fixtures/models.ts";
+import { ModelFolder, type ModelShape, modelContent, shapeOf, stories, storiesCheck } from "../fixtures/models.ts";
 import { quantisedLogits } from "../fixtures/quantised-llama.ts";
 import { Random } from "../fixtures/random.ts";
 import { describeShared, sharedData } from "../shared.ts";
@@ -105,28 +106,25 @@ describe("weight types", () => {
   });
 
   it("F16 weights too large for the packed halves are run as f32", async () => {
-    const content = { type: "F16", seed: 5 };
-    const path = await folder.model(content);
-    const large = await scaledNorms(path);
-    const engine = await openEngine(large.path);
-    const tokens = tokensOf(shapeOf(content), 6);
+    const changes = { type: "F16", seed: 5 };
+    const path = await largeWeights(changes);
+    const engine = await openEngine(path);
+    const tokens = tokensOf(shapeOf(changes), 6);
     const own = engine.feed(engine.stepper.newSequence(), tokens);
     await engine.close();
-    expect(distance(own, loadReference(large.path).logits(tokens))).toBeLessThan(floatTolerance(shapeOf(content)));
+    expect(distance(own, loadReference(path).logits(tokens))).toBeLessThan(floatTolerance(shapeOf(changes)));
   });
 });
 
-/** The same model with output weights 2000 times as large. */
-async function scaledNorms(_path: string): Promise<{ path: string }> {
-  const { modelContent } = await import("../fixtures/models.ts");
-  const { toHalf } = await import("../fixtures/blocks.ts");
-  const content = modelContent({ type: "F16", seed: 5 });
+/** A model of F16 with some output weights of 200 and more. */
+async function largeWeights(changes: Partial<ModelShape>): Promise<string> {
+  const content = modelContent(changes);
   const tensors = content.tensors.map(t => {
     if (t.name !== "output.weight") return t;
     const halves = new Uint16Array((t.data as Uint8Array).slice().buffer);
     return { ...t, data: new Uint8Array(halves.map((h, i) => (i % 7 ? h : toHalf(200 + i / 100))).buffer) };
   });
-  return { path: await folder.write({ ...content, tensors }) };
+  return folder.write({ ...content, tensors });
 }
 
 describe("the model that comes with the project", () => {
@@ -167,7 +165,7 @@ describe("the model that comes with the project", () => {
 describeShared("the trained model of 260 thousand parameters", "lm-stories260k", shared => {
   let engine: Engine;
   beforeAll(async () => {
-    engine = await openEngine(join(shared, "stories260K.gguf"), { threads: 2 });
+    engine = await openEngine(join(shared, "stories260K.gguf"));
   }, 60_000);
   afterAll(() => engine.close());
 

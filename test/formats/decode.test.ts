@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { dequantise } from "../../reference/llama.ts";
 import { weightFormats } from "../../src/formats/index.ts";
-import type { WeightFormat } from "../../src/formats/packed.ts";
+import { ROW_PADDING, type WeightFormat } from "../../src/formats/packed.ts";
 import { edgeBlocks, magnitudes, randomBlocks, typeNamed, withMagnitude } from "../fixtures/blocks.ts";
 import { decodeRows, packFitting, packRows } from "../fixtures/packing.ts";
 import { Random } from "../fixtures/random.ts";
@@ -70,9 +70,9 @@ for (const [name, format] of weightFormats) {
     it("writes whole packed blocks and zero rows behind the last row, and nothing else", () => {
       const blocks = randomBlocks(name, 3 * inputs, 1, new Random(13));
       const packed = packRows(format, blocks, 3, inputs);
-      const whole = decodeRows({ ...packed, rows: 16 });
+      const whole = decodeRows({ ...packed, rows: ROW_PADDING });
       expect([...whole.subarray(3 * inputs)].every(x => x === 0)).toBe(true);
-      expect(packed.bytes.length).toBe(2 * format.packed.bytes);
+      expect(packed.bytes.length).toBe((ROW_PADDING / 8) * format.packed.bytes);
     });
 
     it("tells the greatest magnitude of each group, infinite and undefined ones included", () => {
@@ -110,7 +110,8 @@ for (const [name, format] of weightFormats) {
 
 describe("F16 beyond what the packed halves hold", () => {
   const format = weightFormats.get("F16")!;
-  const values = (bits: number): Uint8Array => new Uint8Array(Uint16Array.from({ length: 64 }, (_, i) => (i === 37 ? bits : 0x3800)).buffer);
+  const values = (bits: number): Uint8Array =>
+    new Uint8Array(Uint16Array.from({ length: 64 }, (_, i) => (i === 37 ? bits : 0x3800)).buffer);
 
   it("127.9375, the greatest below 128, is packed in 16 bits and right", () => {
     const packed = packFitting(format, values(0x57ff), 8, 8);

@@ -7,11 +7,11 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { dequantise } from "../../reference/llama.ts";
 import { weightFormats } from "../../src/formats/index.ts";
-import type { WeightFormat } from "../../src/formats/packed.ts";
+import { ROW_PADDING, type WeightFormat } from "../../src/formats/packed.ts";
 import { type Epilogue, type MatmulSchedule, matmul } from "../../src/kernels/matmul.ts";
 import { edgeBlocks, randomBlocks, termSizes, typeNamed } from "../fixtures/blocks.ts";
 import { compiled, everywhere, floatsAt, Image } from "../fixtures/machines.ts";
-import { activations, activationValues, multiply, packFitting, packRows } from "../fixtures/packing.ts";
+import { activations, activationValues, multiply, packFitting, packRows, paddedTo } from "../fixtures/packing.ts";
 import { Random } from "../fixtures/random.ts";
 import { describeShared } from "../shared.ts";
 
@@ -34,10 +34,9 @@ function problem(name: string, rows: number, blockCount: number, tokens: number,
 }
 
 /**
- * The exact product and the most that f32 sums may be off. A term passes at most inputs / 32 additions to a running sum, of at most two
- * roundings each, and 16 roundings inside its block (floats: inputs / 2 additions in one of two sums of two roundings each, and the final
- * one): K = max(inputs / 16 + 16, inputs + 4) roundings of U of all |terms|. F16 is computed with weights 2^102 too small, so that each term
- * below 2^-24 may lose up to 2^-47.
+ * The exact product and the most that f32 sums may be off. A term of integers passes at most inputs / 32 additions to a running sum, of two
+ * roundings each, and 16 roundings inside its block; a term of floats one rounding as a product, `inputs` as part of a sum, and 3 at the end:
+ * so many roundings of U of all |terms|. F16 is computed with weights 2^102 too small, so that each term below 2^-24 may lose up to 2^-47.
  */
 function exact(name: string, p: Problem, x: Float64Array, integers: boolean): { y: Float64Array; bound: Float64Array } {
   const w = dequantise(typeNamed(name).id, p.blocks);
@@ -58,11 +57,11 @@ function exact(name: string, p: Problem, x: Float64Array, integers: boolean): { 
   return { y, bound };
 }
 
-const schedules: readonly MatmulSchedule[] = [1, 2, 4, 8].flatMap(tokens => [1, 2].map(groups => ({ tokens, groups })));
+const schedules: readonly MatmulSchedule[] = [1, 2, 4, 8].flatMap(tokens => [1, 2, 4].map(groups => ({ tokens, groups })));
 
 /** Rows x tokens of a padded result. */
 const unpadded = (y: Float32Array, p: Problem): Float32Array => {
-  const padded = Math.ceil(p.rows / 16) * 16;
+  const padded = paddedTo(p.rows);
   return Float32Array.from({ length: p.rows * p.tokens }, (_, i) => y[Math.floor(i / p.rows) * padded + (i % p.rows)]);
 };
 
@@ -80,14 +79,17 @@ for (const { title, name, format } of formats) {
     it("are exact sums of decoded weights and activations, within the rounding of f32, for both epilogues", () => {
       const p = problem(name, 21, 3, 3, 21);
       const x = activations(form, p.x, p.tokens);
-      const { y, bound } = exact(name, p, activationValues(form, x), form === "q8");
+      const { y, bound } = exact(name, p, activationValues(form, x), form !== "f32");
       const packed = packRows(format, p.blocks, p.rows, p.inputs);
       for (const machine of compiled) {
         for (const [epilogue, before] of [
           ["set", 99],
           ["add", 1.5],
         ] as [Epilogue, number][]) {
-          const own = unpadded(multiply(machine, matmul(format.packed, { tokens: 2, groups: 1 }, epilogue), 1, packed, x, p.tokens, before), p);
+          const own = unpadded(
+            multiply(machine, matmul(format.packed, { tokens: 2, groups: 1 }, epilogue), 1, packed, x, p.tokens, before),
+            p,
+          );
           const base = epilogue === "add" ? before : 0;
           const worst = Math.max(...own.map((v, i) => Math.abs(v - base - y[i]) / (bound[i] + U * (Math.abs(y[i]) + base))));
           expect(worst, `${machine.name} ${epilogue}: share of the bound`).toBeLessThan(1);
@@ -105,7 +107,7 @@ for (const { title, name, format } of formats) {
       blocks.set(edges);
       const p: Problem = { rows: blocks.length / rowBytes, inputs, tokens: 2, blocks, x: new Random(22).floats(2 * inputs) };
       const x = activations(form, p.x, 2);
-      const { y, bound } = exact(name, p, activationValues(form, x), form === "q8");
+      const { y, bound } = exact(name, p, activationValues(form, x), form !== "f32");
       const packed = packRows(format, p.blocks, p.rows, inputs);
       for (const machine of compiled) {
         const own = unpadded(multiply(machine, matmul(format.packed, { tokens: 1, groups: 1 }, "set"), 1, packed, x, 2), p);
@@ -118,7 +120,7 @@ for (const { title, name, format } of formats) {
 
   describe(`${title}: one order of sums`, () => {
     it("gives the same bits for every tile, number of tokens and share of rows", () => {
-      const p = problem(name, 32, 2, 11, 23);
+      const p = problem(name, ROW_PADDING, 2, 11, 23);
       const x = activations(form, p.x, p.tokens);
       const packed = packRows(format, p.blocks, p.rows, p.inputs);
       for (const machine of compiled) {
@@ -137,7 +139,7 @@ for (const { title, name, format } of formats) {
     });
 
     it("lets any thread do any share of the rows", () => {
-      const p = problem(name, 48, 1, 3, 24);
+      const p = problem(name, 2 * ROW_PADDING, 1, 3, 24);
       const x = activations(form, p.x, p.tokens);
       const packed = packRows(format, p.blocks, p.rows, p.inputs);
       const schedule = { tokens: 2, groups: 1 };
@@ -148,8 +150,9 @@ for (const { title, name, format } of formats) {
         const at = [image.put(packed.bytes), image.put(x), image.space(whole.byteLength)];
         const args = [...at, p.inputs / format.packed.inputs, p.tokens, x.length / p.tokens, 4 * p.rows];
         const memory = image.memory();
+        const units = p.rows / 8;
         for (const [begin, end] of [
-          [4, 6],
+          [4, units],
           [0, 1],
           [1, 4],
           [3, 3],
@@ -160,7 +163,7 @@ for (const { title, name, format } of formats) {
     });
 
     it("is what the interpreter does, bit for bit, on every machine", () => {
-      const p = problem(name, 16, 1, 3, 25);
+      const p = problem(name, ROW_PADDING, 1, 3, 25);
       const x = activations(form, p.x, p.tokens);
       const packed = packRows(format, p.blocks, p.rows, p.inputs);
       for (const [schedule, epilogue] of [
@@ -168,9 +171,9 @@ for (const { title, name, format } of formats) {
         [{ tokens: 1, groups: 2 }, "set"],
       ] as [MatmulSchedule, Epilogue][]) {
         const image = new Image();
-        const at = [image.put(packed.bytes), image.put(x), image.put(new Random(26).floats(16 * 3))];
-        const args = [...at, p.inputs / format.packed.inputs, 3, x.length / 3, 64];
-        everywhere(matmul(format.packed, schedule, epilogue), image, 2 / schedule.groups, args);
+        const at = [image.put(packed.bytes), image.put(x), image.put(new Random(26).floats(ROW_PADDING * 3))];
+        const args = [...at, p.inputs / format.packed.inputs, 3, x.length / 3, 4 * ROW_PADDING];
+        everywhere(matmul(format.packed, schedule, epilogue), image, ROW_PADDING / 8 / schedule.groups, args);
       }
     });
   });
@@ -186,7 +189,7 @@ function errorOf(name: string, format: WeightFormat, path: string): { own: numbe
   const own = compiled.map(machine => {
     const y = multiply(machine, matmul(packed.format.packed, { tokens: 4, groups: 1 }, "set"), 1, packed, x, 8);
     const squares = dot.exact.flatMap((row: number[], w: number) =>
-      row.map((value, a) => ((y[a * 16 + w] - value) / dot.l2[w][a]) ** 2),
+      row.map((value, a) => ((y[a * ROW_PADDING + w] - value) / dot.l2[w][a]) ** 2),
     );
     expect(squares.length, name).toBe(64);
     return Math.sqrt(squares.reduce((sum: number, v: number) => sum + v, 0) / 64);

@@ -104,7 +104,12 @@ interface Past {
  * Softmax attention of one query head, in float64. Bounds: a score is off by headDim + 4 roundings of its terms; a weight moves by twice the
  * worst of that, by the 4 U of exp, and by one rounding of every addition on the way (positions, two a page, 8 in all).
  */
-function attended(q: Float32Array, keys: readonly Float32Array[], values: readonly Float32Array[], scale: number): Pick<Expected, "values" | "bounds"> {
+function attended(
+  q: Float32Array,
+  keys: readonly Float32Array[],
+  values: readonly Float32Array[],
+  scale: number,
+): Pick<Expected, "values" | "bounds"> {
   const terms = keys.map(k => k.map((x, i) => x * q[i]));
   const scores = keys.map(k => scale * k.reduce((sum, x, i) => sum + x * q[i], 0));
   const size = Math.max(...terms.map(t => scale * t.reduce((sum, x) => sum + Math.abs(x), 0)));
@@ -158,7 +163,10 @@ export const attendCase = (h: HeadShape, kvHeads: number, group: number, keySize
       const positions = image.i32(tokens.map(t => t.position));
       const lanes = image.i32(Array.from({ length: PAGE }, (_, i) => i));
       const q = image.f32(together(queries));
-      const scratch = { at: image.space(attendScratch(group) * kvHeads * tokens.length), bytes: attendScratch(group) * kvHeads * tokens.length };
+      const scratch = {
+        at: image.space(attendScratch(group) * kvHeads * tokens.length),
+        bytes: attendScratch(group) * kvHeads * tokens.length,
+      };
       const out = image.space(4 * width * tokens.length, 0xff);
       const scale = Math.fround(h.headDim ** -0.5);
       const expected = tokens.flatMap((token, t) =>
@@ -167,7 +175,11 @@ export const attendCase = (h: HeadShape, kvHeads: number, group: number, keySize
           const past = (rows: readonly Float32Array[]) => rows.slice(0, token.position + 1).map(r => r.subarray(kv, kv + h.headDim));
           const { keys, values } = pasts[token.sequence];
           const own = queries[t].subarray(head * h.headDim, (head + 1) * h.headDim);
-          return { what: `token ${t} head ${head}`, at: out + 4 * (t * width + head * h.headDim), ...attended(own, past(keys), past(values), scale) };
+          return {
+            what: `token ${t} head ${head}`,
+            at: out + 4 * (t * width + head * h.headDim),
+            ...attended(own, past(keys), past(values), scale),
+          };
         }),
       );
       const args = [q, pages, table, starts, positions, lanes, scratch.at, scratch.at, out, tokens.length, 4 * width, layerBytes, 0, scale];

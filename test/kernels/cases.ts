@@ -4,7 +4,7 @@ import { attendCase, ropeCase, writeKvCase } from "./attend-cases.ts";
 import type { KernelCase } from "./case.ts";
 import { convertCase, embedCase, rmsNormCase, swigluCase } from "./row-cases.ts";
 
-const forms = ["f32", "q8"] as const;
+const forms = ["f32", "q8", "q16"] as const;
 
 export const cases: readonly KernelCase[] = [
   ...forms.flatMap(form => [convertCase(form, 96), swigluCase(form, 64), rmsNormCase(form, 96)]),

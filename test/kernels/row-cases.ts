@@ -2,11 +2,12 @@
 import { expect } from "vitest";
 import { dequantise } from "../../reference/llama.ts";
 import { weightFormats } from "../../src/formats/index.ts";
-import { type Form, rmsNorm, rowBytes, swiglu } from "../../src/kernels/activations.ts";
+import { activationBytes, type Form, record } from "../../src/formats/packed.ts";
+import { rmsNorm, swiglu } from "../../src/kernels/activations.ts";
 import { embed, embedScratch } from "../../src/kernels/embed.ts";
 import { randomBlocks, typeNamed } from "../fixtures/blocks.ts";
 import { floatsAt, type Image, wordsAt } from "../fixtures/machines.ts";
-import { activationValues, convertKernel, packRows } from "../fixtures/packing.ts";
+import { activationValues, convertKernel, packRows, paddedTo } from "../fixtures/packing.ts";
 import { Random } from "../fixtures/random.ts";
 import { type Expected, type KernelCase, type Laid, U } from "./case.ts";
 
@@ -17,32 +18,34 @@ interface Row {
 }
 
 /**
- * What a sink must have written for these rows. q8: scale = greatest / 127; a value is off by at most half a scale plus its own bound, plus
+ * What a sink must have written for these rows. Quantised: scale = greatest / 127; a value is off by at most half a scale plus its own bound, plus
  * what the two roundings of the scale and its reciprocal move (4 U of the value). Below 1e-30 values may be lost.
  */
 function written(form: Form, out: number, rows: readonly Row[]): Pick<Laid, "expected" | "scratch" | "check"> {
   const n = rows[0].values.length;
-  const stride = rowBytes(form, n);
+  const stride = activationBytes(form, n);
   if (form === "f32") return { expected: rows.map((r, i): Expected => ({ what: `row ${i}`, at: out + i * stride, ...r })) };
   const check = (memory: Uint8Array): void => {
+    const size = record.bytes[form];
     rows.forEach((row, r) => {
       const own = memory.slice(out + r * stride, out + (r + 1) * stride);
-      const values = activationValues("q8", own);
-      for (let c = 0; c < n / 32; c++) checkRecord(own.slice(48 * c, 48 * c + 48), row, 32 * c, values);
+      const values = activationValues(form, own);
+      for (let c = 0; c < n / 32; c++) checkRecord(own.slice(size * c, size * c + size), row, 32 * c, values);
     });
   };
   return { expected: [], scratch: [{ at: out, bytes: stride * rows.length }], check };
 }
 
-function checkRecord(record: Uint8Array, row: Row, first: number, values: Float64Array): void {
-  const [scale, scaledSum] = floatsAt(record, 32, 2);
-  const [sum, firstSum] = wordsAt(record, 40, 2);
-  const q = Int8Array.from(record.subarray(0, 32));
+function checkRecord(bytes: Uint8Array, row: Row, first: number, values: Float64Array): void {
+  const [scale, scaledSum] = [record.scale, record.scaledSum].map(at => floatsAt(bytes, at, 1)[0]);
+  const [sum, firstSum] = [record.sum, record.firstSum].map(at => wordsAt(bytes, at, 1)[0]);
+  const numbers = bytes.slice(record.values).buffer;
+  const q = numbers.byteLength === 32 ? new Int8Array(numbers) : new Int16Array(numbers);
   const own = row.values.subarray(first, first + 32);
   const greatest = Math.max(...own.map(Math.abs));
   const slack = Math.max(...row.bounds.subarray(first, first + 32));
   expect(Math.abs(scale - greatest / 127)).toBeLessThanOrEqual((2 * U * greatest + slack) / 127 + 2 ** -149);
-  expect([...q].every(x => x >= -127)).toBe(true);
+  expect([...q].every(x => Math.abs(x) <= 127)).toBe(true);
   expect([sum, firstSum]).toEqual([[...q].reduce((a, b) => a + b, 0), [...q.subarray(0, 16)].reduce((a, b) => a + b, 0)]);
   expect(scaledSum).toBe(Math.fround(sum * scale));
   own.forEach((x, i) => {
@@ -71,12 +74,12 @@ export const convertCase = (form: Form, n: number): KernelCase => {
   return {
     name: `convert ${form}, ${rows.length} x ${n}`,
     kernel: convertKernel(form),
-    bytes: rows.length * (4 * n + rowBytes(form, n)),
-    operations: form === "q8" ? 6 * n * rows.length : 0,
+    bytes: rows.length * (4 * n + activationBytes(form, n)),
+    operations: form !== "f32" ? 6 * n * rows.length : 0,
     lay: image => {
-      const [x, out] = [image.f32(together(rows)), image.space(rowBytes(form, n) * rows.length, 0x77)];
+      const [x, out] = [image.f32(together(rows)), image.space(activationBytes(form, n) * rows.length, 0x77)];
       const truth = rows.map((r): Row => ({ values: Float64Array.from(r), bounds: new Float64Array(n) }));
-      return { grid: n / 32, args: [x, out, rows.length, 4 * n, rowBytes(form, n)], ...written(form, out, truth) };
+      return { grid: n / 32, args: [x, out, rows.length, 4 * n, activationBytes(form, n)], ...written(form, out, truth) };
     },
   };
 };
@@ -86,20 +89,20 @@ export const swigluCase = (form: Form, n: number): KernelCase => {
   const random = new Random(32);
   const edges = [0, -0, 1e-30, -1e-30, 30, -30, 87, -87, 88.5, -88.5, 120, -1000, 3e30];
   const gates = [random.floats(n, 3), Float32Array.from({ length: n }, (_, i) => edges[i % edges.length])];
-  const ups = [random.floats(n), random.floats(n).map(x => (form === "q8" ? x * 1e-3 : x))];
+  const ups = [random.floats(n), random.floats(n).map(x => (form === "f32" ? x : x * 1e-3))];
   return {
     name: `swiglu ${form}, 2 x ${n}`,
     kernel: swiglu(form),
-    bytes: 2 * (8 * n + rowBytes(form, n)),
+    bytes: 2 * (8 * n + activationBytes(form, n)),
     operations: 2 * n * 18,
     lay: image => {
-      const at = [image.f32(together(gates)), image.f32(together(ups)), image.space(rowBytes(form, n) * 2, 0x77)];
+      const at = [image.f32(together(gates)), image.f32(together(ups)), image.space(activationBytes(form, n) * 2, 0x77)];
       const truth = gates.map((gate, t): Row => {
         const values = Float64Array.from(gate, (g, i) => (g / (1 + Math.exp(-g))) * ups[t][i]);
         const bounds = values.map((v, i) => 8 * U * Math.abs(v) + Math.abs(ups[t][i] * gate[i]) * Math.exp(-87.9) + 2 ** -149);
         return { values, bounds };
       });
-      return { grid: n / 32, args: [...at, 2, 4 * n, rowBytes(form, n)], ...written(form, at[2], truth) };
+      return { grid: n / 32, args: [...at, 2, 4 * n, activationBytes(form, n)], ...written(form, at[2], truth) };
     },
   };
 };
@@ -118,16 +121,21 @@ export const rmsNormCase = (form: Form, columns: number): KernelCase => {
   return {
     name: `rms norm ${form}, ${order.length} x ${columns}`,
     kernel: rmsNorm(form),
-    bytes: order.length * (8 * n + rowBytes(form, n)) + 4 * n,
+    bytes: order.length * (8 * n + activationBytes(form, n)) + 4 * n,
     operations: order.length * 4 * n,
     lay: image => {
-      const at = [image.f32(together(rows)), image.f32(weight), image.i32(order), image.space(rowBytes(form, n) * order.length, 0x77)];
+      const at = [
+        image.f32(together(rows)),
+        image.f32(weight),
+        image.i32(order),
+        image.space(activationBytes(form, n) * order.length, 0x77),
+      ];
       const truth = order.map((r): Row => {
         const mean = rows[r].reduce((sum, x) => sum + x * x, 0) / columns;
         const values = Float64Array.from(rows[r], (x, i) => (x / Math.sqrt(mean + Math.fround(eps))) * weight[i]);
         return { values, bounds: values.map(v => (n / 32 + 5 + 2 + 5) * U * Math.abs(v)) };
       });
-      const args = [...at, n / 32, 4 * n, rowBytes(form, n), 1 / columns, eps];
+      const args = [...at, n / 32, 4 * n, activationBytes(form, n), 1 / columns, eps];
       return { grid: order.length, args, ...written(form, at[3], truth) };
     },
   };
@@ -143,7 +151,7 @@ export const embedCase = (name: string): KernelCase => {
   return {
     name: `embed ${name}, ${ids.length} x ${inputs}`,
     kernel: embed(format.packed),
-    bytes: ids.length * ((packRows(format, blocks, 21, inputs).bytes.length / 24) * 1 + 4 * inputs),
+    bytes: ids.length * ((packRows(format, blocks, 21, inputs).bytes.length / paddedTo(21)) * 8 + 4 * inputs),
     operations: ids.length * inputs,
     lay: (image: Image): Laid => {
       const { packed } = format;

@@ -61,7 +61,9 @@ describe.skipIf(!hasMemory64())("64-bit memory (skipped where WebAssembly has no
     const { rows, at } = await fromLastPages({ context: 256, cacheTokens: most, memory: 2 ** 32 - 2 ** 16, memory64: true });
     expect(at).toBeLessThan(2 ** 31);
     expect(sameRows(rows, truth)).toBe(true);
-    const error = await caught("memory.insufficient", () => openEngine(stories, { context: most, memory: 2 ** 32 - 2 ** 16, memory64: true }));
+    const error = await caught("memory.insufficient", () =>
+      openEngine(stories, { context: most, memory: 2 ** 32 - 2 ** 16, memory64: true }),
+    );
     expect(error.details.needed).toBeGreaterThan(2 ** 31);
   });
 });

@@ -20,7 +20,13 @@ const spread = kernel("spread", s => {
   const [from, to, more] = [s.in("from"), s.out("to"), s.size("more")];
   return unit => {
     const at = unit.add(1).mul(4);
-    to.store(at, from.load("i32", 1, at.sub(4)).add(from.load("i32", 1, at.add(4))).add(more));
+    to.store(
+      at,
+      from
+        .load("i32", 1, at.sub(4))
+        .add(from.load("i32", 1, at.add(4)))
+        .add(more),
+    );
   };
 });
 /** Copies bytes: a packing kernel. Slots: source, target, bytes a row. */
@@ -91,7 +97,12 @@ describe.each([1, 2, 3])("a team of %i", threads => {
       for (let cycle = 0; cycle < 3; cycle++) {
         arena.bytes(target, 10 * 32 * rowBytes).fill(0xee);
         const seen: number[] = [];
-        await team.pack(tasks, [path], rank => staging[rank], done => seen.push(done));
+        await team.pack(
+          tasks,
+          [path],
+          rank => staging[rank],
+          done => seen.push(done),
+        );
         expect(Math.max(...seen)).toBe(tasks.length * Math.ceil((rows * rowBytes) / 1024) * 1024);
         for (let t = 0; t < 10; t++) {
           for (let row = 0; row < 32; row++) {
@@ -103,9 +114,21 @@ describe.each([1, 2, 3])("a team of %i", threads => {
         }
       }
       truncateSync(path, 5 * rows * rowBytes + 1);
-      await caught("file.changed", () => team.pack(tasks, [path], rank => staging[rank], () => {}));
+      await caught("file.changed", () =>
+        team.pack(
+          tasks,
+          [path],
+          rank => staging[rank],
+          () => {},
+        ),
+      );
       writeFileSync(path, file); // and the team can go on
-      await team.pack(tasks, [path], rank => staging[rank], () => {});
+      await team.pack(
+        tasks,
+        [path],
+        rank => staging[rank],
+        () => {},
+      );
     } finally {
       await team.close();
     }

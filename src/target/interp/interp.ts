@@ -76,6 +76,7 @@ class Frame {
 
   #compute(node: Node): readonly number[] {
     if (node.op === "const") return new Array<number>(node.lanes).fill(node.attr);
+    if (node.op === "offset") return [this.#value(node.args[0])[0] + this.#value(node.args[1])[0]];
     if (node.op === "address") return [this.#args[node.attr + 2]];
     if (node.op === "param") return [elems[node.type].wrap(this.#args[node.attr + 2])];
     const args = node.args.map(a => this.#value(a));

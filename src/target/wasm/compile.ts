@@ -18,7 +18,10 @@ export interface CompiledKernel {
   readonly listing: readonly string[];
 }
 
-const valType = (n: Node): ValType => (n.lanes > 1 ? "v128" : n.type === "f32" ? "f32" : "i32");
+function valType(n: Node, features: Features): ValType {
+  if (n.op === "offset" && features.memory64) return "i64";
+  return n.lanes > 1 ? "v128" : n.type === "f32" ? "f32" : "i32";
+}
 const isFree = (n: Node): boolean => ["const", "param", "address", "index", "carry", "result"].includes(n.op);
 
 class FunctionWriter {
@@ -92,7 +95,7 @@ class FunctionWriter {
         const how = this.#chosen.get(item.node);
         if (!how) continue;
         this.#steps(how.steps);
-        const local = this.#newLocal(valType(item.node));
+        const local = this.#newLocal(valType(item.node, this.#features));
         this.#local.set(item.node, local);
         this.#emit("local.set", local);
       } else if (item.kind === "store") {
@@ -104,7 +107,7 @@ class FunctionWriter {
   }
 
   #loop(loop: Loop): void {
-    const carried = loop.carries.map(c => this.#newLocal(valType(c)));
+    const carried = loop.carries.map(c => this.#newLocal(valType(c, this.#features)));
     loop.init.forEach((n, i) => {
       this.#push(n);
       this.#emit("local.set", carried[i]);

@@ -2,6 +2,7 @@
  * Which WebAssembly instructions make which node: tables of rules, first match wins. A rule gives a little stack program: nodes are pushed,
  * instructions run. Value ranges guard the forms that would saturate. Owns no encoding (encode.ts).
  */
+import { slotOf } from "../../ir/build.ts";
 import type { Kernel, Node } from "../../ir/node.ts";
 import { type Elem, elems } from "../../ir/types.ts";
 import type { Selected } from "../../lower/select.ts";
@@ -62,7 +63,7 @@ const memory = (load: Node, name: string): Step[] => [{ address: load.args[0], i
 type Rule = (node: Node, args: readonly Node[], f: Features, kernel: Kernel) => readonly Step[] | undefined;
 
 /** Loads from slots that the kernel does not write can be swallowed by the instruction that uses them. */
-const pureLoad = (n: Node, kernel: Kernel): boolean => n.op === "load" && kernel.slots[n.args[0].attr].kind === "in";
+const pureLoad = (n: Node, kernel: Kernel): boolean => n.op === "load" && kernel.slots[slotOf(n.args[0])].kind === "in";
 
 /** Lane by lane operations whose instruction is `<shape>.<name>`; `s` adds the sign. Absent rows have no rule. */
 const direct: Readonly<Record<string, { name: string; s?: true }>> = {
@@ -232,7 +233,10 @@ const load: Rule = n => {
   return memory(n, n.type === "f32" ? "f32.load" : size === 4 ? "i32.load" : `i32.load${8 * size}${sign(n)}`);
 };
 
+const offset: Rule = (n, [address, index]) => (n.op === "offset" ? [{ address, index }] : undefined);
+
 const rules: readonly Rule[] = [
+  offset,
   vectorDirect,
   scalarDirect,
   scalarNegAbs,
