@@ -11,7 +11,12 @@ export function summary(values) {
 
 const digits = x => (x >= 100 ? x.toFixed(0) : x >= 10 ? x.toFixed(1) : x.toFixed(2));
 
-const spread = s => (s ? `${digits(s.median)} (${digits(s.min)}-${digits(s.max)})` : "-");
+/** A star marks figures for which there was no quiet run. */
+const star = (...summaries) => (summaries.every(s => s.quiet) ? "" : "\\*");
+
+const spread = s => (s ? `${digits(s.median)} (${digits(s.min)}-${digits(s.max)})${star(s)}` : "-");
+
+const ratio = (a, b) => (a && b ? `${(a.median / b.median).toFixed(2)}${star(a, b)}` : "-");
 
 /** The runs that count: quiet ones where there are any. @param {Run[]} runs */
 export function counted(runs) {
@@ -21,8 +26,9 @@ export function counted(runs) {
 
 /** Summary of one number over the runs of one engine on one type; undefined where there is none. @param {Run[]} runs */
 function over(runs, type, engine, read) {
-  const values = counted(runs.filter(run => run.type === type && run.engine === engine)).flatMap(run => read(run.result) ?? []);
-  return values.length > 0 ? summary(values) : undefined;
+  const used = counted(runs.filter(run => run.type === type && run.engine === engine));
+  const values = used.flatMap(run => read(run.result) ?? []);
+  return values.length > 0 ? { ...summary(values), quiet: used[0].quiet } : undefined;
 }
 
 const table = (head, rows) =>
@@ -40,8 +46,7 @@ function speedTable(runs, part) {
   const [first, ...others] = engines;
   const rows = distinct(runs, "type").map(type => {
     const found = engines.map(engine => over(runs, type, engine, r => r[part].tokensPerSecond));
-    const ratios = others.map((_, i) => (found[0] && found[i + 1] ? (found[0].median / found[i + 1].median).toFixed(2) : "-"));
-    return [type, ...found.map(spread), ...ratios];
+    return [type, ...found.map(spread), ...others.map((_, i) => ratio(found[0], found[i + 1]))];
   });
   return table([part, ...engines.map(engine => `${engine}, tokens/s`), ...others.map(engine => `${first} : ${engine}`)], rows);
 }
@@ -80,7 +85,7 @@ function noiseLine(runs) {
   const noise = summary(runs.map(run => run.noise.others + run.noise.stolen));
   const loud = runs.filter(run => !run.quiet).length;
   const kept =
-    loud === 0 ? "every run was quiet" : `${loud} of ${runs.length} runs were not quiet and count only where an engine has no quiet run`;
+    loud === 0 ? "every run was quiet" : `${loud} of ${runs.length} runs were not quiet; they count only where there is no quiet run (\\*)`;
   return `Other work during the runs: median ${noise.median.toFixed(2)} cores, at most ${noise.max.toFixed(2)}; ${kept}.`;
 }
 

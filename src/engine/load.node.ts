@@ -5,7 +5,7 @@
 import { LatheError } from "../errors.ts";
 import { GROUP, ROW_PADDING, type WeightFormat } from "../formats/packed.ts";
 import { PAGE } from "../kernels/attend.ts";
-import { pack } from "../kernels/pack.ts";
+import { pack, packName } from "../kernels/pack.ts";
 import { architectures } from "../models/index.ts";
 import type { Network } from "../nn/arch.ts";
 import { packedBytes, paddedRows, Source, type TensorRecord, type Weight } from "../nn/source.ts";
@@ -171,7 +171,7 @@ function tasksOf(w: Weight, format: WeightFormat, worst: number): PackTask[] {
       rows,
       paddedRows: paddedRows(rows),
       order: w.order,
-      kernel: pack(format).name,
+      kernel: packName(format),
       grid: groups,
       args: [target, worst + (first / GROUP) * 4, blocks, rowBytes(w), rowBytes(w) / blocks],
     };
@@ -198,13 +198,15 @@ async function packWeights(
     await team.setKernels(compiled.table, compiled.module, compiled.slots);
     const tasks = list.flatMap(({ weight, worst }) => tasksOf(weight, weight.format, worst));
     const bytes = Math.max(...tasks.map(t => 2 * t.paddedRows * t.rowBytes)) + 64;
-    const areas = Array.from({ length: team.size }, () => arena.allocate(bytes, "This model"));
-    await team.pack(
-      tasks,
-      spec.parts,
-      rank => areas[rank],
-      done => progress(Math.min(done, total), total),
-    );
+    await arena.scratch(() => {
+      const areas = Array.from({ length: team.size }, () => arena.allocate(bytes, "This model"));
+      return team.pack(
+        tasks,
+        spec.parts,
+        rank => areas[rank],
+        done => progress(Math.min(done, total), total),
+      );
+    });
   };
   const list = weights.map(place);
   progress(0, total);

@@ -48,9 +48,7 @@ export const p16bfloat = floats("p16bfloat", 2, (w, at) => w.load("u16", 8, at).
 /** Moves each value of the block through `change`. */
 function packEach<T extends "u16" | "i32">(b: PackBlock, type: T, size: number, change: (v: Val<T, 1>) => AnyVal, to: number): void {
   for (let i = 0; i < INPUTS; i++) {
-    b.rows.forEach((row, r) => {
-      b.target.store(b.at.add(to * (8 * i + r)), change(b.source.load(type, 1, row.add(size * i))));
-    });
+    b.target.store(b.at.add(b.row.mul(to)).add(8 * to * i), change(b.source.load(type, 1, b.from.add(size * i))));
   }
 }
 

@@ -61,7 +61,8 @@ export class Activations {
 
 /**
  * Carries values over `count` short steps: a loop where several tokens share the weights, so that few values live at a time and stay in
- * registers; written out for a single token, whose few values fit anyway. The same operations in the same order.
+ * registers; written out for a single token, whose few values fit anyway. The same operations in the same order. (Formats with more work a
+ * step use `fold` itself.)
  */
 export function steps<const A extends readonly AnyVal[]>(
   tokens: readonly unknown[],
@@ -94,14 +95,16 @@ export interface Packed {
   readonly decode: (w: Bytes, at: Int, emit: (input: IntLike, rows: Rows) => void) => void;
 }
 
-/** Reads the blocks of eight consecutive rows as they lie in the file, and writes one packed block. */
+/** One row's block as it lies in the file, and the packed block of eight rows where it goes. */
 export interface PackBlock {
   readonly source: Bytes;
-  /** Byte offset of the block in each of the eight rows. */
-  readonly rows: readonly Int[];
+  /** Byte offset of the row's block. */
+  readonly from: Int;
   readonly target: Bytes;
   /** Byte offset of the packed block. */
   readonly at: Int;
+  /** Which of the eight rows. */
+  readonly row: Int;
   /** Told every 16-bit float (its bits without sign) that decides whether the block is finite and in range. */
   readonly check: (magnitude: Int) => void;
 }
@@ -120,18 +123,14 @@ export interface WeightFormat {
 
 const magnitude = 0x7fff;
 
-/** Copies the 16-bit float at `from` of every row to consecutive places at `to`, and has it checked. */
-export function packHalves(b: PackBlock, from: number, to: number): void {
-  b.rows.forEach((row, r) => {
-    const bits = b.source.load("u16", 1, row.add(from));
-    b.check(bits.to("i32").and(magnitude));
-    b.target.store(b.at.add(to + 2 * r), bits);
-  });
+/** Copies the row's 16-bit float at `from` to its place at `to`, where the eight rows' lie side by side, and has it checked. */
+export function packHalf(b: PackBlock, from: number, to: number): void {
+  const bits = b.source.load("u16", 1, b.from.add(from));
+  b.check(bits.to("i32").and(magnitude));
+  b.target.store(b.at.add(b.row.mul(2)).add(to), bits);
 }
 
-/** Copies 32-bit word `from` of every row to consecutive places at `to`. */
-export function packWords(b: PackBlock, from: IntLike, to: IntLike): void {
-  b.rows.forEach((row, r) => {
-    b.target.store(b.at.add(to).add(4 * r), b.source.load("i32", 1, row.add(from)));
-  });
+/** Copies the row's 32-bit word at `from` to its place at `to`, where the eight rows' lie side by side. */
+export function packWord(b: PackBlock, from: IntLike, to: IntLike): void {
+  b.target.store(b.at.add(b.row.mul(4)).add(to), b.source.load("i32", 1, b.from.add(from)));
 }

@@ -1,6 +1,6 @@
 /** Q4_0: 32 inputs, y = (q - 8) d. Packed: 8 half scales, then 8 rows x 4 bytes for each quarter of the nibbles; same size as in the file. */
 import { dot4, int, konst } from "../ir/trace.ts";
-import { type Packed, packHalves, packWords, steps, type WeightFormat } from "./packed.ts";
+import { type Packed, packHalf, packWord, steps, type WeightFormat } from "./packed.ts";
 
 const words = 16; // byte offset of the nibbles, behind the scales
 
@@ -44,7 +44,7 @@ export const q4_0: WeightFormat = {
   packed: p4,
   infinite: 0x7c00,
   pack: b => {
-    packHalves(b, 0, 0);
-    for (let j = 0; j < 4; j++) packWords(b, 2 + 4 * j, words + 32 * j);
+    packHalf(b, 0, 0);
+    for (let j = 0; j < 4; j++) packWord(b, 2 + 4 * j, words + 32 * j);
   },
 };

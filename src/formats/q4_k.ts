@@ -2,8 +2,8 @@
  * Q4_K: 256 inputs in eight groups of 32, y = d sc(g) q - dmin mn(g). Packed: 8 half d, 8 half dmin, then for each pair of groups the 6-bit
  * scales and minima as bytes and the shared nibbles; 1184 bytes where the file has 1152, because the 6-bit fields are unpacked.
  */
-import { dot4, each, fold, int, konst } from "../ir/trace.ts";
-import { type Int, type PackBlock, type Packed, packHalves, packWords, type Rows, steps, type WeightFormat } from "./packed.ts";
+import { dot4, each, fold, konst } from "../ir/trace.ts";
+import { type Int, type PackBlock, type Packed, packHalf, packWord, type Rows, type WeightFormat } from "./packed.ts";
 
 const pairs = 32; // byte offset of the first pair of groups
 const pairBytes = 32 + 256; // scales and minima of two groups, eight words of 8 rows
@@ -28,12 +28,11 @@ export const p4k: Packed = {
           const record = p.mul(2).add(half);
           const scale = w.load("u8", 8, pair.add(16 * half), { min: 0, max: 63 }).to("i32");
           const minimum = rowsOf(w, pair.add(16 * half + 8));
-          const dots = steps(
-            tokens,
+          const dots = fold(
             8,
             tokens.map(() => konst("i32", 8, 0)),
             (j, so) => {
-              const word = w.load("u8", 32, pair.add(int(j).mul(32)).add(words));
+              const word = w.load("u8", 32, pair.add(j.mul(32)).add(words));
               const q = half ? word.shr(4) : word.and(15);
               return tokens.map((t, i) => so[i].add(dot4(q, t.quad(record, j))));
             },
@@ -61,23 +60,32 @@ export const p4k: Packed = {
       for (let half = 0; half < 2; half++) {
         const scale = d.mul(rowsOf(w, pair.add(16 * half)));
         const minimum = dmin.mul(rowsOf(w, pair.add(16 * half + 8)));
-        for (let t = 0; t < 32; t++) {
-          const bytes = w.load("i32", 8, pair.add(words + 32 * (t >> 2))).shr(8 * (t & 3) + 4 * half);
-          emit(p.mul(64).add(32 * half + t), scale.mul(bytes.and(15).to("f32")).sub(minimum));
-        }
+        each(0, 8, j => {
+          const word = w.load("i32", 8, pair.add(j.mul(32)).add(words));
+          for (let t = 0; t < 4; t++) {
+            const q = word.shr(8 * t + 4 * half).and(15);
+            emit(
+              p
+                .mul(64)
+                .add(j.mul(4))
+                .add(32 * half + t),
+              scale.mul(q.to("f32")).sub(minimum),
+            );
+          }
+        });
       }
     });
   },
 };
 
 /** Scales and minima of the eight groups of one row, unpacked from their twelve bytes. */
-function packScales(b: PackBlock, row: Int, r: number): void {
-  const [a, m, c] = [4, 8, 12].map(at => b.source.load("u32", 1, row.add(at)));
+function packScales(b: PackBlock): void {
+  const [a, m, c] = [4, 8, 12].map(at => b.source.load("u32", 1, b.from.add(at)));
   const top = (x: typeof a) => x.shr(6).and(0x03030303).shl(4);
   const scales = [a.and(0x3f3f3f3f), c.and(0x0f0f0f0f).or(top(a))];
   const minima = [m.and(0x3f3f3f3f), c.shr(4).and(0x0f0f0f0f).or(top(m))];
   for (let g = 0; g < 8; g++) {
-    const at = b.at.add(pairs + pairBytes * (g >> 1) + 16 * (g & 1) + r);
+    const at = b.at.add(b.row).add(pairs + pairBytes * (g >> 1) + 16 * (g & 1));
     const byte = (x: typeof a) =>
       x
         .shr(8 * (g & 3))
@@ -94,11 +102,9 @@ export const q4_k: WeightFormat = {
   packed: p4k,
   infinite: 0x7c00,
   pack: b => {
-    packHalves(b, 0, 0);
-    packHalves(b, 2, 16);
-    b.rows.forEach((row, r) => {
-      packScales(b, row, r);
-    });
-    for (let p = 0; p < 4; p++) for (let j = 0; j < 8; j++) packWords(b, 16 + 32 * p + 4 * j, pairs + pairBytes * p + words + 32 * j);
+    packHalf(b, 0, 0);
+    packHalf(b, 2, 16);
+    packScales(b);
+    for (let p = 0; p < 4; p++) for (let j = 0; j < 8; j++) packWord(b, 16 + 32 * p + 4 * j, pairs + pairBytes * p + words + 32 * j);
   },
 };

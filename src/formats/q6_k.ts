@@ -3,7 +3,7 @@
  * words of low nibbles (A: groups 0, 2; B: groups 1, 3 of 32) and the words of high bit pairs (H); same size as in the file.
  */
 import { dot4, each, fold, type IntLike, int, konst, type Val } from "../ir/trace.ts";
-import { type Int, type PackBlock, type Packed, packHalves, packWords, steps, type WeightFormat } from "./packed.ts";
+import { type Int, type PackBlock, type Packed, packHalf, packWord, type WeightFormat } from "./packed.ts";
 
 const halves = 16; // byte offset of the first half
 const halfBytes = 64 + 3 * 256;
@@ -41,8 +41,8 @@ export const p6k: Packed = {
           const groups = [0, 1].map(part => {
             const zero = konst("i32", 8, 0);
             const nothing = tokens.map(() => zero);
-            const dots = steps(tokens, 4, nothing, (j, so) => {
-              const quad = int(j).add(4 * part);
+            const dots = fold(4, nothing, (j, so) => {
+              const quad = j.add(4 * part);
               const q = sixBits(w, half, k, quad);
               return tokens.map((t, i) => so[i].add(dot4(q, t.quad(record, quad))));
             });
@@ -62,14 +62,24 @@ export const p6k: Packed = {
     each(0, 2, h => {
       const half = at.add(h.mul(halfBytes)).add(halves);
       for (let k = 0; k < 4; k++) {
-        for (let t = 0; t < 32; t++) {
-          const q = sixBits(w, half, k, t >> 2)
-            .as("i32", 8)
-            .shr(8 * (t & 3))
-            .and(63)
-            .sub(32);
-          const scale = d.mul(scaleOf(w, half, 2 * k + (t >> 4)).to("f32"));
-          emit(h.mul(128).add(32 * k + t), scale.mul(q.to("f32")));
+        for (let part = 0; part < 2; part++) {
+          const scale = d.mul(scaleOf(w, half, 2 * k + part).to("f32"));
+          each(4 * part, 4 * part + 4, j => {
+            const word = sixBits(w, half, k, j).as("i32", 8);
+            for (let t = 0; t < 4; t++) {
+              const q = word
+                .shr(8 * t)
+                .and(63)
+                .sub(32);
+              emit(
+                h
+                  .mul(128)
+                  .add(j.mul(4))
+                  .add(32 * k + t),
+                scale.mul(q.to("f32")),
+              );
+            }
+          });
         }
       }
     });
@@ -77,11 +87,10 @@ export const p6k: Packed = {
 };
 
 function packScales(b: PackBlock, half: number): void {
-  b.rows.forEach((row, r) => {
-    for (let g = 0; g < 8; g++) {
-      b.target.store(b.at.add(halves + halfBytes * half + 8 * g + r), b.source.load("u8", 1, row.add(192 + 8 * half + g)));
-    }
-  });
+  for (let g = 0; g < 8; g++) {
+    const scale = b.source.load("u8", 1, b.from.add(192 + 8 * half + g));
+    b.target.store(b.at.add(b.row).add(halves + halfBytes * half + 8 * g), scale);
+  }
 }
 
 export const q6_k: WeightFormat = {
@@ -89,14 +98,14 @@ export const q6_k: WeightFormat = {
   packed: p6k,
   infinite: 0x7c00,
   pack: b => {
-    packHalves(b, 208, 0);
+    packHalf(b, 208, 0);
     for (let h = 0; h < 2; h++) {
       packScales(b, h);
       const to = halves + halfBytes * h;
       for (let j = 0; j < 8; j++) {
-        packWords(b, 64 * h + 4 * j, to + wordsA + 32 * j);
-        packWords(b, 64 * h + 32 + 4 * j, to + wordsB + 32 * j);
-        packWords(b, 128 + 32 * h + 4 * j, to + wordsH + 32 * j);
+        packWord(b, 64 * h + 4 * j, to + wordsA + 32 * j);
+        packWord(b, 64 * h + 32 + 4 * j, to + wordsB + 32 * j);
+        packWord(b, 128 + 32 * h + 4 * j, to + wordsH + 32 * j);
       }
     }
   },

@@ -4,7 +4,7 @@
  * the first and the second pair of inputs.
  */
 import { dot2, int, konst, type Val } from "../ir/trace.ts";
-import { type Packed, packHalves, steps, type WeightFormat } from "./packed.ts";
+import { type Packed, packHalf, steps, type WeightFormat } from "./packed.ts";
 
 const words = 16;
 /** Where input i of a four lies. */
@@ -46,13 +46,11 @@ export const q8_0: WeightFormat = {
   packed: p8,
   infinite: 0x7c00,
   pack: b => {
-    packHalves(b, 0, 0);
+    packHalf(b, 0, 0);
     for (let j = 0; j < 8; j++) {
-      b.rows.forEach((row, r) => {
-        const four = b.source.load("i32", 1, row.add(2 + 4 * j));
-        const middle = four.shl(8).and(0xff0000).or(four.shr(8).and(0xff00));
-        b.target.store(b.at.add(words + 32 * j + 4 * r), four.and(0xff0000ff | 0).or(middle));
-      });
+      const four = b.source.load("i32", 1, b.from.add(2 + 4 * j));
+      const middle = four.shl(8).and(0xff0000).or(four.shr(8).and(0xff00));
+      b.target.store(b.at.add(b.row.mul(4)).add(words + 32 * j), four.and(0xff0000ff | 0).or(middle));
     }
   },
 };

@@ -1,28 +1,30 @@
 /** From file layout to packed layout: one group of eight rows per grid unit, checking on the way that the weights are finite. */
 import { GROUP, type WeightFormat } from "../formats/packed.ts";
 import type { Kernel } from "../ir/node.ts";
-import { each, int, kernel } from "../ir/trace.ts";
+import { each, kernel } from "../ir/trace.ts";
+
+export const packName = (format: WeightFormat): string => `pack_${format.name.toLowerCase()}_${format.packed.name}`;
 
 /**
  * Slots: source rows as in the file, target, worst magnitude (i32 per group, kept as a maximum); blocks per row, bytes of a source row, bytes
  * of a source block.
  */
 export function pack(format: WeightFormat): Kernel {
-  return kernel(`pack_${format.name.toLowerCase()}_${format.packed.name}`, s => {
+  return kernel(packName(format), s => {
     const [source, target, worst] = [s.in("source"), s.out("target"), s.out("worst")];
     const [blocks, rowBytes, blockBytes] = [s.size("blocks", 1 << 24), s.size("rowBytes"), s.size("blockBytes", 1 << 16)];
-    return group => {
-      const rows = Array.from({ length: GROUP }, (_, r) => group.mul(GROUP).add(r).mul(rowBytes));
+    return group =>
       each(0, blocks, b => {
-        let magnitude = worst.load("i32", 1, group.mul(4));
-        const check = (m: typeof magnitude) => {
-          magnitude = magnitude.max(m);
-        };
-        const from = b.mul(blockBytes);
         const at = group.mul(blocks).add(b).mul(format.packed.bytes);
-        format.pack({ source, rows: rows.map(r => r.add(from)), target, at: int(at), check });
-        worst.store(group.mul(4), magnitude);
+        each(0, GROUP, row => {
+          const from = group.mul(GROUP).add(row).mul(rowBytes).add(b.mul(blockBytes));
+          let magnitude = worst.load("i32", 1, group.mul(4));
+          const check = (m: typeof magnitude) => {
+            magnitude = magnitude.max(m);
+          };
+          format.pack({ source, from, target, at, row, check });
+          worst.store(group.mul(4), magnitude);
+        });
       });
-    };
   });
 }

@@ -1,6 +1,6 @@
 /**
- * The one allocator of a model's memory: a bump over a shared WebAssembly memory that every thread and every kernel sees. It never gives
- * memory back piece by piece; the whole goes when the model is closed. All of a model's bytes are counted here, against one budget.
+ * The one allocator of a model's memory: a bump over a shared WebAssembly memory that every thread and every kernel sees. Apart from
+ * scratch it never gives memory back piece by piece; the whole goes when the model is closed. All of a model's bytes are counted here, against one budget.
  */
 import { LatheError } from "../errors.ts";
 
@@ -84,6 +84,17 @@ export class Arena {
     const have = this.memory.buffer.byteLength;
     if (this.#top > have) this.#grow(Math.ceil((this.#top - have) / PAGE), what);
     return address;
+  }
+
+  /** Runs `body` and takes back, zeroed, what it allocated. */
+  async scratch<T>(body: () => Promise<T>): Promise<T> {
+    const top = this.#top;
+    try {
+      return await body();
+    } finally {
+      this.bytes(top, this.#top - top).fill(0);
+      this.#top = top;
+    }
   }
 
   #grow(pages: number, what: string): void {

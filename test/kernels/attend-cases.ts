@@ -182,7 +182,7 @@ export const attendCase = (h: HeadShape, kvHeads: number, group: number, keySize
           };
         }),
       );
-      const args = [q, pages, table, starts, positions, lanes, scratch.at, scratch.at, out, tokens.length, 4 * width, layerBytes, 0, scale];
+      const args = [q, pages, table, starts, positions, lanes, scratch.at, out, tokens.length, 4 * width, layerBytes, 0, scale];
       return { grid: kvHeads * tokens.length, args, expected, scratch: [scratch] };
     },
   };
