@@ -13,7 +13,7 @@ import { Arena } from "../runtime/arena.ts";
 import { compileKernels, type TargetName } from "../runtime/compile.ts";
 import { openParts } from "../runtime/member.node.ts";
 import type { PackTask } from "../runtime/member.ts";
-import { compileOptimised, enableRelaxedSimd } from "../runtime/platform.node.ts";
+import { collectGarbage, compileOptimised, enableRelaxedSimd } from "../runtime/platform.node.ts";
 import { Team } from "../runtime/team.node.ts";
 import { hasMemory64 } from "../target/wasm/features.ts";
 import { makePlan, type PlanOptions, pagesFor } from "./plan.ts";
@@ -86,6 +86,7 @@ export async function loadModel(spec: LoadSpec, progress: (done: number, total: 
     const compiled = compileKernels(spec.target, plan.kernels, arena, compileOptimised);
     await team.setKernels(compiled.table, compiled.module, compiled.slots);
     await team.setPrograms([plan.program]);
+    collectGarbage();
     const seconds = { pack: (packed - begun) / 1000, compile: (performance.now() - packed) / 1000 };
     return { stepper: new Stepper(plan, network, arena, team), team, arena, seconds, weightBytes: need.weights };
   } catch (e) {

@@ -2,7 +2,7 @@
  * DESIGN idea 4: a request's logits are the same in every bit alone or in a crowd, on one thread or several, in one piece or many, after a
  * fork, after going back. And memory that was freed holds nothing that matters.
  */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { StepToken } from "../../src/engine/step.ts";
 import type { Sequence } from "../../src/kv/pages.ts";
 import { caught } from "../files/caught.ts";
@@ -66,6 +66,12 @@ describe.each(Object.entries(models))("%s", (_, changes) => {
     s.close();
   }, 60_000);
   afterAll(() => engine.close());
+  // What earlier tests left in the pages would hide that a copy is incomplete.
+  beforeEach(() => {
+    const { address, bytes } = engine.stepper.plan.step.pages;
+    expect(engine.stepper.store.pool.used).toBe(0);
+    engine.arena.f32(address, bytes / 4).fill(Number.NaN);
+  });
   const fed = (chunk: number, of = engine): Float32Array[] => {
     const s = of.stepper.newSequence();
     const rows = of.feed(s, prompt, chunk);

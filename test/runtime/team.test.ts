@@ -96,6 +96,7 @@ describe.each([1, 2, 3])("a team of %i", threads => {
     try {
       for (let cycle = 0; cycle < 3; cycle++) {
         arena.bytes(target, 10 * 32 * rowBytes).fill(0xee);
+        for (const at of staging) arena.bytes(at, 2 * 32 * rowBytes).fill(0x77);
         const seen: number[] = [];
         await team.pack(
           tasks,

@@ -26,7 +26,8 @@ const isFree = (n: Node): boolean => ["const", "param", "address", "index", "car
 
 class FunctionWriter {
   readonly #code = new Bytecode();
-  readonly #listing: string[] = [];
+  /** Text is only made where somebody will read it. */
+  readonly #listing: string[] | undefined;
   readonly #locals: ValType[] = [];
   readonly #local = new Map<Node, number>();
   readonly #kernel: Kernel;
@@ -35,8 +36,9 @@ class FunctionWriter {
   readonly #params: readonly ValType[];
   #indent = "";
 
-  constructor(kernel: Kernel, features: Features) {
+  constructor(kernel: Kernel, features: Features, listed: boolean) {
     this.#kernel = kernel;
+    this.#listing = listed ? [] : undefined;
     this.#features = features;
     this.#chosen = select(kernel, n => program(n, features, kernel), isFree);
     const address: ValType = features.memory64 ? "i64" : "i32";
@@ -47,12 +49,12 @@ class FunctionWriter {
   write(): CompiledKernel {
     this.#scope(this.#kernel.body);
     const body = { name: this.#kernel.name, params: this.#params, locals: this.#locals, code: this.#code };
-    return { body, listing: this.#listing };
+    return { body, listing: this.#listing ?? [] };
   }
 
   #emit(name: string, ...imm: number[]): void {
     instruction(this.#code, name, imm);
-    this.#listing.push(`${this.#indent}${name}${imm.length ? ` ${imm.join(" ")}` : ""}`);
+    this.#listing?.push(`${this.#indent}${name}${imm.length ? ` ${imm.join(" ")}` : ""}`);
   }
 
   #newLocal(type: ValType): number {
@@ -153,9 +155,11 @@ function storeName(value: Node): string {
   return { 1: "i32.store8", 2: "i32.store16", 4: "i32.store" }[elems[value.type].size];
 }
 
-export function compileKernel(kernel: Kernel, features: Features): CompiledKernel {
-  return new FunctionWriter(lower(kernel, machineOf(features)), features).write();
-}
+const write = (kernel: Kernel, features: Features, listed: boolean): CompiledKernel =>
+  new FunctionWriter(lower(kernel, machineOf(features)), features, listed).write();
+
+/** One kernel with its listing. */
+export const compileKernel = (kernel: Kernel, features: Features): CompiledKernel => write(kernel, features, true);
 
 /** The bytes of a module with all kernels. */
 export function compileModule(
@@ -163,6 +167,6 @@ export function compileModule(
   features: Features,
   memory: Omit<MemoryImport, "memory64">,
 ): Uint8Array<ArrayBuffer> {
-  const bodies = kernels.map(k => compileKernel(k, features).body);
+  const bodies = kernels.map(k => write(k, features, false).body);
   return encodeModule(bodies, { ...memory, memory64: features.memory64 });
 }
