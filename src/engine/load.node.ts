@@ -55,7 +55,14 @@ export function bind(spec: Pick<LoadSpec, "architecture" | "metadata" | "tensors
     throw new LatheError("model.unsupported-arch", message, { architecture: spec.architecture, known });
   }
   const source = new Source(spec.architecture, spec.metadata, spec.tensors);
-  return { source, network: found.build(source) };
+  const network = found.build(source);
+  const { unused } = source;
+  if (unused.length) {
+    const some = unused.slice(0, 3).join(", ") + (unused.length > 3 ? ` and ${unused.length - 3} more` : "");
+    const message = `The model has tensors that this version does not use (${some}), so its answers would be wrong; use another model or a newer Lathe.`;
+    throw new LatheError("model.unsupported-arch", message, { architecture: spec.architecture, unused });
+  }
+  return { source, network };
 }
 
 /** Bytes that a model needs in memory: weights, keys and values of the context, and room for work. */

@@ -113,10 +113,6 @@ export function linear(
   outputs: number,
   options: { or?: string; order?: readonly number[] } = {},
 ): Linear {
-  if (source.has(`${name}.bias`)) {
-    const message = `The model adds ${name}.bias, which this version does not; use another model.`;
-    throw new LatheError("model.unsupported-arch", message, { tensor: `${name}.bias` });
-  }
   const weight = source.matrix(`${name}.weight`, inputs, outputs, { ...options, or: options.or && `${options.or}.weight` });
   const record = (step: Step, x: Input, y: Tensor, epilogue: Epilogue): void => {
     const { packed } = weight.format;

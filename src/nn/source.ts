@@ -39,6 +39,9 @@ export const paddedRows = (outputs: number): number => Math.ceil(outputs / ROW_P
 export const blocksPerRow = (w: Weight): number => w.inputs / w.format.packed.inputs;
 export const packedBytes = (w: Weight): number => (paddedRows(w.outputs) / GROUP) * blocksPerRow(w) * w.format.packed.bytes;
 
+/** Tables that old converters wrote and that can be computed: rotary angles. */
+const derived = /rot_embd|rope\.freqs/;
+
 type Metadata = ReadonlyMap<string, unknown>;
 
 export class Source {
@@ -47,6 +50,7 @@ export class Source {
   readonly vectors: Vector[] = [];
   readonly #metadata: Metadata;
   readonly #tensors: ReadonlyMap<string, TensorRecord>;
+  readonly #asked = new Set<string>();
 
   constructor(architecture: string, metadata: Metadata, tensors: ReadonlyMap<string, TensorRecord>) {
     this.architecture = architecture;
@@ -119,8 +123,14 @@ export class Source {
     return vector;
   }
 
+  /** Tensors of the file that nothing has asked for: a network that ignores weights would give wrong answers. */
+  get unused(): readonly string[] {
+    return [...this.#tensors.keys()].filter(name => !this.#asked.has(name) && !derived.test(name));
+  }
+
   #tensor(name: string): TensorRecord {
     const tensor = this.#tensors.get(name);
+    this.#asked.add(name);
     if (tensor) return tensor;
     throw new LatheError(
       "model.missing-tensor",

@@ -97,7 +97,11 @@ const cases: readonly (readonly [string, ErrorCode, Damage])[] = [
     "model.wrong-shape",
     { model: { dim: 8, hidden: 8, layers: 1, heads: 128, kvHeads: 1, headDim: 8, ropeDim: 8 } },
   ],
-  ["a scaling that is not run", "model.unsupported-arch", { keys: { "llama.rope.scaling.type": "yarn" } }],
+  [
+    "a scaling that is not run",
+    "model.unsupported-arch",
+    { keys: { "llama.rope.scaling.type": "longrope", "llama.rope.scaling.factor": { type: "f32", value: 4 } } },
+  ],
   [
     "a bias",
     "model.unsupported-arch",

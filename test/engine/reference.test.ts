@@ -200,7 +200,7 @@ describeShared("the trained model of 260 thousand parameters", "lm-stories260k",
 });
 
 describe("llama.cpp's record of small random models", () => {
-  it.each(["llama", "llama-mha-tied", "llama-linear", "llama3-freqs"])("%s", async name => {
+  it.each(["llama", "llama-mha-tied", "llama-linear", "llama-yarn", "llama3-freqs"])("%s", async name => {
     const path = sharedData(`arch-oracle/${name}.gguf`);
     if (path === undefined) return expect(sharedData("arch-oracle")).toBeUndefined();
     const record = JSON.parse(readFileSync(path.replace(/gguf$/, "json"), "utf8"));

@@ -13,12 +13,12 @@ const unary = (name: string, f: typeof exp) =>
   });
 const [expKernel, siluKernel] = [unary("exp", exp), unary("silu", silu)];
 
-function apply(k: typeof expKernel, values: Float32Array): { machine: string; y: Float32Array }[] {
+function apply(k: typeof expKernel, values: Float32Array): { machine: string; fused: boolean; y: Float32Array }[] {
   const image = new Image();
   const args = [image.put(values), image.space(values.byteLength)];
   return compiled.map(m => {
     const { machine, memory } = runOn(m, k, image, values.length / 16, args);
-    return { machine, y: floatsAt(memory, args[1], values.length) };
+    return { machine, fused: m.fused, y: floatsAt(memory, args[1], values.length) };
   });
 }
 
@@ -37,9 +37,9 @@ function sweep(): Float32Array {
 }
 
 describe("exp", () => {
-  it("is within 2 units in the last place from -87 to 88", () => {
+  it("is within one unit in the last place from -87 to 88, or one and a quarter where mulAdd rounds twice", () => {
     const x = sweep();
-    for (const { machine, y } of apply(expKernel, x)) {
+    for (const { machine, fused, y } of apply(expKernel, x)) {
       let worst = 0;
       let at = 0;
       x.forEach((v, i) => {
@@ -47,7 +47,7 @@ describe("exp", () => {
         const off = Math.abs(y[i] - true_) / ulp(true_);
         if (off > worst) [worst, at] = [off, v];
       });
-      expect(worst, `${machine}: ${worst} units at ${at}`).toBeLessThanOrEqual(0.1);
+      expect(worst, `${machine}: ${worst} units at ${at}`).toBeLessThanOrEqual(fused ? 1 : 1.25);
       expect(worst).toBeGreaterThan(0.5); // nothing that rounds is exact; else the sweep would see nothing
     }
   });
