@@ -157,16 +157,30 @@ async function runOnce(engine, model, wanted) {
 /** Every round runs every type on every engine; every other round goes through the engines backwards. @param {Options} wanted */
 async function runAll(wanted, models) {
   const engines = enginesOf(wanted);
-  const runs = [];
+  const plan = Array.from({ length: wanted.rounds }, (_, round) =>
+    Object.entries(models).flatMap(([type, path]) =>
+      (round % 2 === 0 ? engines : [...engines].reverse()).map(engine => ({ round, type, path, engine })),
+    ),
+  );
   for (const path of Object.values(models)) await warmFileCache(path);
-  for (let round = 0; round < wanted.rounds; round++) {
-    for (const [type, path] of Object.entries(models)) {
-      const order = round % 2 === 0 ? engines : [...engines].reverse();
-      for (const engine of order) runs.push({ type, engine: engine.name, round, ...(await runOnce(engine, path, wanted)) });
-    }
+  const runs = [];
+  const stop = stopper();
+  for (const { round, type, path, engine } of plan.flat()) {
+    const run = await runOnce(engine, path, wanted).catch(error => {
+      if (!stop.asked) throw error;
+    });
+    if (stop.asked) break;
+    runs.push({ type, engine: engine.name, round, ...run });
   }
   const place = run => engines.findIndex(engine => engine.name === run.engine);
   return runs.sort((a, b) => place(a) - place(b));
+}
+
+/** A first interrupt ends the comparison with what has been measured so far; a second one ends it at once. */
+function stopper() {
+  const stop = { asked: false };
+  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => (stop.asked = true));
+  return stop;
 }
 
 /** Writes the raw results under a name that says when and on what. */
@@ -188,10 +202,11 @@ async function main() {
   const machine = describeMachine();
   const models = modelsOf(wanted);
   const runs = await runAll(wanted, models);
+  if (runs.length === 0) throw new Error("nothing was measured");
   const fileBytes = Object.fromEntries(Object.entries(models).map(([type, path]) => [type, statSync(path).size]));
   console.log(`${machine.cpu}, ${machine.cores} cores, ${machine.features.join(" ")}; Node ${machine.node}, Linux ${machine.kernel}`);
   console.log(
-    `${wanted.prompt} prompt tokens, ${wanted.gen} generated, ${wanted.threads} threads, ${wanted.rounds} rounds; median (least-most)\n`,
+    `${wanted.prompt} prompt tokens, ${wanted.gen} generated, ${wanted.threads} threads, ${runs.length} counted runs; median (least-most)\n`,
   );
   console.log(report(runs, fileBytes));
   if (wanted.json) writeResults(wanted, machine, runs, fileBytes);

@@ -18,17 +18,14 @@ export const p8: Packed = {
   accumulate: (w, at, tokens, acc) => {
     const d = w.load("u16", 8, at).fromHalf();
     const zero = konst("i32", 8, 0);
-    const dots = steps(
-      tokens,
-      8,
-      tokens.map(() => zero),
-      (j, sums) => {
+    let dots: readonly Val<"i32", 8>[] = tokens.map(() => zero);
+    for (const half of [0, 1]) {
+      dots = steps(tokens, 8, dots, (j, sums) => {
         const four = w.load("i16", 16, at.add(int(j).mul(32)).add(words));
-        const [first, second] = [four.shl(8).shr(8), four.shr(8)];
-        const pair = int(j).mul(2);
-        return tokens.map((t, i) => sums[i].add(dot2(first, t.pair(0, pair))).add(dot2(second, t.pair(0, pair.add(1)))) as Val<"i32", 8>);
-      },
-    );
+        const pair = half ? four.shr(8) : four.shl(8).shr(8);
+        return tokens.map((t, i) => sums[i].add(dot2(pair, t.pair(0, int(j).mul(2).add(half)))) as Val<"i32", 8>);
+      });
+    }
     return tokens.map((t, i) => dots[i].to("f32").mulAdd(d.mul(t.scale(0)), acc[i]));
   },
   decode: (w, at, emit) => {

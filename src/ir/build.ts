@@ -84,6 +84,7 @@ interface Rule {
 }
 
 const isConst = (n: Node, value?: number): boolean => n.op === "const" && (value === undefined || n.attr === value);
+const is32 = (n: Node): boolean => n.type === "i32" || n.type === "u32";
 const isInt = (n: Node): boolean => !elems[n.type].float;
 
 const rules: readonly Rule[] = [
@@ -94,6 +95,20 @@ const rules: readonly Rule[] = [
     apply: ([a, b], s) =>
       isInt(a) && isConst(b) && a.op === "add" && isConst(a.args[1])
         ? make(s, "add", [a.args[0], constant(s, a.type, a.lanes, a.args[1].attr + b.attr)])
+        : undefined,
+  },
+  {
+    op: "add", // (x + c) + y = (x + y) + c for scalars: constants come outermost, where loads and stores take them into the instruction
+    apply: ([a, b], s) =>
+      isInt(a) && a.lanes === 1 && a.op === "add" && isConst(a.args[1]) && !isConst(b)
+        ? make(s, "add", [make(s, "add", [a.args[0], b]), a.args[1]])
+        : undefined,
+  },
+  {
+    op: "add",
+    apply: ([a, b], s) =>
+      isInt(a) && a.lanes === 1 && b.op === "add" && isConst(b.args[1])
+        ? make(s, "add", [make(s, "add", [a, b.args[0]]), b.args[1]])
         : undefined,
   },
   { op: "sub", apply: ([a, b]) => (isInt(a) && isConst(b, 0) ? a : undefined) },
@@ -109,6 +124,20 @@ const rules: readonly Rule[] = [
   },
   { op: "abs", apply: ([a]) => (isInt(a) && a.range.min >= 0 ? a : undefined) },
   { op: "shl", apply: ([a], _, n) => (n.attr === 0 ? a : undefined) },
+  {
+    op: "shl", // (x << c) << d = x << (c + d) for scalars
+    apply: ([a], s, n) =>
+      a.lanes === 1 && a.op === "shl" && a.attr + n.attr < 32 && is32(a)
+        ? make(s, "shl", [a.args[0]], undefined, a.attr + n.attr)
+        : undefined,
+  },
+  {
+    op: "shl", // (x + c) << d = (x << d) + (c << d) for scalars: the constant may end in an instruction
+    apply: ([a], s, n) =>
+      a.lanes === 1 && a.op === "add" && isConst(a.args[1]) && is32(a)
+        ? make(s, "add", [make(s, "shl", [a.args[0]], undefined, n.attr), constant(s, a.type, 1, a.args[1].attr << n.attr)])
+        : undefined,
+  },
   { op: "shr", apply: ([a], _, n) => (n.attr === 0 ? a : undefined) },
   {
     op: "and",

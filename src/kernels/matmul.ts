@@ -24,7 +24,8 @@ interface Operands {
   readonly x: Bytes;
   readonly y: Bytes;
   readonly blocks: Int;
-  readonly xStride: Int;
+  /** Known while tracing, so that the tokens of a tile differ by constants that ride in the load instructions. */
+  readonly xStride: number;
   readonly yStride: Int;
 }
 
@@ -39,7 +40,7 @@ interface Tile {
 function tile(packed: Packed, o: Operands, epilogue: Epilogue, { group, groups, first, tokens }: Tile): void {
   const groupBytes = o.blocks.mul(packed.bytes);
   const weights = Array.from({ length: groups }, (_, g) => group.add(g).mul(groupBytes));
-  const inputs = Array.from({ length: tokens }, (_, t) => first.add(t).mul(o.xStride));
+  const inputs = Array.from({ length: tokens }, (_, t) => first.mul(o.xStride).add(t * o.xStride));
   const perBlock = activationBytes(packed.activation, packed.inputs);
   const zero = konst("f32", 8, 0);
   const sums = fold(
@@ -61,15 +62,15 @@ function tile(packed: Packed, o: Operands, epilogue: Epilogue, { group, groups, 
 }
 
 /**
- * Slots: w, x, y; blocks per row, tokens, bytes between tokens in x and in y. Grid: units of `rowsPerUnit(schedule)` rows. y is f32, and is
+ * For activations whose rows are `xStride` bytes apart. Slots: w, x, y; blocks per row, tokens, bytes between tokens in y. Grid: units of `rowsPerUnit(schedule)` rows. y is f32, and is
  * written for whole units, so its rows are padded.
  */
-export function matmul(packed: Packed, schedule: MatmulSchedule, epilogue: Epilogue): Kernel {
-  const name = `matmul_${packed.name}_${epilogue}_t${schedule.tokens}g${schedule.groups}`;
+export function matmul(packed: Packed, schedule: MatmulSchedule, epilogue: Epilogue, xStride: number): Kernel {
+  const name = `matmul_${packed.name}_${epilogue}_x${xStride}_t${schedule.tokens}g${schedule.groups}`;
   return kernel(name, s => {
     const [w, x, y] = [s.in("w"), s.in("x"), s.out("y")];
     const [blocks, tokens] = [s.size("blocks", 1 << 24), s.size("tokens", 1 << 16)];
-    const operands: Operands = { w, x, y, blocks, xStride: s.size("xStride"), yStride: s.size("yStride") };
+    const operands: Operands = { w, x, y, blocks, xStride, yStride: s.size("yStride") };
     return unit => {
       const group = unit.mul(schedule.groups);
       const whole = tokens.quotient(schedule.tokens);

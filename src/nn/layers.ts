@@ -118,10 +118,9 @@ export function linear(
     const { packed } = weight.format;
     const schedule = step.schedule(packed);
     const from = x.form(packed.activation);
-    const kernel = once(step.graph, `matmul_${packed.name}_${epilogue}_${JSON.stringify(schedule)}`, () =>
-      matmul(packed, schedule, epilogue),
-    );
-    const args: Arg[] = [weight.address, from.region.address, y.region.address, blocksPerRow(weight), count(x.rows), from.stride, y.stride];
+    const key = `matmul_${packed.name}_${epilogue}_${from.stride}_${JSON.stringify(schedule)}`;
+    const kernel = once(step.graph, key, () => matmul(packed, schedule, epilogue, from.stride));
+    const args: Arg[] = [weight.address, from.region.address, y.region.address, blocksPerRow(weight), count(x.rows), y.stride];
     step.graph.launch(kernel, paddedRows(outputs) / rowsPerUnit(schedule), args, {
       reads: [weightRegion(weight), from.region],
       writes: [y.region],

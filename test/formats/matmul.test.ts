@@ -87,7 +87,15 @@ for (const { title, name, format } of formats) {
           ["add", 1.5],
         ] as [Epilogue, number][]) {
           const own = unpadded(
-            multiply(machine, matmul(format.packed, { tokens: 2, groups: 1 }, epilogue), 1, packed, x, p.tokens, before),
+            multiply(
+              machine,
+              matmul(format.packed, { tokens: 2, groups: 1 }, epilogue, x.length / p.tokens),
+              1,
+              packed,
+              x,
+              p.tokens,
+              before,
+            ),
             p,
           );
           const base = epilogue === "add" ? before : 0;
@@ -110,7 +118,7 @@ for (const { title, name, format } of formats) {
       const { y, bound } = exact(name, p, activationValues(form, x), form !== "f32");
       const packed = packRows(format, p.blocks, p.rows, inputs);
       for (const machine of compiled) {
-        const own = unpadded(multiply(machine, matmul(format.packed, { tokens: 1, groups: 1 }, "set"), 1, packed, x, 2), p);
+        const own = unpadded(multiply(machine, matmul(format.packed, { tokens: 1, groups: 1 }, "set", x.length / 2), 1, packed, x, 2), p);
         own.forEach((v, i) => {
           expect(Math.abs(v - y[i]), `${machine.name}, row ${i % p.rows}: ${v} for ${y[i]}`).toBeLessThanOrEqual(bound[i] + 2 ** -126);
         });
@@ -124,9 +132,16 @@ for (const { title, name, format } of formats) {
       const x = activations(form, p.x, p.tokens);
       const packed = packRows(format, p.blocks, p.rows, p.inputs);
       for (const machine of compiled) {
-        const first = multiply(machine, matmul(format.packed, { tokens: 1, groups: 1 }, "set"), 1, packed, x, p.tokens);
+        const first = multiply(
+          machine,
+          matmul(format.packed, { tokens: 1, groups: 1 }, "set", x.length / p.tokens),
+          1,
+          packed,
+          x,
+          p.tokens,
+        );
         for (const schedule of schedules) {
-          const k = matmul(format.packed, schedule, "set");
+          const k = matmul(format.packed, schedule, "set", x.length / p.tokens);
           const tag = `${machine.name} ${JSON.stringify(schedule)}`;
           const whole = multiply(machine, k, schedule.groups, packed, x, p.tokens);
           expect(sameBits(whole, first), tag).toBe(true);
@@ -143,12 +158,12 @@ for (const { title, name, format } of formats) {
       const x = activations(form, p.x, p.tokens);
       const packed = packRows(format, p.blocks, p.rows, p.inputs);
       const schedule = { tokens: 2, groups: 1 };
-      const k = matmul(format.packed, schedule, "set");
+      const k = matmul(format.packed, schedule, "set", x.length / p.tokens);
       for (const machine of compiled) {
         const whole = multiply(machine, k, 1, packed, x, p.tokens);
         const image = new Image();
         const at = [image.put(packed.bytes), image.put(x), image.space(whole.byteLength)];
-        const args = [...at, p.inputs / format.packed.inputs, p.tokens, x.length / p.tokens, 4 * p.rows];
+        const args = [...at, p.inputs / format.packed.inputs, p.tokens, 4 * p.rows];
         const memory = image.memory();
         const units = p.rows / 8;
         for (const [begin, end] of [
@@ -172,8 +187,8 @@ for (const { title, name, format } of formats) {
       ] as [MatmulSchedule, Epilogue][]) {
         const image = new Image();
         const at = [image.put(packed.bytes), image.put(x), image.put(new Random(26).floats(ROW_PADDING * 3))];
-        const args = [...at, p.inputs / format.packed.inputs, 3, x.length / 3, 4 * ROW_PADDING];
-        everywhere(matmul(format.packed, schedule, epilogue), image, ROW_PADDING / 8 / schedule.groups, args);
+        const args = [...at, p.inputs / format.packed.inputs, 3, 4 * ROW_PADDING];
+        everywhere(matmul(format.packed, schedule, epilogue, x.length / p.tokens), image, ROW_PADDING / 8 / schedule.groups, args);
       }
     });
   });
@@ -187,7 +202,7 @@ function errorOf(name: string, format: WeightFormat, path: string): { own: numbe
   const packed = packFitting(format, new Uint8Array(readFileSync(join(folder, dot.weights))), 8, 4096);
   const x = activations(format.packed.activation, acts, 8);
   const own = compiled.map(machine => {
-    const y = multiply(machine, matmul(packed.format.packed, { tokens: 4, groups: 1 }, "set"), 1, packed, x, 8);
+    const y = multiply(machine, matmul(packed.format.packed, { tokens: 4, groups: 1 }, "set", x.length / 8), 1, packed, x, 8);
     const squares = dot.exact.flatMap((row: number[], w: number) =>
       row.map((value, a) => ((y[a * ROW_PADDING + w] - value) / dot.l2[w][a]) ** 2),
     );
