@@ -47,7 +47,7 @@ export class Arena {
     const limit = memory64 ? Math.min(budget, 16 * GIB) : Math.min(budget, LIMIT32);
     this.#budget = limit;
     this.memory64 = memory64;
-    this.maximumPages = memory64 ? Math.ceil(limit / PAGE) + 1 : 65536;
+    this.maximumPages = memory64 ? Math.ceil(limit / PAGE) : 65536;
     this.memory = createMemory(16, this.maximumPages, memory64);
   }
 
