@@ -35,7 +35,7 @@ export interface Plan {
   readonly workBytes: number;
 }
 
-/** Tiles per packed format: numbers of rows and tokens that fit the sixteen vector registers of WebAssembly. */
+/** Tiles per packed format: tokens whose sums stay in the sixteen registers of x86-64, row groups that keep enough of the memory busy (docs/decisions/0003). */
 export const schedules = (packed: Packed): MatmulSchedule =>
   packed.activation === "f32" ? { tokens: 4, groups: 4 } : { tokens: 4, groups: 2 };
 

@@ -88,7 +88,7 @@ function forms(graph: Graph, rows: Rows, columns: number, make: (form: Form, out
   };
 }
 
-/** A plain tensor as an input: f32 as it is, q8 by conversion. */
+/** A plain tensor as an input: f32 as it is, quantised forms by conversion. */
 export function input(step: Step, x: Tensor): Input {
   const { graph } = step;
   const converted = forms(graph, x.rows, x.columns, (form, out) => {
