@@ -12,8 +12,10 @@ import { narrowDots } from "./narrow.ts";
 export interface Machine {
   /** Bytes of a vector register. */
   readonly width: number;
-  /** Byte dots in one instruction: none; `pairs` into 16 bits for weights of 0 .. 127; `quads` into 32 bits. */
+  /** Byte dots in one instruction: none; `pairs` into 16 bits; `quads` into 32 bits. */
   readonly dots: "none" | "pairs" | "quads";
+  /** The first operand of those instructions must lie in 0 .. this. */
+  readonly unsigned: 127 | 255;
 }
 
 export interface NamedPass {
@@ -24,7 +26,7 @@ export interface NamedPass {
 export const passes: readonly NamedPass[] = [
   { name: "narrow-dots", run: (k, m) => (m.dots === "pairs" ? narrowDots(k) : k) },
   { name: "legalise", run: (k, m) => legalise(k, m.width) },
-  { name: "expand-dots", run: (k, m) => (m.dots === "quads" ? k : expandDots(k, m.dots === "pairs")) },
+  { name: "expand-dots", run: expandDots },
   { name: "hoist-addresses", run: hoistAddresses },
 ];
 
