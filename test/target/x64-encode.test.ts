@@ -1,0 +1,185 @@
+/**
+ * Every row of the instruction tables, with random operands, against objdump: what it reads from our bytes must be what our printer writes, and
+ * every instruction must have the length that objdump sees. Our tables and encoder know nothing of objdump, so a wrong opcode, prefix, operand
+ * place or displacement shows as another text.
+ */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { Assembler } from "../../src/target/x64/encode.ts";
+import { type Ins, type Instruction, instructions, type Operand, type OperandSpec } from "../../src/target/x64/instructions.ts";
+import { listing, printIns } from "../../src/target/x64/print.ts";
+
+const present = spawnSync("objdump", ["--version"]).status === 0;
+const draws = 60;
+
+/** Numbers from a seed (xorshift). */
+function random(seed: number): (below: number) => number {
+  let x = seed;
+  return below => {
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    return (x >>> 0) % below;
+  };
+}
+type Random = ReturnType<typeof random>;
+const pick = <T>(r: Random, list: readonly T[]): T => list[r(list.length)];
+
+const registersOf = (row: Instruction, spec: OperandSpec): number =>
+  spec.cls === "vec" ? (row.encoding.kind === "evex" ? 32 : 16) : spec.cls === "gp" ? 16 : 8;
+
+/** Around the borders of 8-bit displacements, plain and in steps of the operand, and of 32-bit ones. */
+function displacement(r: Random, step: number): number {
+  const edges = [0, 1, -1, 127, -128, 128, -129, 0x7fffffff, -0x80000000];
+  return r(2) ? pick(r, [0, ...edges, ...edges.map(e => e * step).filter(d => d === (d | 0))]) : r(2 ** 32) | 0;
+}
+
+function memory(r: Random, row: Instruction, spec: OperandSpec, labels: readonly string[]): Operand {
+  const broadcast = row.broadcast !== undefined && r(2) === 1;
+  const disp = displacement(r, Math.max(1, (broadcast ? row.broadcast! : spec.memBits!) / 8));
+  const index = spec.indexBits ? r(row.encoding.kind === "evex" ? 32 : 16) : pick(r, [0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+  const scale = pick(r, [1, 2, 4, 8] as const);
+  const base = r(16);
+  if (spec.sib) return { base, index, scale, disp };
+  if (spec.indexBits) return { base: r(4) ? base : undefined, index, scale, disp };
+  const shape = r(8);
+  if (shape === 0) return { label: pick(r, labels), disp: disp >> 8, broadcast };
+  if (shape === 1) return { disp, broadcast };
+  if (shape === 2) return { index, scale, disp, broadcast };
+  return shape < 5 ? { base, disp, broadcast } : { base, index, scale, disp, broadcast };
+}
+
+function immediate(r: Random, spec: OperandSpec): Operand {
+  if (spec.bits === 64) {
+    const random = (BigInt(r(2 ** 32)) << 32n) | BigInt(r(2 ** 32));
+    return { imm: pick(r, [0n, -1n, 1n << 63n, -(1n << 63n), (1n << 64n) - 1n, random]) };
+  }
+  const low = -(2 ** (spec.bits - 1));
+  const high = spec.signed ? -low - 1 : 2 ** spec.bits - 1;
+  return {
+    imm: r(2)
+      ? pick(
+          r,
+          [0, 1, -1, 127, -128, low, high, -low - 1].filter(n => n >= low && n <= high),
+        )
+      : low + r(high - low + 1),
+  };
+}
+
+function operand(r: Random, row: Instruction, spec: OperandSpec, labels: readonly string[]): Operand {
+  if (spec.kind === "imm") return immediate(r, spec);
+  if (spec.kind === "rel") return { label: spec.bits === 8 ? "here" : pick(r, labels) };
+  if (spec.kind === "mem" || (spec.kind === "rm" && r(2))) return memory(r, row, spec, labels);
+  return { reg: r(registersOf(row, spec)) };
+}
+
+/** Registers that must differ are drawn until they do. */
+function draw(r: Random, row: Instruction, labels: readonly string[]): Ins {
+  for (;;) {
+    const operands = row.operands.map(spec => operand(r, row, spec, labels));
+    const used = operands.map(op => ("reg" in op ? op.reg : "disp" in op ? op.index : undefined));
+    if (row.distinct && new Set(used).size < used.length) continue;
+    const masked = row.masking === "needed" || (row.masking !== "none" && r(2) === 1);
+    const zeroing = masked && row.masking === "zero" && !("disp" in operands[0]) && r(2) === 1;
+    return { key: row.key, operands, ...(masked ? { mask: 1 + r(7), zeroing } : {}) };
+  }
+}
+
+/** Comparisons that objdump writes as a mnemonic of their own, by the immediate that they stand for. */
+const floatPredicates = (
+  "eq lt le unord neq nlt nle ord eq_uq nge ngt false neq_oq ge gt true " +
+  "eq_os lt_oq le_oq unord_s neq_us nlt_uq nle_uq ord_s eq_us nge_uq ngt_uq false_os neq_os ge_oq gt_oq true_us"
+).split(" ");
+const intPredicates = "eq lt le - neq nlt nle".split(" ");
+
+/** What objdump writes otherwise than we do. Each line: pattern, replacement. */
+const spelling: readonly (readonly [RegExp, string | ((...found: string[]) => string)])[] = [
+  [/^\{e?vex\} /, ""],
+  [/^movabs /, "mov "],
+  [/\s*#.*$/, ""],
+  [/^vcmp(\w+?)([sp][sd]) (.*)$/, (_, name, type, ops) => `vcmp${type} ${ops},0x${floatPredicates.indexOf(name).toString(16)}`],
+  [/^vpcmp(eq|lt|le|neq|nlt|nle)(u?[bwdq]) (k.*)$/, (_, name, type, ops) => `vpcmp${type} ${ops},0x${intPredicates.indexOf(name)}`],
+  [/\+0x0\]/, "]"],
+];
+
+interface Line {
+  readonly at: number;
+  readonly bytes: number;
+  readonly text: string;
+}
+
+function disassemble(code: Uint8Array): Line[] {
+  const folder = mkdtempSync(join(tmpdir(), "lathe-"));
+  try {
+    const file = join(folder, "code.bin");
+    writeFileSync(file, code);
+    const args = ["-D", "-b", "binary", "-m", "i386:x86-64", "-M", "intel", "--insn-width=16", file];
+    const { stdout } = spawnSync("objdump", args, { encoding: "utf8", maxBuffer: 1 << 28 });
+    return [...stdout.matchAll(/^ *([0-9a-f]+):\t([0-9a-f ]+?) *\t(.*)$/gm)].map(([, at, bytes, text]) => {
+      const target = /# (0x[0-9a-f]+)$/.exec(text)?.[1];
+      const plain = text.replace(/\s+/g, " ").trim();
+      const named = target ? plain.replace(/\[rip[^\]]*\]/, `[${target}]`) : plain;
+      return { at: Number.parseInt(at, 16), bytes: bytes.split(" ").length, text: named };
+    });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Comparisons whose predicate is part of objdump's mnemonic, unless our own row is an equality with a mnemonic of its own. */
+const respell = (text: string, key: string): string =>
+  spelling
+    .filter(([pattern]) => !(/^vpcmp(eq|gt)/.test(key) && pattern.source.startsWith("^vpcmp")))
+    .reduce((t, [pattern, by]) => t.replace(pattern, by as string), text);
+
+const hex = (n: number): string => `0x${BigInt.asUintN(64, BigInt(n)).toString(16)}`;
+
+/** `-0x10` and `+0x10` as numbers; absent is 0. */
+const signed = (text: string | undefined): number => (text ? (text[0] === "-" ? -1 : 1) * Number(text.slice(1)) : 0);
+
+/** Our text with labels as the addresses that objdump shows. */
+const resolved = (ins: Ins, labels: ReadonlyMap<string, number>): string =>
+  printIns(ins)
+    .replace(/\[rip\+([a-z]+\d*)([+-]0x[0-9a-f]+)?\]/, (_, name, disp) => `[${hex(labels.get(name)! + signed(disp))}]`)
+    .replace(/^(j\w+|call) ([a-z]+\d*)$/, (all, name, label) => (labels.has(label) ? `${name} ${hex(labels.get(label)!)}` : all));
+
+describe("x86-64 encoder", () => {
+  it.skipIf(!present)("every row means to objdump what it means to us (needs objdump, from binutils)", () => {
+    const r = random(20240607);
+    const assembler = new Assembler();
+    const labels = ["start", "end"];
+    assembler.label("start");
+    for (const row of instructions.values()) {
+      if (row.operands[0]?.kind === "rel" && row.operands[0].bits === 8) {
+        const name = `near${row.key.replace(/\W/g, "")}`;
+        assembler.label(name);
+        assembler.emit({ key: row.key, operands: [{ label: name }] });
+        continue;
+      }
+      const count = row.operands.length === 0 ? 1 : draws;
+      for (let i = 0; i < count; i++) assembler.emit(draw(r, row, labels));
+    }
+    assembler.label("end");
+    const done = assembler.finish();
+    const seen = disassemble(done.code);
+    const wrong: string[] = [];
+    for (let i = 0; i < done.lines.length && wrong.length < 40; i++) {
+      const { at, bytes, ins } = done.lines[i];
+      const theirs = seen[i] ? respell(seen[i].text, ins.key) : "nothing";
+      const shown = resolved(ins, done.labels);
+      const ours = theirs.includes("{1to") ? shown : shown.replace(/\{1to\d+\}/, "");
+      if (at === seen[i]?.at && bytes === seen[i].bytes && ours === theirs) continue;
+      if (wrong.some(w => w.startsWith(`${ins.key}:`))) continue;
+      wrong.push(
+        `${ins.key}: ${ours} | ${theirs} (${bytes} bytes, objdump ${seen[i]?.bytes}) ${Buffer.from(done.code.subarray(at, at + bytes)).toString("hex")}`,
+      );
+      if (at !== seen[i]?.at || bytes !== seen[i]?.bytes) break;
+    }
+    expect(wrong).toEqual([]);
+    expect(seen.length).toBe(done.lines.length);
+    expect(listing(done).split("\n").length).toBeGreaterThan(done.lines.length);
+  });
+});
