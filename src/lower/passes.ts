@@ -7,6 +7,7 @@ import { hoistAddresses } from "./addresses.ts";
 import { expandDots } from "./expand.ts";
 import { legalise } from "./legalise.ts";
 import { narrowDots } from "./narrow.ts";
+import { unroll } from "./unroll.ts";
 
 /** What a target tells the passes about its machine. */
 export interface Machine {
@@ -16,6 +17,8 @@ export interface Machine {
   readonly dots: "none" | "pairs" | "quads";
   /** The first operand of those instructions must lie in 0 .. this. */
   readonly unsigned: 127 | 255;
+  /** Nodes that a loop of known length may become when it is written out; 0: loops stay. */
+  readonly unroll: number;
 }
 
 export interface NamedPass {
@@ -24,6 +27,7 @@ export interface NamedPass {
 }
 
 export const passes: readonly NamedPass[] = [
+  { name: "unroll", run: (k, m) => (m.unroll ? unroll(k, m.unroll) : k) },
   { name: "narrow-dots", run: (k, m) => (m.dots === "pairs" ? narrowDots(k) : k) },
   { name: "legalise", run: (k, m) => legalise(k, m.width) },
   { name: "expand-dots", run: expandDots },

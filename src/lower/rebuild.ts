@@ -12,6 +12,8 @@ export interface Pass {
   readonly finish?: (node: Node, to: Rebuild) => Node;
   /** Another way to the same place in memory. */
   readonly place?: (address: Node, index: Node, to: Rebuild) => { readonly address: Node; readonly index: Node };
+  /** Whether a loop of known length is written out turn by turn. */
+  readonly unroll?: (loop: Loop) => boolean;
   /** Another form for carried value `i` of a loop. */
   readonly carry?: (loop: Loop, i: number, to: Rebuild) => CarryForm | undefined;
 }
@@ -80,7 +82,31 @@ export class Rebuild {
           this.scope.items.push({ kind: "store", address, index, offset, value });
           offset += value.lanes * elems[value.type].size;
         }
-      } else this.#loop(item);
+      } else if (this.#pass.unroll?.(item)) this.#unrolled(item);
+      else this.#loop(item);
+    }
+  }
+
+  /** Every turn makes the body's nodes anew, with the counter as a constant. */
+  #unrolled(loop: Loop): void {
+    let values = loop.init.map(n => this.parts(n));
+    for (let turn = loop.from.attr; turn < loop.to.attr; turn++) {
+      this.#forget(loop.body);
+      this.set(loop.index, [constant(this.scope, "i32", 1, turn)]);
+      loop.carries.forEach((c, i) => this.set(c, values[i]));
+      this.items(loop.body);
+      values = loop.next.map(n => this.parts(n));
+    }
+    loop.results.forEach((r, i) => this.set(r, values[i]));
+  }
+
+  #forget(scope: Scope): void {
+    for (const item of scope.items) {
+      if (item.kind === "node") this.#parts.delete(item.node.id);
+      else if (item.kind === "loop") {
+        this.#forget(item.body);
+        for (const r of item.results) this.#parts.delete(r.id);
+      }
     }
   }
 

@@ -123,26 +123,26 @@ describe("expand-dots", () => {
     [...nodesOf(k.body)].filter(n => n.op.startsWith("dot") && elems[n.args[0].type].size === 1).length;
   it("leaves no byte dot where the machine has none", () => {
     for (const k of [bytes, pair]) {
-      const e = expandDots(legalise(k, 16), { width: 16, dots: "none", unsigned: 127 });
+      const e = expandDots(legalise(k, 16), { width: 16, dots: "none", unsigned: 127, unroll: 0 });
       verify(e);
       expect(byteDots(e)).toBe(0);
     }
   });
   it("leaves pairs that cannot overflow where the machine has them", () => {
-    expect(byteDots(expandDots(legalise(pair, 16), { width: 16, dots: "pairs", unsigned: 127 }))).toBe(2);
-    expect(byteDots(expandDots(legalise(bytes, 16), { width: 16, dots: "pairs", unsigned: 127 }))).toBe(0);
+    expect(byteDots(expandDots(legalise(pair, 16), { width: 16, dots: "pairs", unsigned: 127, unroll: 0 }))).toBe(2);
+    expect(byteDots(expandDots(legalise(bytes, 16), { width: 16, dots: "pairs", unsigned: 127, unroll: 0 }))).toBe(0);
   });
   it("splits an operand once for all its dots", () => {
     const e = expandDots(
       of((w, x) => dot4(w(0), x(0)).add(dot4(w(1), x(0)))),
-      { width: 32, dots: "none", unsigned: 127 },
+      { width: 32, dots: "none", unsigned: 127, unroll: 0 },
     );
     expect(count(e, "shr")).toBe(6);
   });
 });
 
 describe("the list of passes", () => {
-  const machine: Machine = { width: 16, dots: "pairs", unsigned: 127 };
+  const machine: Machine = { width: 16, dots: "pairs", unsigned: 127, unroll: 0 };
   it("is told in order, and makes no node of the old kernel part of the new one", () => {
     const seen: string[] = [];
     const k = of((w, x) => dot4(w(0), x(0)));

@@ -18,6 +18,7 @@ import {
   type Operand as Before,
   type Register,
 } from "../../lower/machine.ts";
+import { removeUnused } from "../../lower/unused.ts";
 import { lower, type Machine } from "../../lower/passes.ts";
 import { copy, Emitter } from "./emit.ts";
 import { Assembler } from "./encode.ts";
@@ -40,7 +41,14 @@ const conventions = {
 } as const;
 
 const vnni = (levels: ReadonlySet<Level>): boolean => levels.has("avxvnni") || levels.has("avx512vnni");
-export const machineOf = (levels: ReadonlySet<Level>): Machine => ({ width: 32, dots: vnni(levels) ? "quads" : "pairs", unsigned: 255 });
+/** Nodes of a loop that is written out: some hundred instructions, which the decoded cache holds. */
+const UNROLL = 300;
+export const machineOf = (levels: ReadonlySet<Level>): Machine => ({
+  width: 32,
+  dots: vnni(levels) ? "quads" : "pairs",
+  unsigned: 255,
+  unroll: UNROLL,
+});
 
 /** Registers that need no saving first. rax and rdx are scratch, rsp and rbp the frame. */
 function description(convention: Options["convention"]): Description {
@@ -83,7 +91,7 @@ export function allocated(kernel: Kernel, options: Options): Allocation & { read
   const argument: Fixed = { fixed: conventions[options.convention].argument, cls: "gp" };
   const { lines, pool } = new Emitter(lower(kernel, machineOf(options.levels)), vnni(options.levels), argument).emit();
   const d = description(options.convention);
-  const allocation = allocate(coalesce(lines, d), d);
+  const allocation = allocate(coalesce(removeUnused(lines, d), d), d);
   checkAllocation(allocation, d);
   return { ...allocation, pool };
 }
