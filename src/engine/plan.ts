@@ -36,7 +36,7 @@ export interface Plan {
 }
 
 /** Tiles per packed format: tokens whose sums stay in the sixteen registers of x86-64, row groups that keep enough of the memory busy (docs/decisions/0003). */
-export const schedules = (packed: Packed): MatmulSchedule =>
+export const schedules = (packed: Packed): MatmulSchedule => process.env.SCHED ? JSON.parse(process.env.SCHED) :
   packed.activation === "f32" ? { tokens: 4, groups: 4 } : { tokens: 4, groups: 2 };
 
 export const pagesFor = (tokens: number): number => Math.ceil(tokens / PAGE);

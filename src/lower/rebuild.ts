@@ -60,15 +60,19 @@ export class Rebuild {
     const args = node.args.map(this.one);
     if (node.op === "const") return constant(this.scope, node.type, node.lanes, node.attr);
     if (node.op === "load") {
-      const { address, index } = this.#place(args[0], args[1]);
-      return load(this.scope, node, address, index, node.attr, false, node.range);
+      const { address, index, offset } = this.#place(args[0], args[1], node.attr);
+      return load(this.scope, node, address, index, offset, false, node.range);
     }
     if (!args.length) return leaf(this.scope, node.op, node, node.attr, node.range);
     return make(this.scope, node.op, args, node, node.attr);
   }
 
-  #place(address: Node, index: Node): { readonly address: Node; readonly index: Node } {
-    return this.#pass.place?.(address, index, this) ?? { address, index };
+  /** Where an access goes; constants that passes have brought into the index ride in the instruction. */
+  #place(address: Node, index: Node, offset: number): { readonly address: Node; readonly index: Node; readonly offset: number } {
+    const at = this.#pass.place?.(address, index, this) ?? { address, index };
+    const [rest, constantPart] = at.index.op === "add" ? at.index.args : [];
+    if (!rest || constantPart?.op !== "const" || constantPart.attr < 0) return { ...at, offset };
+    return { address: at.address, index: rest, offset: offset + constantPart.attr };
   }
 
   items(from: Scope): void {
@@ -76,8 +80,9 @@ export class Rebuild {
       if (item.kind === "node") {
         if (!this.#parts.has(item.node.id)) this.set(item.node, this.#pass.visit(item.node, this) ?? [this.copy(item.node)]);
       } else if (item.kind === "store") {
-        const { address, index } = this.#place(this.one(item.address), this.one(item.index));
-        let { offset } = item;
+        const place = this.#place(this.one(item.address), this.one(item.index), item.offset);
+        const { address, index } = place;
+        let { offset } = place;
         for (const value of this.parts(item.value)) {
           this.scope.items.push({ kind: "store", address, index, offset, value });
           offset += value.lanes * elems[value.type].size;

@@ -4,19 +4,26 @@ import { LatheError } from "../errors.ts";
 import type { Arena } from "./arena.ts";
 import { type Backend, interpreter, type TargetName, webAssembly } from "./compile.ts";
 import { NativeBackend } from "./native/backend.node.ts";
-import { detectCpu } from "./native/features.node.ts";
+import { type CpuFeatures, readFeatures } from "./native/features.node.ts";
 import { openSystem } from "./native/foreign.node.ts";
+import type { Level } from "../target/x64/instructions.ts";
 import { compileOptimised } from "./platform.node.ts";
 
 /** Seen with NODE_DEBUG=lathe. */
 const debug = debuglog("lathe");
 let told = false;
 
+/** LATHE_CPU=avx2 keeps code to that level and those below it: for comparisons and for finding faults. */
+function limited({ levels }: CpuFeatures): { readonly levels: ReadonlySet<Level> } {
+  const names = process.env.LATHE_CPU?.split(",");
+  return { levels: names ? new Set([...levels].filter(l => l === "base" || names.includes(l))) : levels };
+}
+
 /** Machine code for this processor, or why there is none. */
 export async function openNative(arena: Arena): Promise<NativeBackend | { readonly reason: string }> {
   const system = await openSystem();
   if ("reason" in system) return system;
-  const { levels } = detectCpu(system);
+  const { levels } = limited(readFeatures(system));
   if (!levels.has("avx2")) return { reason: "this processor has no AVX2" };
   return new NativeBackend(system, { levels, convention: system.name === "win32" ? "windows" : "sysv" }, arena.memory);
 }

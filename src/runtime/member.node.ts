@@ -45,7 +45,7 @@ async function tableOf(shared: SharedKernels, { memory, memory64 }: MemberData):
   if (shared.kind === "wasm") return instantiate(shared.module, memory, shared.slots, memory64);
   const system = await openSystem();
   if ("reason" in system) throw new Error(system.reason);
-  return nativeTable(system, Number(system.addressOf(memory.buffer as unknown as SharedArrayBuffer)), shared.kernels);
+  return nativeTable(system, memory, shared.kernels);
 }
 
 function main(data: MemberData): void {

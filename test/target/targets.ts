@@ -7,7 +7,7 @@ import type { Kernel } from "../../src/ir/node.ts";
 import { kernel } from "../../src/ir/trace.ts";
 import type { Machine } from "../../src/lower/passes.ts";
 import { NativeBackend } from "../../src/runtime/native/backend.node.ts";
-import { detectCpu } from "../../src/runtime/native/features.node.ts";
+import { readFeatures } from "../../src/runtime/native/features.node.ts";
 import { openSystem } from "../../src/runtime/native/foreign.node.ts";
 import { compileKernel, compileModule, machineOf } from "../../src/target/wasm/compile.ts";
 import { hasMemory64, hasRelaxedSimd } from "../../src/target/wasm/features.ts";
@@ -101,7 +101,7 @@ const system = await openSystem();
 
 /** Machine code of one feature level, in memory of its own. */
 function x64(name: string, levels: readonly Level[]): Target {
-  const have = "reason" in system ? system.reason : detectCpu(system).levels;
+  const have = "reason" in system ? system.reason : readFeatures(system).levels;
   const lacking = typeof have === "string" ? have : levels.find(l => !have.has(l)) && `this processor lacks ${levels.join(", ")}`;
   const options: Options = { levels: new Set(levels), convention: "sysv" };
   const compile: Target["compile"] = kernels => {

@@ -12,8 +12,12 @@ import type { System } from "./foreign.node.ts";
 const WORDS = 64;
 const HIGH = 2 ** 32;
 
-/** Functions of this thread for kernels at their addresses; `base` is the address of the arena. */
-export function nativeTable(system: System, base: number, kernels: readonly NativeKernel[]): KernelTable {
+/** Machine code knows memories by address only; this says so to the collector. */
+const keptAlive = new WeakMap<KernelTable, WebAssembly.Memory>();
+
+/** Functions of this thread for kernels whose addresses count in `memory`, which they keep alive. */
+export function nativeTable(system: System, memory: WebAssembly.Memory, kernels: readonly NativeKernel[]): KernelTable {
+  const base = Number(system.addressOf(memory.buffer as unknown as SharedArrayBuffer));
   const block = new SharedArrayBuffer(8 * WORDS);
   const at = Number(system.addressOf(block));
   const [words, floats] = [new Int32Array(block), new Float32Array(block)];
@@ -34,21 +38,23 @@ export function nativeTable(system: System, base: number, kernels: readonly Nati
       call(at);
     };
   };
-  return new Map(kernels.map(k => [k.name, callable(k)]));
+  const table = new Map(kernels.map(k => [k.name, callable(k)]));
+  keptAlive.set(table, memory);
+  return table;
 }
 
 export class NativeBackend implements Backend {
   readonly name = "native";
   readonly #system: System;
   readonly #options: Options;
-  readonly #base: number;
+  readonly #memory: WebAssembly.Memory;
   #pages: { readonly address: bigint; readonly bytes: number }[] = [];
 
   /** `memory`: what kernels' addresses count in. */
   constructor(system: System, options: Options, memory: WebAssembly.Memory) {
     this.#system = system;
     this.#options = options;
-    this.#base = Number(system.addressOf(memory.buffer as unknown as SharedArrayBuffer));
+    this.#memory = memory;
   }
 
   compile = (kernels: readonly Kernel[]): Compiled => {
@@ -60,7 +66,7 @@ export class NativeBackend implements Backend {
       entry: Number(address) + code.entries.get(k.name)!,
       slots: k.slots.map(s => s.kind),
     }));
-    return { table: nativeTable(this.#system, this.#base, native), shared: { kind: "native", kernels: native } };
+    return { table: nativeTable(this.#system, this.#memory, native), shared: { kind: "native", kernels: native } };
   };
 
   list = (kernel: Kernel): readonly string[] => listKernel(kernel, this.#options);
