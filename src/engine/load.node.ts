@@ -10,14 +10,14 @@ import { architectures } from "../models/index.ts";
 import type { Network } from "../nn/arch.ts";
 import { packedBytes, paddedRows, Source, type TensorRecord, type Weight } from "../nn/source.ts";
 import { Arena } from "../runtime/arena.ts";
+import { backendFor } from "../runtime/backend.node.ts";
 import type { Backend, TargetName } from "../runtime/compile.ts";
 import { openParts } from "../runtime/member.node.ts";
 import type { PackTask } from "../runtime/member.ts";
-import { backendFor } from "../runtime/backend.node.ts";
 import { collectGarbage, enableRelaxedSimd } from "../runtime/platform.node.ts";
 import { Team } from "../runtime/team.node.ts";
 import { hasMemory64 } from "../target/wasm/features.ts";
-import { makePlan, type PlanOptions, pagesFor } from "./plan.ts";
+import { makePlan, type PlanOptions, pagesFor, schedules } from "./plan.ts";
 import { Stepper } from "./step.ts";
 
 /** Source bytes of one packing task, about. */
@@ -92,7 +92,7 @@ export async function loadModel(spec: LoadSpec, progress: (done: number, total: 
     const packed = performance.now();
     const constants = new Map(network.constants.map(name => [name, readTensor(spec.tensors.get(name)!, spec.parts)]));
     const options = { ...spec.plan, cacheTokens: Math.min(spec.plan.cacheTokens, mostPages * PAGE) };
-    const plan = makePlan(network, arena, options, name => constants.get(name)!);
+    const plan = makePlan(network, arena, options, schedules(backend.name), name => constants.get(name)!);
     await team.setKernels(backend.compile(plan.kernels));
     await team.setPrograms([plan.program]);
     collectGarbage();

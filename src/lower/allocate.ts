@@ -75,10 +75,15 @@ function scan(
       give(free);
       continue;
     }
-    const cost = (r: number): number => file.get(r)!.clash(l.segments).reduce((sum, x) => sum + x.urgency, 0);
+    const cost = (r: number): number =>
+      file
+        .get(r)!
+        .clash(l.segments)
+        .reduce((sum, x) => sum + x.urgency, 0);
     const best = [...file.keys()].reduce((a, b) => (cost(b) < cost(a) ? b : a));
     if (cost(best) >= l.urgency) {
-      if (l.urgency === Number.POSITIVE_INFINITY) throw new Error("register allocation: an instruction needs more registers than there are");
+      if (l.urgency === Number.POSITIVE_INFINITY)
+        throw new Error("register allocation: an instruction needs more registers than there are");
       spilled.add(l.variable);
       continue;
     }

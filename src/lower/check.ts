@@ -2,7 +2,17 @@
  * Checks an allocation without trusting it: runs the rewritten code over places (registers, frame slots), each with the set of variables whose
  * present value it holds, and compares every operand with the instruction that it was made from. Shares nothing with allocate.ts.
  */
-import { type Description, type Instruction, isBracket, isMemory, isVariable, type Line, type Memory, type Operand, type Variable } from "./machine.ts";
+import {
+  type Description,
+  type Instruction,
+  isBracket,
+  isMemory,
+  isVariable,
+  type Line,
+  type Memory,
+  type Operand,
+  type Variable,
+} from "./machine.ts";
 
 /** Variables of the original code by the place that holds their value. */
 type Holds = Map<string, ReadonlySet<Variable>>;

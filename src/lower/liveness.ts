@@ -2,7 +2,7 @@
  * Where variables are live, as segments of positions. Line i reads at position 2i and writes at 2i + 1, so a value that dies in an instruction
  * and one that is born there may share a register. Loops are brackets in the list: what a body reads before it writes is live all through it.
  */
-import { type Description, effects, type Effects, isBracket, type Line, type Variable } from "./machine.ts";
+import { type Description, type Effects, effects, isBracket, type Line, type Variable } from "./machine.ts";
 
 /** Both ends belong to the segment. */
 export interface Segment {

@@ -98,11 +98,11 @@ export class Rebuild {
     for (let turn = loop.from.attr; turn < loop.to.attr; turn++) {
       this.#forget(loop.body);
       this.set(loop.index, [constant(this.scope, "i32", 1, turn)]);
-      loop.carries.forEach((c, i) => this.set(c, values[i]));
+      for (const [i, c] of loop.carries.entries()) this.set(c, values[i]);
       this.items(loop.body);
       values = loop.next.map(n => this.parts(n));
     }
-    loop.results.forEach((r, i) => this.set(r, values[i]));
+    for (const [i, r] of loop.results.entries()) this.set(r, values[i]);
   }
 
   #forget(scope: Scope): void {

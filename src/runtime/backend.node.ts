@@ -1,12 +1,12 @@
 /** Which target this machine and this runtime allow: machine code where the processor and the system permit, else WebAssembly. */
 import { debuglog } from "node:util";
 import { LatheError } from "../errors.ts";
+import type { Level } from "../target/x64/instructions.ts";
 import type { Arena } from "./arena.ts";
 import { type Backend, interpreter, type TargetName, webAssembly } from "./compile.ts";
 import { NativeBackend } from "./native/backend.node.ts";
 import { type CpuFeatures, readFeatures } from "./native/features.node.ts";
 import { openSystem } from "./native/foreign.node.ts";
-import type { Level } from "../target/x64/instructions.ts";
 import { compileOptimised } from "./platform.node.ts";
 
 /** Seen with NODE_DEBUG=lathe. */

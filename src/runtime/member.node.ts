@@ -4,9 +4,9 @@ import { parentPort, workerData } from "node:worker_threads";
 import { awaitChange } from "./barrier.ts";
 import type { SharedKernels } from "./compile.ts";
 import type { KernelTable, Program } from "./launch.ts";
+import { control, instantiate, Member, orders, type PackTask, type ReadPart } from "./member.ts";
 import { nativeTable } from "./native/backend.node.ts";
 import { openSystem } from "./native/foreign.node.ts";
-import { control, instantiate, Member, orders, type PackTask, type ReadPart } from "./member.ts";
 
 export interface MemberData {
   readonly rank: number;

@@ -7,6 +7,7 @@ import { type Allocation, allocate } from "../../lower/allocate.ts";
 import { checkAllocation } from "../../lower/check.ts";
 import { coalesce } from "../../lower/coalesce.ts";
 import {
+  type Operand as Before,
   type Description,
   type Fixed,
   isBracket,
@@ -15,11 +16,10 @@ import {
   isVariable,
   type Line,
   type Memory,
-  type Operand as Before,
   type Register,
 } from "../../lower/machine.ts";
-import { removeUnused } from "../../lower/unused.ts";
 import { lower, type Machine } from "../../lower/passes.ts";
+import { removeUnused } from "../../lower/unused.ts";
 import { copy, Emitter } from "./emit.ts";
 import { Assembler } from "./encode.ts";
 import { type Ins, instructions, type Level, type Operand } from "./instructions.ts";
@@ -128,9 +128,9 @@ class FunctionWriter {
       emit("sub.q.i", { reg: RSP }, { imm: total });
       emit("and.q.i", { reg: RSP }, { imm: -32 });
     }
-    vecs.forEach((r, i) => emit("vmovdqu.x.st", saved(i), { reg: r }));
+    for (const [i, r] of vecs.entries()) emit("vmovdqu.x.st", saved(i), { reg: r });
     for (const line of this.#allocation.lines) this.#line(line);
-    vecs.forEach((r, i) => emit("vmovdqu.x", { reg: r }, saved(i)));
+    for (const [i, r] of vecs.entries()) emit("vmovdqu.x", { reg: r }, saved(i));
     emit("vzeroupper");
     emit("mov.q", { reg: RSP }, { reg: RBP });
     for (const r of [RBP, ...gps].reverse()) emit("pop.q", { reg: r });

@@ -3,11 +3,11 @@
  * function is `void f(int64 *args)`: begin, end, then the slots, eight bytes each; addresses are absolute.
  */
 import type { Item, Kernel, Loop, Node, Scope, Store } from "../../ir/node.ts";
-import { elems, type Elem } from "../../ir/types.ts";
+import { type Elem, elems } from "../../ir/types.ts";
 import type { Fixed, Instruction, Line, Memory, Operand, Register, RegisterClass, Variable } from "../../lower/machine.ts";
 import { type Chosen, select } from "../../lower/select.ts";
 import { countUses } from "../../lower/uses.ts";
-import { type Arg, bytesOf, type Context, COPY, inVector, type Program, type Rule, wide, width } from "./program.ts";
+import { type Arg, bytesOf, COPY, type Context, inVector, type Program, type Rule, wide, width } from "./program.ts";
 import { scalarRules } from "./rules-scalar.ts";
 import { shapeRules } from "./rules-shape.ts";
 import { vectorRules } from "./rules-vector.ts";
@@ -222,8 +222,10 @@ export class Emitter {
   #loop(loop: Loop): void {
     const label = `L${this.#loops++}`;
     const carried = loop.carries.map(c => this.#for(c));
-    loop.init.forEach((n, i) => this.#copy(carried[i], this.#register(n)));
-    loop.results.forEach((r, i) => this.#variables.set(r, carried[i]));
+    carried.forEach((v, i) => {
+      this.#copy(v, this.#register(loop.init[i]));
+      this.#variables.set(loop.results[i], v);
+    });
     const counter = this.#for(loop.index);
     this.#copy(counter, this.#register(loop.from));
     const known = loop.from.op === "const" && loop.to.op === "const" && loop.from.attr < loop.to.attr;

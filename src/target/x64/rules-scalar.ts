@@ -1,7 +1,7 @@
 /** Which instructions make integer scalars. They live in general registers as their value, with the upper 32 bits zero. */
 import type { Node } from "../../ir/node.ts";
 import { type Elem, elems } from "../../ir/types.ts";
-import { type Arg, COPY, D, gp, imm, isConst, isScalar, program, rax, rdx, type Rule, type Step } from "./program.ts";
+import { type Arg, COPY, D, gp, imm, isConst, isScalar, program, type Rule, rax, rdx, type Step } from "./program.ts";
 
 const isGp = (n: Node): boolean => isScalar(n) && n.type !== "f32";
 /** Brings the low bits of any register into the form of a type of 8 or 16 bits. */

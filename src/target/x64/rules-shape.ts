@@ -1,7 +1,26 @@
 /** Which instructions change the shape of values: loads, widening and narrowing, splats, parts of vectors, reinterpretation, table lookup. */
 import type { Node } from "../../ir/node.ts";
 import { type Elem, elems } from "../../ir/types.ts";
-import { type Arg, bytesOf, type Context, COPY, D, fold, gp, imm, inVector, isScalar, pool, program, pureLoad, type Rule, type Step, vec, wide, width } from "./program.ts";
+import {
+  type Arg,
+  bytesOf,
+  COPY,
+  type Context,
+  D,
+  fold,
+  gp,
+  imm,
+  inVector,
+  isScalar,
+  pool,
+  program,
+  pureLoad,
+  type Rule,
+  type Step,
+  vec,
+  wide,
+  width,
+} from "./program.ts";
 
 const letter: Readonly<Record<number, string>> = { 1: "b", 2: "w", 4: "d", 8: "q" };
 const sign = (type: Elem): "s" | "z" => (elems[type].signed ? "s" : "z");
@@ -31,13 +50,15 @@ const part = (a: Node, user: Node, c: Context): Arg => (bytesOf(a) >= 4 && pureL
 /** Integer widening in one instruction, over two steps as well. */
 const widen: Rule = (n, [a], c) => {
   if (n.op !== "convert" || isScalar(n) || n.type === "f32" || a.type === "f32" || bytesOf(n) === bytesOf(a)) return undefined;
-  const twice = a.op === "convert" && c.uses.get(a) === 1 && a.scope === n.scope && elems[a.args[0].type].size === 1 && elems[n.type].size === 4;
+  const twice =
+    a.op === "convert" && c.uses.get(a) === 1 && a.scope === n.scope && elems[a.args[0].type].size === 1 && elems[n.type].size === 4;
   // A signed value widened as unsigned, or the other way round, must take both steps.
   const source = twice && elems[a.type].signed === elems[a.args[0].type].signed ? a.args[0] : a;
   const name = `vpmov${sign(source.type)}x${letter[elems[source.type].size]}${letter[elems[n.type].size]}.${wide(bytesOf(n))}`;
   return program([name, D, part(source, source === a ? n : a, c)]);
 };
-const sameSize: Rule = (n, [a]) => (n.op === "convert" && !isScalar(n) && elems[n.type].size === elems[a.type].size ? program([COPY, D, a]) : undefined);
+const sameSize: Rule = (n, [a]) =>
+  n.op === "convert" && !isScalar(n) && elems[n.type].size === elems[a.type].size ? program([COPY, D, a]) : undefined;
 
 const upper: Rule = (n, [a], c) => {
   if (n.op !== "upper" || isScalar(n)) return undefined;
@@ -134,16 +155,4 @@ const lookup: Rule = (n, [table, index], c) => {
   return program(...steps, [`vpaddusb.${w}`, vec(1, bytes), index, pool("u8", 112, bytes)], [`vpshufb.${w}`, D, from, vec(1, bytes)]);
 };
 
-export const shapeRules: readonly Rule[] = [
-  load,
-  widen,
-  sameSize,
-  upper,
-  fromHalf,
-  repeat,
-  slice,
-  concat,
-  saturate,
-  reinterpret,
-  lookup,
-];
+export const shapeRules: readonly Rule[] = [load, widen, sameSize, upper, fromHalf, repeat, slice, concat, saturate, reinterpret, lookup];

@@ -4,7 +4,25 @@
  */
 import type { Node } from "../../ir/node.ts";
 import { elems } from "../../ir/types.ts";
-import { bytesOf, type Context, COPY, D, fold, imm, inVector, isConst, isScalar, pool, program, type Program, type Rule, type Step, vec, wide, width } from "./program.ts";
+import {
+  bytesOf,
+  COPY,
+  type Context,
+  D,
+  fold,
+  imm,
+  inVector,
+  isConst,
+  isScalar,
+  type Program,
+  pool,
+  program,
+  type Rule,
+  type Step,
+  vec,
+  wide,
+  width,
+} from "./program.ts";
 
 type Names = Readonly<Partial<Record<Node["type"], string>>>;
 const sized = (prefix: string, suffixes = ["b", "w", "d"]): Names => {
@@ -150,7 +168,10 @@ const numbers: Rule = (n, [a], c) => {
   let last = vec(2, bytes);
   if (a.range.max >= 2 ** 31) {
     // 2^31 and above became the smallest number; its complement is the largest
-    steps.push([`vcmpps.${w}`, vec(3, bytes), a, pool("f32", 2 ** 31, bytes), imm(0x1d)], [`vpxor.${w}`, vec(4, bytes), last, vec(3, bytes)]);
+    steps.push(
+      [`vcmpps.${w}`, vec(3, bytes), a, pool("f32", 2 ** 31, bytes), imm(0x1d)],
+      [`vpxor.${w}`, vec(4, bytes), last, vec(3, bytes)],
+    );
     last = vec(4, bytes);
   }
   steps.push(isScalar(n) ? ["vmovd.x.st", D, last] : [COPY, D, last]);
@@ -175,16 +196,4 @@ const dotAdd: Rule = (n, [a, b], c) => {
   return program([COPY, D, sum], [`vpdpbusd.${wide(bytesOf(w))}`, D, w, fold(x, dot, c)]);
 };
 
-export const vectorRules: readonly Rule[] = [
-  dotAdd,
-  lanewise,
-  single,
-  rounding,
-  signs,
-  compare,
-  shift,
-  choose,
-  mulAdd,
-  numbers,
-  dots,
-];
+export const vectorRules: readonly Rule[] = [dotAdd, lanewise, single, rounding, signs, compare, shift, choose, mulAdd, numbers, dots];
