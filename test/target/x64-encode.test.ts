@@ -182,4 +182,86 @@ describe("x86-64 encoder", () => {
     expect(seen.length).toBe(done.lines.length);
     expect(listing(done).split("\n").length).toBeGreaterThan(done.lines.length);
   });
+
+  it.skipIf(!present)("jumps of every distance reach their labels, as short as they can be", () => {
+    const r = random(77);
+    const assembler = new Assembler();
+    const count = 300;
+    for (let i = 0; i < count; i++) {
+      if (r(8) === 0) assembler.align(pick(r, [2, 8, 32]));
+      assembler.label(`l${i}`);
+      const jump = pick(r, ["jmp", "jne", "jb", "call"]);
+      assembler.emit({ key: jump, operands: [{ label: `l${Math.min(count - 1, Math.max(0, i + r(60) - 30))}` }] });
+      for (let n = r(6); n > 0; n--) assembler.emit({ key: "nop.d", operands: [{ base: 0, disp: pick(r, [0, 1, 1000]) }] });
+    }
+    const { code, labels, lines } = assembler.finish();
+    const seen = new Map(disassemble(code).map(line => [line.at, line]));
+    for (const { at, bytes, ins } of lines) {
+      expect([at, bytes, respell(seen.get(at)!.text, ins.key)]).toEqual([at, seen.get(at)!.bytes, resolved(ins, labels)]);
+      if (!/^j/.test(ins.key)) continue;
+      const near = labels.get((ins.operands[0] as { label: string }).label)! - (at + 2);
+      // Distance as a jump of two bytes would have it: a long one must not have been able to be short.
+      expect(bytes === 2 ? near >= -128 && near <= 127 : near < -128 || near > 127).toBe(true);
+    }
+    const lengths = new Set(lines.filter(l => /^j/.test(l.ins.key)).map(l => l.bytes));
+    expect([...lengths].sort()).toEqual([2, 5, 6]);
+  });
+
+  it("takes the short form of an immediate that fits", () => {
+    const length = (key: string, imm: number): number => {
+      const assembler = new Assembler();
+      assembler.emit({ key, operands: [{ reg: 1 }, { imm }] });
+      return assembler.finish().code.length;
+    };
+    expect([127, -128, 128, -129].map(imm => length("add.q.i", imm))).toEqual([4, 4, 7, 7]);
+    expect([0xffffff80, 0xffffff7f].map(imm => length("add.d.i", imm))).toEqual([3, 6]);
+  });
+
+  it("keeps equal constants once, aligned as the strictest wants", () => {
+    const assembler = new Assembler();
+    const a = assembler.data(Uint8Array.of(1, 2, 3, 4), 4);
+    const b = assembler.data(Uint8Array.of(9), 1);
+    expect(assembler.data(Uint8Array.of(1, 2, 3, 4), 64)).toBe(a);
+    assembler.emit({ key: "vmovd.x", operands: [{ reg: 0 }, { label: a, disp: 0 }] });
+    const { code, codeBytes, alignment, labels } = assembler.finish();
+    expect([labels.get(a), labels.get(b), alignment, codeBytes]).toEqual([64, 68, 64, 8]);
+    expect([...code.subarray(64)]).toEqual([1, 2, 3, 4, 9]);
+  });
+
+  it("refuses what its rows do not allow, and shows it", () => {
+    const refused: readonly (readonly [Ins, string])[] = [
+      [{ key: "vpaddd.y", operands: [{ reg: 16 }, { reg: 0 }, { reg: 0 }] }, "vpaddd ymm16,ymm0,ymm0"],
+      [{ key: "vpaddd.y", operands: [{ reg: 0 }, { reg: 0 }] }, "3 operands"],
+      [{ key: "vpaddd.y", operands: [{ reg: 0 }, { base: 0, disp: 0 }, { reg: 0 }] }, "operand V is no reg"],
+      [{ key: "vpaddd.y", operands: [{ reg: 0 }, { reg: 0 }, { reg: 0 }], mask: 1 }, "mask 1"],
+      [{ key: "vpaddd.z", operands: [{ reg: 0 }, { reg: 0 }, { reg: 0 }], mask: 0 }, "mask 0"],
+      [{ key: "vpaddb.z", operands: [{ reg: 0 }, { reg: 0 }, { base: 0, disp: 0, broadcast: true }] }, "no broadcast"],
+      [{ key: "vmovups.z.st", operands: [{ base: 0, disp: 0 }, { reg: 0 }], mask: 1, zeroing: true }, "no zeroing"],
+      [{ key: "vgatherdps.z", operands: [{ reg: 0 }, { base: 0, index: 1, disp: 0 }] }, "a mask is needed"],
+      [{ key: "vgatherdps.y", operands: [{ reg: 1 }, { base: 0, index: 1, disp: 0 }, { reg: 2 }] }, "must differ"],
+      [{ key: "mov.q", operands: [{ reg: 0 }, { base: 1, index: 4, disp: 0 }] }, "rsp cannot be an index"],
+      [{ key: "mov.q", operands: [{ reg: 0 }, { base: 1, disp: 2 ** 31 }] }, "does not fit 32 bits"],
+      [{ key: "mov.q", operands: [{ reg: 0 }, { base: 1, disp: 0, label: "a" }] }, "without base and index"],
+      [{ key: "add.q.i", operands: [{ reg: 0 }, { imm: 2 ** 31 }] }, "does not fit 32 bits"],
+      [{ key: "add.q.i", operands: [{ reg: 0 }, { imm: Number.NaN }] }, "does not fit 32 bits"],
+      [{ key: "mov.q.i64", operands: [{ reg: 0 }, { imm: 1n << 64n }] }, "does not fit 64 bits"],
+      [{ key: "tileloadd", operands: [{ reg: 0 }, { base: 0, disp: 0 }] }, "base and index"],
+      [{ key: "jmp", operands: [{ label: "nowhere" }] }, "no label nowhere"],
+      [{ key: "mov.q", operands: [{ reg: 0 }, { label: "nowhere", disp: 0 }] }, "no label nowhere"],
+      [{ key: "vpaddd.w", operands: [] }, "no x86-64 instruction vpaddd.w"],
+    ];
+    for (const [ins, why] of refused) {
+      const attempt = (): void => {
+        const assembler = new Assembler();
+        assembler.emit(ins);
+        assembler.finish();
+      };
+      expect(attempt).toThrow(TypeError);
+      expect(attempt).toThrow(why);
+    }
+    const twice = new Assembler();
+    twice.label("a");
+    expect(() => twice.label("a")).toThrow(TypeError);
+    expect(() => twice.align(3)).toThrow(TypeError);
+  });
 });

@@ -25,19 +25,26 @@ const failed = 0xffffffffffffffffn;
 /** What one huge page covers. */
 const hugePage = 2n << 20n;
 
-export function openPosix(koffi: Koffi, name: "linux" | "darwin"): Platform {
+/** The functions of the C library. */
+const functions = (koffi: Koffi) => {
   const lib = koffi.load(null);
-  const pageSize = Number(lib.func("getpagesize", "int", [])());
-  const page = BigInt(pageSize);
-  const mmap = lib.func("mmap", "uintptr_t", ["uintptr_t", "size_t", "int", "int", "int", "int64_t"]);
-  const munmap = lib.func("munmap", "int", ["uintptr_t", "size_t"]);
-  const mprotect = lib.func("mprotect", "int", ["uintptr_t", "size_t", "int"]);
-  const madvise = lib.func("madvise", "int", ["uintptr_t", "size_t", "int"]);
-  const copyIn = lib.func("memcpy", "uintptr_t", ["uintptr_t", "const void *", "size_t"]);
-  const copyOut = lib.func("memcpy", "uintptr_t", ["void *", "uintptr_t", "size_t"]);
-  // Linux on AArch64 makes the caches agree by itself when fresh pages become executable.
-  const flush = name === "darwin" ? lib.func("sys_icache_invalidate", "void", ["uintptr_t", "size_t"]) : undefined;
+  return {
+    pageSize: Number(lib.func("getpagesize", "int", [])()),
+    mmap: lib.func("mmap", "uintptr_t", ["uintptr_t", "size_t", "int", "int", "int", "int64_t"]),
+    munmap: lib.func("munmap", "int", ["uintptr_t", "size_t"]),
+    mprotect: lib.func("mprotect", "int", ["uintptr_t", "size_t", "int"]),
+    madvise: lib.func("madvise", "int", ["uintptr_t", "size_t", "int"]),
+    copyIn: lib.func("memcpy", "uintptr_t", ["uintptr_t", "const void *", "size_t"]),
+    copyOut: lib.func("memcpy", "uintptr_t", ["void *", "uintptr_t", "size_t"]),
+    /** Linux makes the caches agree by itself when fresh pages become executable. */
+    flush: process.platform === "darwin" ? lib.func("sys_icache_invalidate", "void", ["uintptr_t", "size_t"]) : undefined,
+  };
+};
+
+export function openPosix(koffi: Koffi, name: "linux" | "darwin"): Platform {
+  const { pageSize, mmap, munmap, mprotect, madvise, copyIn, copyOut, flush } = functions(koffi);
   const { anonymous, advice } = numbers[name];
+  const page = BigInt(pageSize);
   const down = (n: bigint): bigint => n - (n % page);
   const up = (n: bigint): bigint => down(n + page - 1n);
 

@@ -50,8 +50,9 @@ function checkMemory(mem: Mem, spec: OperandSpec, form: Instruction, ins: Ins): 
 function checkImmediate(imm: number | bigint, spec: OperandSpec, ins: Ins): void {
   const low = -(2 ** (spec.bits - 1));
   const high = spec.signed ? -low - 1 : 2 ** spec.bits - 1;
-  const fits = spec.bits === 64 ? BigInt(imm) >= -(1n << 63n) && BigInt(imm) < 1n << 64n : imm >= low && imm <= high;
-  if (!fits || (typeof imm === "number" && !Number.isSafeInteger(imm))) fail(ins, `immediate ${imm} does not fit ${spec.bits} bits`);
+  const whole = typeof imm === "bigint" || Number.isSafeInteger(imm);
+  const fits = spec.bits === 64 ? whole && BigInt(imm) >= -(1n << 63n) && BigInt(imm) < 1n << 64n : imm >= low && imm <= high;
+  if (!whole || !fits) fail(ins, `immediate ${imm} does not fit ${spec.bits} bits`);
 }
 
 function checkOperand(op: Operand, spec: OperandSpec, form: Instruction, ins: Ins): void {

@@ -53,8 +53,10 @@ function shortest(ins: Ins): Ins {
   const short = ins.key.endsWith(".i") ? instructions.get(`${ins.key}8`) : undefined;
   const last = ins.operands[ins.operands.length - 1];
   if (!short || !last || !("imm" in last)) return ins;
-  const value = short.operands[0].bits === 32 ? Number(last.imm) | 0 : Number(last.imm);
-  if (value < -128 || value > 127 || Number(last.imm) > 0xffffffff) return ins;
+  const whole = Number(last.imm);
+  if (!Number.isInteger(whole) || whole < -(2 ** 31) || whole >= 2 ** 32) return ins;
+  const value = short.operands[0].bits === 32 ? whole | 0 : whole;
+  if (value < -128 || value > 127) return ins;
   return { ...ins, key: short.key, operands: [...ins.operands.slice(0, -1), { imm: value }] };
 }
 

@@ -31,6 +31,9 @@ export function registerName(reg: number, spec: Pick<OperandSpec, "cls" | "bits"
   return spec.cls === "vec" ? vectorName(reg, spec.bits) : gpName(reg, spec.bits);
 }
 
+/** As the unsigned number of so many bits that it is stored as. */
+const unsigned = (n: number | bigint, bits: number): string =>
+  typeof n === "bigint" || Number.isInteger(n) ? `0x${BigInt.asUintN(bits, BigInt(n)).toString(16)}` : `${n}`;
 const signed = (n: number): string => (n < 0 ? `-0x${(-n).toString(16)}` : `+0x${n.toString(16)}`);
 
 function address(mem: Mem, spec: OperandSpec): string {
@@ -40,7 +43,7 @@ function address(mem: Mem, spec: OperandSpec): string {
   if (mem.index !== undefined) {
     parts.push(`${spec.indexBits ? vectorName(mem.index, spec.indexBits) : gpName(mem.index, 64)}*${mem.scale ?? 1}`);
   }
-  if (parts.length === 0) return `ds:0x${BigInt.asUintN(64, BigInt(mem.disp)).toString(16)}`;
+  if (parts.length === 0) return `ds:${unsigned(mem.disp, 64)}`;
   return `[${parts.join("+")}${mem.disp === 0 ? "" : signed(mem.disp)}]`;
 }
 
@@ -52,8 +55,7 @@ function memory(mem: Mem, spec: OperandSpec, row: Instruction): string {
 
 /** Immediates are shown as the unsigned number of the width that the instruction computes with. */
 function immediate(value: number | bigint, spec: OperandSpec, row: Instruction): string {
-  const width = spec.signed ? row.operands[0].bits : spec.bits;
-  return `0x${BigInt.asUintN(width, BigInt(value)).toString(16)}`;
+  return unsigned(value, spec.signed ? row.operands[0].bits : spec.bits);
 }
 
 function operandText(op: Operand, spec: OperandSpec, row: Instruction): string {
