@@ -101,8 +101,7 @@ async function handle(message: ToEngine): Promise<void> {
       return send({ kind: "profiled", run: message.run, profile: profile(message.context, message.steps, message.code) });
     case "close":
       scheduler = undefined;
-      await loaded?.team.close();
-      loaded?.backend.close();
+      await loaded?.close();
       parentPort!.close();
   }
 }

@@ -46,6 +46,8 @@ export interface Loaded {
   readonly backend: Backend;
   readonly seconds: { readonly pack: number; readonly compile: number };
   readonly weightBytes: number;
+  /** Ends the threads and gives back what the compiled kernels take. */
+  readonly close: () => Promise<void>;
 }
 
 /** Throws "model.unsupported-arch" where no file in models/ answers to the name. */
@@ -85,6 +87,10 @@ export async function loadModel(spec: LoadSpec, progress: (done: number, total: 
   const mostPages = memory64 ? Math.floor(INDEXABLE / network.pageBytes) : Number.POSITIVE_INFINITY;
   const backend = await backendFor(spec.target, arena);
   const team = Team.start(backend.name === "interp" ? 1 : spec.threads, arena);
+  const close = async (): Promise<void> => {
+    await team.close();
+    backend.close();
+  };
   try {
     const begun = performance.now();
     loadVectors(source, spec.parts, arena);
@@ -97,10 +103,10 @@ export async function loadModel(spec: LoadSpec, progress: (done: number, total: 
     await team.setPrograms([plan.program]);
     collectGarbage();
     const seconds = { pack: (packed - begun) / 1000, compile: (performance.now() - packed) / 1000 };
-    return { stepper: new Stepper(plan, network, arena, team), team, arena, backend, seconds, weightBytes: need.weights };
+    const stepper = new Stepper(plan, network, arena, team);
+    return { stepper, team, arena, backend, seconds, weightBytes: need.weights, close };
   } catch (e) {
-    await team.close();
-    backend.close();
+    await close();
     throw e;
   }
 }

@@ -19,6 +19,10 @@ function limited({ levels }: CpuFeatures): { readonly levels: ReadonlySet<Level>
   return { levels: names ? new Set([...levels].filter(l => l === "base" || names.includes(l))) : levels };
 }
 
+function targetOf(name: string | undefined): TargetName | "auto" {
+  return name === "native" || name === "wasm" || name === "interp" ? name : "auto";
+}
+
 /** Machine code for this processor, or why there is none. */
 export async function openNative(arena: Arena): Promise<NativeBackend | { readonly reason: string }> {
   const system = await openSystem();
@@ -28,8 +32,12 @@ export async function openNative(arena: Arena): Promise<NativeBackend | { readon
   return new NativeBackend(system, { levels, convention: system.name === "win32" ? "windows" : "sysv" }, arena.memory);
 }
 
-/** @throws LatheError target.unavailable where machine code was asked for and cannot be had. */
-export async function backendFor(target: TargetName | "auto", arena: Arena): Promise<Backend> {
+/**
+ * The environment's LATHE_TARGET decides where nobody else does.
+ * @throws LatheError target.unavailable where machine code was asked for and cannot be had.
+ */
+export async function backendFor(asked: TargetName | "auto", arena: Arena): Promise<Backend> {
+  const target = asked === "auto" ? targetOf(process.env.LATHE_TARGET) : asked;
   if (target === "interp") return interpreter(arena);
   if (target === "wasm") return webAssembly(arena, compileOptimised);
   const native = await openNative(arena);
