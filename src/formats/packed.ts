@@ -130,6 +130,17 @@ export function packHalf(b: PackBlock, from: number, to: number): void {
   b.target.store(b.at.add(b.row.mul(2)).add(to), bits);
 }
 
+/** The row's 32-bit word at `from`, with no demands on alignment. */
+export const wordAt = (b: PackBlock, from: IntLike): Int => b.source.load("i32", 1, b.from.add(from));
+
+/** Byte `i` (0 .. 3) of a word, 0 .. 255. */
+export const byteOf = (word: Int, i: number): Int => word.shr(8 * i).and(255);
+
+/** Puts a number that fits `type` into its place at `to`, where the eight rows' bytes lie side by side. */
+export function packByte(b: PackBlock, type: "i8" | "u8", value: Int, to: IntLike): void {
+  b.target.store(b.at.add(b.row).add(to), value.saturate(type));
+}
+
 /** Copies the row's 32-bit word at `from` to its place at `to`, where the eight rows' lie side by side. */
 export function packWord(b: PackBlock, from: IntLike, to: IntLike): void {
   b.target.store(b.at.add(b.row.mul(4)).add(to), b.source.load("i32", 1, b.from.add(from)));
