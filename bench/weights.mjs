@@ -138,6 +138,16 @@ const randomCodes =
     if (minimum) out.setUint16(at + minimum.half, halfBits(d * minimum.factor), true);
   };
 
+/** 256 weights of random codes; the scale's four bits at a time stand at the top of the last four words. */
+function writeIQ1_M(out, at, from) {
+  for (let i = 0; i < 56; i++) out.setUint8(at + i, Math.floor(256 * from.uniform()));
+  const bits = halfBits((SIGMA / 6.5) * (0.75 + 0.5 * from.uniform()));
+  for (let i = 0; i < 4; i++) {
+    const word = out.getUint16(at + 48 + 2 * i, true) & 0xfff;
+    out.setUint16(at + 48 + 2 * i, word | (((bits >> (4 * i)) & 15) << 12), true);
+  }
+}
+
 /** The same for a block that begins with `scales` bytes of small floats, any of `least` .. `least` + `range` - 1. */
 const randomFloat4 = (bytes, scales, least, range) => (out, at, from) => {
   for (let i = 0; i < bytes; i++)
@@ -181,6 +191,13 @@ export const FORMATS = {
   q2_k: { id: 10, fileType: 10, block: 256, bytes: 84, write: randomCodes(84, 20, 80, { half: 82, factor: 1.5 }) },
   q3_k: { id: 11, fileType: 12, block: 256, bytes: 110, write: randomCodes(110, 42, 108) },
   q5_k: { id: 13, fileType: 17, block: 256, bytes: 176, write: randomCodes(176, 530, 0, { half: 2, factor: 15.5 }) },
+  iq1_s: { id: 19, fileType: 24, block: 256, bytes: 50, write: randomCodes(50, 6.5, 0) },
+  iq2_xxs: { id: 16, fileType: 19, block: 256, bytes: 66, write: randomCodes(66, 57, 0) },
+  iq2_xs: { id: 17, fileType: 20, block: 256, bytes: 74, write: randomCodes(74, 57, 0) },
+  iq2_s: { id: 22, fileType: 28, block: 256, bytes: 82, write: randomCodes(82, 57, 0) },
+  iq3_xxs: { id: 18, fileType: 23, block: 256, bytes: 98, write: randomCodes(98, 142, 0) },
+  iq3_s: { id: 21, fileType: 26, block: 256, bytes: 110, write: randomCodes(110, 148, 0) },
+  iq1_m: { id: 29, fileType: 31, block: 256, bytes: 56, write: writeIQ1_M },
   iq4_nl: { id: 20, fileType: 25, block: 32, bytes: 18, write: randomCodes(18, 68, 0) },
   iq4_xs: { id: 23, fileType: 30, block: 256, bytes: 136, write: randomCodes(136, 1250, 0) },
   mxfp4: { id: 39, fileType: 38, block: 32, bytes: 17, write: randomFloat4(17, 1, 118, 2) },

@@ -5,6 +5,8 @@
  * Source: the block layouts and scalar decoders of ggml (ggml-common.h, ggml-quants.c).
  */
 
+import { iq1, iq2s, iq2xs, iq2xxs, iq3s, iq3xxs } from "./grids.ts";
+
 /** Writes the values of one block. */
 export type Decode = (block: DataView, into: Float64Array) => void;
 
@@ -118,6 +120,81 @@ const q1_0: Decode = (b, y) => {
   for (let i = 0; i < 128; i++) y[i] = bit(b, 2, i) ? half(b, 0) : -half(b, 0);
 };
 
+// ---- Codebooks: value i of 256 stands in group g of 32, in eight l of the group, at place j of the eight ---------------------------------
+
+/** Eight values of 0 .. 2 an entry. */
+const digit3 = (book: Uint16Array, index: number, j: number): number => (book[index] >> (2 * j)) & 3;
+/** Four values of 0 .. 7 an entry. */
+const digit8 = (book: Uint16Array, index: number, j: number): number => (book[index] >> (3 * j)) & 7;
+
+/** Sign j of a seven-bit index: the eighth sign makes the number of minuses even. */
+function evenSign(index: number, j: number): number {
+  if (j < 7) return (index >> j) & 1 ? -1 : 1;
+  let ones = 0;
+  for (let k = 0; k < 7; k++) ones += (index >> k) & 1;
+  return ones % 2 ? -1 : 1;
+}
+
+/** All 256 values, each from its place. */
+const places =
+  (value: (b: DataView, g: number, l: number, j: number) => number): Decode =>
+  (b, y) => {
+    for (let i = 0; i < 256; i++) y[i] = value(b, i >> 5, (i >> 3) & 3, i & 7);
+  };
+
+const twos = [8, 25, 43];
+
+const iq2_XXS = places((b, g, l, j) => {
+  const w = b.getUint32(2 + 8 * g + 4, true);
+  const magnitude = twos[digit3(iq2xxs, b.getUint8(2 + 8 * g + l), j)];
+  return ((half(b, 0) * (0.5 + (w >>> 28))) / 4) * magnitude * evenSign((w >>> (7 * l)) & 127, j);
+});
+
+const iq2_XS = places((b, g, l, j) => {
+  const v = b.getUint16(2 + 2 * (4 * g + l), true);
+  const scale = (half(b, 0) * (0.5 + nibble(b, 66 + g, l >> 1))) / 4;
+  return scale * twos[digit3(iq2xs, v & 511, j)] * evenSign(v >> 9, j);
+});
+
+const iq2_S = places((b, g, l, j) => {
+  const index = b.getUint8(2 + 4 * g + l) + 256 * ((b.getUint8(66 + g) >> (2 * l)) & 3);
+  const scale = (half(b, 0) * (0.5 + nibble(b, 74 + g, l >> 1))) / 4;
+  return scale * twos[digit3(iq2s, index, j)] * (bit(b, 34 + 4 * g + l, j) ? -1 : 1);
+});
+
+const iq3_XXS = places((b, g, l, j) => {
+  const w = b.getUint32(66 + 4 * g, true);
+  const magnitude = [4, 12, 20, 28, 36, 44, 52, 62][digit8(iq3xxs, b.getUint8(2 + 8 * g + 2 * l + (j >> 2)), j & 3)];
+  return ((half(b, 0) * (0.5 + (w >>> 28))) / 2) * magnitude * evenSign((w >>> (7 * l)) & 127, j);
+});
+
+const iq3_S = places((b, g, l, j) => {
+  const which = 2 * l + (j >> 2);
+  const index = b.getUint8(2 + 8 * g + which) + 256 * bit(b, 66 + g, which);
+  const scale = half(b, 0) * (1 + 2 * nibble(b, 106 + (g >> 1), g & 1));
+  return scale * (2 * digit8(iq3s, index, j & 3) + 1) * (bit(b, 74 + 4 * g + l, j) ? -1 : 1);
+});
+
+const iq1_S = places((b, g, l, j) => {
+  const h = b.getUint16(34 + 2 * g, true);
+  const index = b.getUint8(2 + 4 * g + l) + 256 * ((h >> (3 * l)) & 7);
+  return half(b, 0) * (2 * ((h >> 12) & 7) + 1) * (digit3(iq1, index, j) - 1 + (h >> 15 ? -0.125 : 0.125));
+});
+
+const iq1_M = places((b, g, l, j) => {
+  const d = new DataView(new ArrayBuffer(2));
+  const word = (i: number) => b.getUint16(48 + 2 * i, true);
+  d.setUint16(
+    0,
+    [0, 1, 2, 3].reduce((bits, i) => bits + (word(i) >> 12) * 16 ** i, 0),
+    true,
+  );
+  const scale = (word(g >> 1) >> (6 * (g & 1) + 3 * (l >> 1))) & 7;
+  const n = nibble(b, 32 + 2 * g + (l >> 1), l & 1);
+  const index = b.getUint8(4 * g + l) + 256 * (n & 7);
+  return half(d, 0) * (2 * scale + 1) * (digit3(iq1, index, j) - 1 + (n & 8 ? -0.125 : 0.125));
+});
+
 /** By the id in GGUF files: how many values a block has, how many bytes, and how they decode. */
 export const blockTypes: Readonly<Record<number, [values: number, bytes: number, decode: Decode]>> = {
   3: [32, 20, q4_1],
@@ -126,8 +203,15 @@ export const blockTypes: Readonly<Record<number, [values: number, bytes: number,
   10: [256, 84, q2_K],
   11: [256, 110, q3_K],
   13: [256, 176, q5_K],
+  16: [256, 66, iq2_XXS],
+  17: [256, 74, iq2_XS],
+  18: [256, 98, iq3_XXS],
+  19: [256, 50, iq1_S],
   20: [32, 18, iq4_NL],
+  21: [256, 110, iq3_S],
+  22: [256, 82, iq2_S],
   23: [256, 136, iq4_XS],
+  29: [256, 56, iq1_M],
   34: [256, 54, tq1_0],
   35: [256, 66, tq2_0],
   39: [32, 17, mxfp4],

@@ -163,7 +163,8 @@ function rowsPerTask(w: Weight): number {
 }
 const rowBytes = (w: Weight): number => w.tensor.bytes / w.outputs;
 
-function tasksOf(w: Weight, format: WeightFormat, worst: number): PackTask[] {
+/** `constants`: where the format's constants lie, if it has any. */
+function tasksOf(w: Weight, format: WeightFormat, worst: number, constants: number | undefined): PackTask[] {
   const perTask = rowsPerTask(w);
   const blocks = w.inputs / format.packed.inputs;
   return Array.from({ length: Math.ceil(w.outputs / perTask) }, (_, i) => {
@@ -181,9 +182,29 @@ function tasksOf(w: Weight, format: WeightFormat, worst: number): PackTask[] {
       order: w.order,
       kernel: packName(format),
       grid: groups,
-      args: [target, worst + (first / GROUP) * 4, blocks, rowBytes(w), rowBytes(w) / blocks],
+      args: [
+        target,
+        worst + (first / GROUP) * 4,
+        blocks,
+        rowBytes(w),
+        rowBytes(w) / blocks,
+        ...(constants === undefined ? [] : [constants]),
+      ],
     };
   });
+}
+
+/** Puts the constants of formats into memory. */
+function placeConstants(formats: Iterable<WeightFormat>, arena: Arena): ReadonlyMap<WeightFormat, number> {
+  const placed = new Map<WeightFormat, number>();
+  for (const format of new Set(formats)) {
+    const bytes = format.constants?.();
+    if (!bytes) continue;
+    const at = arena.allocate(bytes.length, "This model");
+    arena.bytes(at, bytes.length).set(bytes);
+    placed.set(format, at);
+  }
+  return placed;
 }
 
 type Pending = { readonly weight: Weight; readonly worst: number };
@@ -204,9 +225,13 @@ async function packWeights(
     const kernels = [...new Map(list.map(({ weight: { format } }) => [format.packed.name + format.name, pack(format)])).values()];
     const compiled = compileKernels(spec.target, kernels, arena, compileOptimised);
     await team.setKernels(compiled.table, compiled.module, compiled.slots);
-    const tasks = list.flatMap(({ weight, worst }) => tasksOf(weight, weight.format, worst));
-    const bytes = Math.max(...tasks.map(t => 2 * t.paddedRows * t.rowBytes)) + 64;
     await arena.scratch(() => {
+      const constants = placeConstants(
+        list.map(p => p.weight.format),
+        arena,
+      );
+      const tasks = list.flatMap(({ weight, worst }) => tasksOf(weight, weight.format, worst, constants.get(weight.format)));
+      const bytes = Math.max(...tasks.map(t => 2 * t.paddedRows * t.rowBytes)) + 64;
       const areas = Array.from({ length: team.size }, () => arena.allocate(bytes, "This model"));
       return team.pack(
         tasks,

@@ -105,6 +105,8 @@ export interface PackBlock {
   readonly at: Int;
   /** Which of the eight rows. */
   readonly row: Int;
+  /** What the format's `constants` are; present where it has them. */
+  readonly constants?: Bytes;
   /** Told every 16-bit float (its bits without sign) that decides whether the block is finite and in range. */
   readonly check: (magnitude: Int) => void;
 }
@@ -114,6 +116,8 @@ export interface WeightFormat {
   readonly name: string;
   readonly packed: Packed;
   readonly pack: (block: PackBlock) => void;
+  /** Bytes that packing looks into, such as a codebook; the same for all tensors. */
+  readonly constants?: () => Uint8Array;
   /** Magnitudes from here on are infinite or not a number. */
   readonly infinite: number;
   /** Magnitudes from here on do not fit the packed form; the tensor is packed as `fallback` instead. */
