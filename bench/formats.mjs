@@ -10,7 +10,7 @@
 import { parseArgs } from "node:util";
 import { weightFormats } from "../dist/formats/index.js";
 import { activationBytes } from "../dist/formats/packed.js";
-import { ggmlTypeNamed } from "../dist/formats/types.js";
+import { ggmlTypeNamed, i2s } from "../dist/formats/types.js";
 import { matmul } from "../dist/kernels/matmul.js";
 import { pack } from "../dist/kernels/pack.js";
 import { compileOptimised, enableRelaxedSimd } from "../dist/runtime/platform.node.js";
@@ -45,7 +45,7 @@ function best(run) {
 
 function measure(name, format) {
   const { packed } = format;
-  const type = ggmlTypeNamed(name) ?? format.type;
+  const type = ggmlTypeNamed(name) ?? i2s;
   const fileBytes = (rows * inputs * type.blockBytes) / type.blockLength;
   const packedBytes = ((rows / 8) * inputs * packed.bytes) / packed.inputs;
   const stride = activationBytes(packed.activation, inputs);
@@ -73,7 +73,7 @@ function measure(name, format) {
   const { exports } = new WebAssembly.Instance(compileOptimised(bytes), { env: { memory } });
   const next = random32(1);
   const words = new Uint32Array(memory.buffer);
-  const pool = randomPool(FORMATS[name.toLowerCase()], 1).bytes;
+  const pool = randomPool(FORMATS[name === i2s.name ? "tq2_0" : name.toLowerCase()], 1).bytes;
   const file = new Uint8Array(memory.buffer, from, fileBytes);
   for (let i = 0; i < fileBytes; i += pool.length) file.set(pool.subarray(0, fileBytes - i), i);
   new Uint8Array(memory.buffer).set(constants, tables);

@@ -105,7 +105,7 @@ export interface PackBlock {
   readonly at: Int;
   /** Which of the eight rows. */
   readonly row: Int;
-  /** What the format's `constants` are; present where it has them. */
+  /** The format's `constants` or the tensor's `trailer`; present where there is one. */
   readonly constants?: Bytes;
   /** Told every 16-bit float (its bits without sign) that decides whether the block is finite and in range. */
   readonly check: (magnitude: Int) => void;
@@ -118,6 +118,10 @@ export interface WeightFormat {
   readonly pack: (block: PackBlock) => void;
   /** Bytes that packing looks into, such as a codebook; the same for all tensors. */
   readonly constants?: () => Uint8Array;
+  /** Bytes behind the rows of a tensor in the file, which are its constants. */
+  readonly trailer?: number;
+  /** What rows that pad a tensor are filled with to decode to zeros; absent: 0. */
+  readonly padding?: number;
   /** Magnitudes from here on are infinite or not a number. */
   readonly infinite: number;
   /** Magnitudes from here on do not fit the packed form; the tensor is packed as `fallback` instead. */

@@ -1,6 +1,7 @@
 /**
- * TQ1_0 and TQ2_0 (256 inputs), Q2_0 (64) and Q1_0 (128): few values, one scale a block, y = (q - 1) d; of Q1_0, whose bits are packed as 0
- * and 2, -d or d. Packed in their file's size, except TQ1_0, whose base-3 digits take two bits each: 528 bytes where the file has 432.
+ * TQ1_0 and TQ2_0 (256 inputs), Q2_0 (64), Q1_0 and I2_S (128): few values, one scale a block or a tensor, y = (q - 1) d; of Q1_0, whose bits are
+ * packed as 0 and 2, -d or d. Packed in their file's size, except TQ1_0, whose base-3 digits take two bits each (528 bytes for 432), and I2_S,
+ * where each block gets the tensor's scale (288 for 256).
  */
 import { type CodeForm, codeForm, layoutOf } from "./codes.ts";
 import { type PackBlock, packHalf, type WeightFormat, wordAt } from "./packed.ts";
@@ -62,3 +63,24 @@ const neighbours = (byte: Quad): Quad =>
 export const q2_0 = few("Q2_0", 2, 2, 0, (b, r) => eight.map(j => neighbours(b.source.load("u8", 1, b.from.add(2 + 8 * r + j)).to("i32"))));
 
 export const q1_0 = few("Q1_0", 1, 4, 0, (b, r) => eight.map(j => spreadBits(wordAt(b, 2 + 4 * r), j).shl(1)));
+
+const wide: CodeForm = { name: "c2x4", records: 4, bits: 2, zero: 1, scale: { type: "single", per: "block" } };
+
+/** Byte j of 32 holds inputs j, 32 + j, 64 + j, 96 + j, the first in the upper bits. */
+export const i2_s: WeightFormat = {
+  name: "I2_S",
+  packed: codeForm(wide),
+  infinite: 0x7f80,
+  trailer: 32,
+  padding: 0x55,
+  pack: b => {
+    const { header, recordBytes } = layoutOf(wide);
+    const scale = b.constants!.load("i32", 1, 0);
+    b.check(scale.shr(16).and(0x7fff));
+    b.target.store(b.at.add(b.row.mul(4)), scale);
+    for (let r = 0; r < 4; r++) {
+      const quads = eight.map(j => field(wordAt(b, 4 * j), 6 - 2 * r, 2));
+      packCodes(b, 2, header + r * recordBytes, quads);
+    }
+  },
+};

@@ -8,7 +8,7 @@ import { describe, expect, it } from "vitest";
 import { dequantise } from "../../reference/llama.ts";
 import { weightFormats } from "../../src/formats/index.ts";
 import { ROW_PADDING, type WeightFormat } from "../../src/formats/packed.ts";
-import { damaged, damages, edgeBlocks, randomBlocks, typeNamed } from "../fixtures/blocks.ts";
+import { blockFormats, damaged, damages, edgeBlocks, randomBlocks, typeNamed } from "../fixtures/blocks.ts";
 import { decodeRows, packFitting, packRows } from "../fixtures/packing.ts";
 import { Random } from "../fixtures/random.ts";
 import { describeShared } from "../shared.ts";
@@ -39,7 +39,7 @@ function throughPacked(format: WeightFormat, blocks: Uint8Array): Float32Array {
 
 const rounded = (name: string, blocks: Uint8Array): Float32Array => Float32Array.from(dequantise(typeNamed(name).id, blocks));
 
-for (const [name, format] of weightFormats) {
+for (const [name, format] of blockFormats) {
   const { inputs } = format.packed;
 
   describe(`${name}: packed and decoded`, () => {
