@@ -3,11 +3,10 @@
  * function is `void f(int64 *args)`: begin, end, then the slots, eight bytes each; addresses are absolute.
  */
 import type { Item, Kernel, Loop, Node, Scope, Store } from "../../ir/node.ts";
-import { type Elem, elems } from "../../ir/types.ts";
 import type { Fixed, Instruction, Line, Memory, Operand, Register, RegisterClass, Variable } from "../../lower/machine.ts";
 import { type Chosen, select } from "../../lower/select.ts";
 import { countUses } from "../../lower/uses.ts";
-import { type Arg, bytesOf, COPY, type Context, inVector, type Program, type Rule, wide, width } from "./program.ts";
+import { type Arg, bytesOf, COPY, type Context, inVector, type Pool, type Program, pool, type Rule, wide, width } from "./program.ts";
 import { scalarRules } from "./rules-scalar.ts";
 import { shapeRules } from "./rules-shape.ts";
 import { vectorRules } from "./rules-vector.ts";
@@ -38,17 +37,6 @@ export function program(node: Node, c: Context): Program {
   }
   const args = node.args.map(a => `${a.type}x${a.lanes}`).join(", ");
   throw new TypeError(`x86-64 has no rule for ${node.op}(${args}) -> ${node.type}x${node.lanes} in ${c.kernel.name}`);
-}
-
-/** `size` bytes with the constant in every lane. */
-function constantBytes(type: Elem, value: number, size: number): Uint8Array {
-  const view = new DataView(new ArrayBuffer(size));
-  const step = elems[type].size;
-  for (let at = 0; at < size; at += step) {
-    if (type === "f32") view.setFloat32(at, value, true);
-    else for (let b = 0; b < step; b++) view.setUint8(at + b, value >>> (8 * b));
-  }
-  return new Uint8Array(view.buffer);
 }
 
 /** The instruction that writes a value to memory, by its class and size. */
@@ -113,15 +101,14 @@ export class Emitter {
     }
   }
 
-  #constant(type: Elem, value: number, bytes: number): Variable {
-    const data = constantBytes(type, value, bytes);
-    const label = `c${[...data].map(b => b.toString(16).padStart(2, "0")).join("")}`;
+  #constant({ bytes }: Pool): Variable {
+    const label = `c${bytes.map(b => b.toString(16).padStart(2, "0")).join("")}`;
     let v = this.#constants.get(label);
     if (!v) {
-      this.#pool.set(label, { label, bytes: data });
-      v = this.#new("vec", bytes, { disp: 0, label });
+      this.#pool.set(label, { label, bytes: Uint8Array.from(bytes) });
+      v = this.#new("vec", bytes.length, { disp: 0, label });
       this.#constants.set(label, v);
-      this.#entry.push({ key: bytes === 32 ? "vmovdqu.y" : "vmovdqu.x", operands: [v, v.again!] });
+      this.#entry.push({ key: bytes.length === 32 ? "vmovdqu.y" : "vmovdqu.x", operands: [v, v.again!] });
     }
     return v;
   }
@@ -129,7 +116,7 @@ export class Emitter {
   /** The variable of a node; constants are made where they are first needed. */
   #register(n: Node): Variable {
     if (n.op === "const") {
-      if (inVector(n)) return this.#constant(n.type, n.attr, width(bytesOf(n)));
+      if (inVector(n)) return this.#constant(pool(n.type, n.attr, width(bytesOf(n))));
       const v = this.#new("gp", 8);
       this.#line("mov.d.i", v, { imm: n.attr | 0 });
       return v;
@@ -167,9 +154,9 @@ export class Emitter {
     if (a === "result") return result;
     if ("op" in a) return this.#register(a);
     if ("fold" in a) return this.#memory(a.fold.args[0], a.fold.args[1], a.fold.attr);
-    if ("pool" in a) return this.#constant(a.type, a.pool, a.bytes);
     if ("imm" in a) return a;
     if ("scratch" in a) return a.scratch === "rax" ? RAX : RDX;
+    if (!("temporary" in a)) return this.#constant(a);
     const known = temporaries.get(a.temporary) ?? this.#new(a.cls, a.bytes);
     temporaries.set(a.temporary, known);
     return known;
