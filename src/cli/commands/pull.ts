@@ -8,6 +8,8 @@ import { note, paint, paintErr, print, printable, printJson } from "../terminal.
 import { TransferStatus } from "../transfer.ts";
 import { bytes } from "../units.ts";
 
+type Pull = typeof import("../library.ts")["pull"];
+
 interface PullFlags extends CommonFlags {
   sha256?: string;
   offline?: boolean;
@@ -40,6 +42,10 @@ export function pullCommand(): Command {
 
 async function pull(name: string, flags: PullFlags): Promise<void> {
   const library = await import("../library.ts");
+  return pulled(library.pull, name, flags);
+}
+
+async function pulled(fetch: Pull, name: string, flags: PullFlags): Promise<void> {
   const stop = new AbortController();
   const progress = new ProgressLine(flags);
   const status = new TransferStatus();
@@ -49,7 +55,7 @@ async function pull(name: string, flags: PullFlags): Promise<void> {
   });
   const { sha256, offline, parallel, endpoint } = flags;
   try {
-    const model = await library.pull(name, {
+    const model = await fetch(name, {
       sha256,
       offline,
       parallel,
