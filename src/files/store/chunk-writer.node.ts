@@ -10,7 +10,7 @@ export class ChunkWriter {
   readonly #end: number;
   #index: number;
   #hash: Hash = createHash("sha256");
-  readonly #commits: Promise<void>[] = [];
+  #commit: Promise<void> = Promise.resolve();
   /** Offset in the file of the next byte. */
   at: number;
 
@@ -46,7 +46,7 @@ export class ChunkWriter {
       this.at += piece.length;
       if (this.at < to) continue;
       const sha256 = this.#hash.digest("hex");
-      if (known === undefined) this.#commit(sha256);
+      if (known === undefined) await this.#committing(sha256);
       else if (known !== sha256) return undefined;
       this.#hash = createHash("sha256");
       this.#index++;
@@ -64,14 +64,14 @@ export class ChunkWriter {
   }
 
   /** Resolves when all complete chunks are committed. */
-  async committed(): Promise<void> {
-    await Promise.all(this.#commits);
+  committed(): Promise<void> {
+    return this.#commit;
   }
 
-  #commit(sha256: string): void {
-    // Bytes go on coming while the disk flushes; `committed` tells of a failure.
-    const commit = this.#partial.commit(this.#index, sha256);
-    commit.catch(() => undefined);
-    this.#commits.push(commit);
+  /** Bytes of the next chunk come in while the disk flushes this one, but not of more: what is not flushed is lost when a process dies. */
+  async #committing(sha256: string): Promise<void> {
+    await this.#commit;
+    this.#commit = this.#partial.commit(this.#index, sha256);
+    this.#commit.catch(() => undefined); // whoever waits for it next is told
   }
 }

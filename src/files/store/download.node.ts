@@ -15,20 +15,22 @@ export interface DownloadOptions {
   readonly sha256?: string;
   /** Connections at once. Default 4. */
   readonly parallel?: number;
-  /** Bytes that are verified together, and lost together when a process is killed. Default 2 MiB. */
+  /** Bytes that are verified together, and lost together when a process is killed. Default 1 MiB. */
   readonly chunkBytes?: number;
   /** Bytes that must have room besides this file, because they come later. Default 0. */
   readonly laterBytes?: number;
+  /** Asked before the file gets its name: whether the caller still holds the lock. Default: it does. */
+  readonly holds?: () => Promise<boolean>;
   readonly signal?: AbortSignal;
   /** Bytes of the file that are here, verified or on the way; falls where bytes are thrown away. */
   readonly onProgress?: (stage: "fetch" | "check", done: number, total: number) => void;
 }
 
 const defaultParallel = 4;
-/** With the connections above, a killed process loses at most 8 MiB. */
-const defaultChunk = 2 * 2 ** 20;
+/** Each connection may lose two when its process is killed: the one under way and the one being flushed. That is 8 MiB with the above. */
+const defaultChunk = 2 ** 20;
 /** Chunks that one request asks for: enough that the time of a round trip does not matter. */
-const spanChunks = 16;
+const spanChunks = 32;
 /** Bytes; ten times what the largest model has. */
 const largestFile = 2 ** 45;
 /** Bytes after which a broken connection counts as a working one. */
@@ -100,6 +102,7 @@ class Download {
       await this.#partial.grow();
       await this.#fetchMissing();
       const sha256 = await this.#checked();
+      if (this.#options.holds && !(await this.#options.holds())) throw overtaken(this.#path);
       await this.#partial.finish();
       return sha256;
     } catch (problem) {
@@ -257,6 +260,11 @@ class Download {
     this.#done += bytes;
     this.#options.onProgress?.("fetch", this.#done, this.#file.bytes);
   }
+}
+
+function overtaken(path: string): LatheError {
+  const message = `Another process has taken over the download of "${path}" while this one was asleep; pull again when it is done.`;
+  return new LatheError("store.busy", message, { path });
 }
 
 function tooLarge({ url, bytes }: RemoteFile): LatheError {

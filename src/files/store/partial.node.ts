@@ -87,9 +87,7 @@ export class Partial {
   commit(index: number, sha256: string): Promise<void> {
     return new Promise((done, failed) => {
       this.#waiting.push({ entry: [index, sha256], done, failed });
-      this.#flushing ??= this.#flush().finally(() => {
-        this.#flushing = undefined;
-      });
+      this.#flushing ??= this.#flush();
     });
   }
 
@@ -105,6 +103,8 @@ export class Partial {
         for (const b of batch) b.failed(cause);
       }
     }
+    // In the same turn in which nothing was waiting: a chunk that comes later must start a new flush.
+    this.#flushing = undefined;
   }
 
   /** Takes chunks back, before their bytes are written anew. */

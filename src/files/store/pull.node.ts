@@ -41,7 +41,7 @@ export interface PullOptions extends StoreOptions {
   readonly sha256?: string;
   /** Connections at once. Default 4. */
   readonly parallel?: number;
-  /** Bytes that are verified together. Default 2 MiB. */
+  /** Bytes that are verified together. Default 1 MiB. */
   readonly chunkBytes?: number;
   readonly onProgress?: (progress: PullProgress) => void;
 }
@@ -54,6 +54,8 @@ interface Plan {
   /** What distinguishes this content from another one of the same name. */
   readonly content: readonly unknown[];
 }
+
+export { Store, type StoredModel } from "./store.node.ts";
 
 /** How often the source may change under a pull before that is an error. */
 const maxRestarts = 2;
@@ -116,7 +118,7 @@ async function pullOnce(client: HttpClient, store: Store, address: RemoteAddress
   try {
     const stored = await store.read(id);
     if (stored?.state === "complete") return stored;
-    return await new Pull(client, store, id, plan, probed, options).run(stored?.manifest);
+    return await new Pull(client, store, id, plan, probed, options).run(lock, stored?.manifest);
   } finally {
     await lock.release();
   }
@@ -221,13 +223,13 @@ class Pull {
     this.#options = options;
   }
 
-  async run(earlier: Manifest | undefined): Promise<StoredModel> {
+  async run(lock: Lock, earlier: Manifest | undefined): Promise<StoredModel> {
     const { name, quant, files } = this.#plan;
     let manifest: Manifest = { version: 1, name, quant, architecture: "", files, begun: earlier?.begun ?? new Date().toISOString() };
     await this.#store.write(this.#id, manifest);
     const verified: ManifestFile[] = [];
     for (const [i, file] of files.entries()) {
-      verified.push({ ...file, sha256: await this.#fetch(file, i) });
+      verified.push({ ...file, sha256: await this.#fetch(lock, file, i) });
       manifest = { ...manifest, files: [...verified, ...files.slice(i + 1)] };
       if (i + 1 < files.length) await this.#store.write(this.#id, manifest);
     }
@@ -238,7 +240,7 @@ class Pull {
   }
 
   /** Downloads one file, if it is not here yet. Returns its SHA-256. */
-  async #fetch(file: ManifestFile, index: number): Promise<string> {
+  async #fetch(lock: Lock, file: ManifestFile, index: number): Promise<string> {
     const { files } = this.#plan;
     const { signal, parallel, chunkBytes, onProgress } = this.#options;
     const path = this.#store.pathOf(this.#id, file.name);
@@ -253,6 +255,7 @@ class Pull {
       parallel,
       chunkBytes,
       signal,
+      holds: () => lock.held(),
       laterBytes: await this.#missingAfter(index),
       onProgress: (stage, done) => onProgress?.({ stage, file: file.name, done: before + done, total }),
     });

@@ -230,6 +230,13 @@ describe("what an interrupted download left", () => {
   });
 });
 
+describe("a download whose lock was taken over", () => {
+  it("does not give the file its name", async () => {
+    await caught("store.busy", () => fetched({ holds: async () => false }));
+    expect(existsSync(path)).toBe(false);
+  });
+});
+
 describe("a file that does not fit", () => {
   it("is refused before anything is written", async () => {
     server.files.set("/m", { bytes: content, etag: '"one"', size: 2 ** 44 });

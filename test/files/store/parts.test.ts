@@ -8,7 +8,10 @@ import { chooseModel, modelsIn, quantLabel } from "../../../src/files/store/choi
 import { retryAfter } from "../../../src/files/store/http.node.ts";
 import { Lock } from "../../../src/files/store/lock.node.ts";
 import { parseManifest } from "../../../src/files/store/manifest.ts";
+import { Partial } from "../../../src/files/store/partial.node.ts";
 import { defaultHome } from "../../../src/files/store/store.node.ts";
+import { writing } from "../../../src/files/store/system.node.ts";
+import { caught } from "../caught.ts";
 import { temporaryHome } from "./folders.ts";
 
 const home = temporaryHome();
@@ -144,6 +147,27 @@ describe("Retry-After", () => {
     expect(pause("Thu, 01 Jan 2026 00:00:05 GMT")).toBe(5000);
     expect(pause("Wed, 31 Dec 2025 00:00:00 GMT")).toBe(0);
     expect(pause("soon")).toBeUndefined();
+  });
+});
+
+describe("chunks that are committed one after the other", () => {
+  it("are all flushed, each also where the flush before has just ended", async () => {
+    const path = join(mkdtempSync(join(home, "p-")), "m.gguf");
+    const partial = await Partial.open(path, { bytes: 64 * 4096, chunkBytes: 4096, content: "x" });
+    for (let index = 0; index < partial.count; index++) await partial.commit(index, "0".repeat(64));
+    expect(partial.missing()).toEqual([]);
+    await partial.close();
+    const again = await Partial.open(path, { bytes: 64 * 4096, chunkBytes: 8192, content: "x" });
+    expect([again.chunkBytes, again.held]).toEqual([4096, 64 * 4096]);
+    await again.discard();
+  });
+});
+
+describe("errors of the system", () => {
+  const failing = (code: string) => writing("/x", () => Promise.reject(Object.assign(new Error(code), { code })));
+  it("say whether the disk is full", async () => {
+    for (const code of ["ENOSPC", "EDQUOT"]) await caught("store.disk-full", () => failing(code));
+    await caught("file.write-failed", () => failing("EACCES"));
   });
 });
 
