@@ -73,11 +73,6 @@ const contextOf = (network: Network, wished: number | undefined): number => wish
  */
 export async function load(name: string, options: LoadOptions = {}): Promise<Model> {
   const o = resolveLoad(options);
-  if (o.target === "native") {
-    throw new LatheError("target.unavailable", 'The native target is not built yet; use "wasm" or leave target at "auto".', {
-      target: "native",
-    });
-  }
   o.signal?.throwIfAborted();
   const pulled = ({ done, total }: { done: number; total: number }): void => o.onProgress?.({ stage: "pull", done, total });
   const path = await locate(name, { pull: o.pull, signal: o.signal, onProgress: pulled });
@@ -95,7 +90,7 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
       metadata,
       tensors: gguf.tensors,
       parts: gguf.parts.map(p => p.name),
-      target: o.target === "auto" ? "wasm" : o.target,
+      target: o.target,
       threads: o.threads ?? defaultThreads(),
       memory: parseBytes(o.memory ?? availableMemory())!,
       plan: {
