@@ -6,8 +6,8 @@
  */
 import { fromE4m3, toBfloat, toE4m3, toHalf } from "./floats.ts";
 
-/** Encodes the block of values `x` into the bytes of `out` from `at` on. */
-export type EncodeBlock = (x: Float32Array, out: DataView, at: number) => void;
+/** Encodes the block of values `x` into the bytes of `out` from `at` on; `weights` say how much the error of each value counts. */
+export type EncodeBlock = (x: Float32Array, out: DataView, at: number, weights?: Float32Array) => void;
 
 const f = Math.fround;
 
