@@ -3,6 +3,9 @@ import { Worker } from "node:worker_threads";
 import { bind, memoryNeeded } from "../engine/load.node.ts";
 import { LatheError } from "../errors.ts";
 import { closeGguf, type Gguf } from "../files/gguf.ts";
+import { convertFolder } from "../files/hf/convert.ts";
+import { isFolder, openModelFolder } from "../files/hf/open.node.ts";
+import { viewOf } from "../files/hf/view.ts";
 import { openModelFile } from "../files/open.node.ts";
 import type { Network } from "../nn/arch.ts";
 import type { Source } from "../nn/source.ts";
@@ -75,6 +78,7 @@ export async function load(path: string, options: LoadOptions = {}): Promise<Mod
     });
   }
   o.signal?.throwIfAborted();
+  if (isFolder(path)) throw unconverted(path);
   const gguf = await openModelFile(path);
   try {
     const { architecture, metadata, network } = bound(gguf);
@@ -108,6 +112,11 @@ export async function load(path: string, options: LoadOptions = {}): Promise<Mod
   }
 }
 
+function unconverted(path: string): LatheError {
+  const message = `"${path}" is a folder; make one file of it with "lathe convert", and load that.`;
+  return new LatheError("file.unreadable", message, { path });
+}
+
 export interface Inspection {
   readonly path: string;
   readonly name: string;
@@ -136,13 +145,26 @@ export interface Inspection {
   readonly machine: { readonly available: number; readonly fits?: boolean; readonly verdict: string };
 }
 
-/** What a model file is and whether it would run here; reads the header only. Unsupported models are described, not refused. */
+/**
+ * What a model file is and whether it would run here; reads the header only. Unsupported models are described, not refused. A model folder of
+ * Hugging Face layout is described as the file that it would be converted to.
+ */
 export async function inspect(path: string, options: { context?: number } = {}): Promise<Inspection> {
+  if (isFolder(path)) return inspectFolder(path, options.context);
   const gguf = await openModelFile(path);
   try {
     return describe(gguf, path, options.context);
   } finally {
     await closeGguf(gguf);
+  }
+}
+
+async function inspectFolder(path: string, context: number | undefined): Promise<Inspection> {
+  const folder = await openModelFolder(path);
+  try {
+    return describe(viewOf(folder, await convertFolder(folder)), path, context);
+  } finally {
+    await folder.close();
   }
 }
 

@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { benchCommand } from "./commands/bench.ts";
 import { chatCommand } from "./commands/chat.ts";
+import { convertCommand } from "./commands/convert.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { kernelsCommand } from "./commands/kernels.ts";
 import { perplexityCommand } from "./commands/perplexity.ts";
@@ -17,7 +18,16 @@ import { listenForInterrupts } from "./interrupt.ts";
 import { examples } from "./options.ts";
 import { endQuietlyOnClosedPipes, paint } from "./terminal.ts";
 
-const commands = [runCommand, chatCommand, inspectCommand, tokenizeCommand, perplexityCommand, benchCommand, kernelsCommand];
+const commands = [
+  runCommand,
+  chatCommand,
+  inspectCommand,
+  tokenizeCommand,
+  perplexityCommand,
+  benchCommand,
+  kernelsCommand,
+  convertCommand,
+];
 
 function version(): string {
   return (JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }).version;

@@ -15,7 +15,7 @@ export function inspectCommand(): Command {
     .description(
       "Reads the header of a model file: architecture, shape, types of weights, bytes needed, and whether it runs on this machine.",
     )
-    .argument("<model>", "a GGUF file; of a split model any part")
+    .argument("<model>", "a GGUF file (of a split model any part), or a model folder")
     .option("--context <n>", "tokens to reckon memory for (default: the trained ones, at most 4096)", integer("--context", 1));
   jsonOption(command, "print one JSON object");
   examples(commonOptions(command), "lathe inspect model.gguf", "lathe inspect model.gguf --context 32768 --json");
