@@ -164,10 +164,12 @@ function repaired(place: Place, tensor: LazyTensor, family: Family, config: Conf
   const site: Site = { config, end: place.end, block: place.block };
   const result = Object.hasOwn(family.repairs ?? {}, place.stem) ? family.repairs?.[place.stem](tensor, site) : tensor;
   if (result === undefined) return;
-  if ("read" in result) return add(place.name, result as LazyTensor);
   const front = place.block === undefined ? "" : `blk.${place.block}.`;
-  for (const [stem, part] of Object.entries(result)) add(`${front}${stem}${place.end && `.${place.end}`}`, part);
+  if (isTensor(result)) add(place.name, result);
+  else for (const [stem, part] of Object.entries(result)) add(`${front}${stem}${place.end && `.${place.end}`}`, part);
 }
+
+const isTensor = (result: LazyTensor | Readonly<Record<string, LazyTensor>>): result is LazyTensor => typeof result.read === "function";
 
 /** Tensors that are few values and matter much: GGUF files have them as F32. */
 const precise =
