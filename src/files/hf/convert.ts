@@ -83,7 +83,7 @@ function nameOf({ name, config }: Folder): string {
   return (given || name).split(/[\\/]/).filter(Boolean).at(-1) ?? "model";
 }
 
-/** All tensors by their GGUF names: blocks in order, what stands before them first, the output last. */
+/** All tensors by their GGUF names, in an order that does not depend on the files: blocks one after the other, the output last. */
 async function tensorsOf(folder: Folder, family: Family, leftOut: string[]): Promise<Map<string, LazyTensor>> {
   const { config } = folder;
   const table = new Map(Object.entries(family.names));
@@ -113,7 +113,7 @@ async function tensorsOf(folder: Folder, family: Family, leftOut: string[]): Pro
   };
   for (const { place, tensor } of stacks) repaired(place, tensor, family, config, add);
   for (const [name, tensor] of Object.entries(family.made?.(config) ?? {})) add(name, tensor);
-  return new Map([...out].sort(([a], [b]) => orderOf(a) - orderOf(b)));
+  return new Map([...out].sort(([a], [b]) => orderOf(a) - orderOf(b) || (a < b ? -1 : 1)));
 }
 
 function blockBeyond(name: string, layers: number): boolean {
@@ -123,7 +123,7 @@ function blockBeyond(name: string, layers: number): boolean {
 
 const orderOf = (name: string): number => {
   const found = /^blk\.(\d+)\./.exec(name);
-  return found ? Number(found[1]) : name.startsWith("output") ? Infinity : -1;
+  return found ? Number(found[1]) : name.startsWith("output") ? Number.MAX_VALUE : -1;
 };
 
 interface Placed {

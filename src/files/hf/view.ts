@@ -7,7 +7,12 @@ import type { Folder } from "./folder.ts";
 /** Metadata and tensors as in the GGUF file; `parts` are the folder's files, in which the tensors have no places. */
 export function viewOf(folder: Folder, { content }: Conversion): Gguf {
   const metadata = new Map<string, GgufValue>();
-  for (const [key, value] of content.metadata) metadata.set(key, typeof value === "object" && "value" in value ? value.value : value);
+  for (const [key, value] of content.metadata) {
+    const isTyped = typeof value === "object" && "value" in value;
+    // As they are once they have been stored.
+    const rounded = isTyped && value.type === "f32" ? Math.fround(Number(value.value)) : isTyped ? value.value : value;
+    metadata.set(key, rounded);
+  }
   const tensors = new Map<string, TensorInfo>();
   let dataBytes = 0;
   for (const tensor of content.tensors ?? []) {

@@ -68,10 +68,11 @@ export function addTokens(tokens: Tokens, added: Iterable<readonly [id: unknown,
     const text = member(token, "content");
     if (typeof text !== "string") throw malformed("an added token has no text");
     const special = member(token, "special") === true || looksSpecial(text);
-    // A SentencePiece model has the same tokens, with types and scores of their own.
-    const known = typeof id === "number" && tokens.texts[id] === text && tokens.types[id] !== NORMAL && tokens.types[id] !== UNUSED;
-    if (known) continue;
-    tokens.set(id, special ? text : text.replaceAll("▁", " "), special ? CONTROL : USER_DEFINED, ADDED_SCORE);
+    // The vocabulary may have the same tokens, with types and scores of their own.
+    const same = typeof id === "number" && tokens.texts[id] === text;
+    if (same && tokens.types[id] !== NORMAL && tokens.types[id] !== UNUSED) continue;
+    const score = same ? tokens.scores[id] : ADDED_SCORE;
+    tokens.set(id, special ? text : text.replaceAll("▁", " "), special ? CONTROL : USER_DEFINED, score);
   }
 }
 
