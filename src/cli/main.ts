@@ -10,7 +10,10 @@ import { chatCommand } from "./commands/chat.ts";
 import { convertCommand } from "./commands/convert.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { kernelsCommand } from "./commands/kernels.ts";
+import { listCommand } from "./commands/list.ts";
 import { perplexityCommand } from "./commands/perplexity.ts";
+import { pullCommand } from "./commands/pull.ts";
+import { removeCommand } from "./commands/remove.ts";
 import { runCommand } from "./commands/run.ts";
 import { tokenizeCommand } from "./commands/tokenize.ts";
 import { failed } from "./failure.ts";
@@ -21,6 +24,9 @@ import { endQuietlyOnClosedPipes, paint } from "./terminal.ts";
 const commands = [
   runCommand,
   chatCommand,
+  pullCommand,
+  listCommand,
+  removeCommand,
   inspectCommand,
   tokenizeCommand,
   perplexityCommand,
@@ -49,6 +55,7 @@ function program(): Command {
     "lathe run                                a story from the bundled model",
     'lathe run model.gguf "Why is the sky blue?"',
     "lathe chat model.gguf",
+    "lathe pull hf:org/repo:Q4_K_M            then: lathe run hf:org/repo:Q4_K_M",
     "lathe inspect model.gguf                 will it run here?",
   );
 }
