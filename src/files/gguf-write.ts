@@ -218,7 +218,8 @@ class HeaderWriter {
   }
 
   bytes(bytes: Uint8Array): void {
-    this.buffer.set(bytes, this.room(bytes.length));
+    const at = this.room(bytes.length); // may replace the buffer
+    this.buffer.set(bytes, at);
   }
 
   number(type: Exclude<GgufScalarType, "string">, value: number | bigint, key: string): void {
