@@ -22,12 +22,13 @@ function check(tokenizer: Tokenizer, cases: readonly Case[]): void {
   expect(cases.length).toBeGreaterThan(40);
   for (const { text, ids } of cases) {
     expect({ text, ids: [...tokenizer.encode(text, { bos: false, eos: false })] }).toEqual({ text, ids });
-    expect(tokenizer.decode(ids)).toBe(text);
+    // WordPiece keeps words and not what is between them.
+    if (tokenizer.kind !== "bert") expect(tokenizer.decode(ids)).toBe(text);
     expect(tokenizer.count(text)).toBe(ids.length);
   }
 }
 
-describe.each(["gpt-2", "llama-spm", "falcon"])("the vocabulary %s", name => {
+describe.each(["gpt-2", "llama-spm", "falcon", "deepseek-llm", "bert-bge"])("the vocabulary %s", name => {
   describeShared("against llama.cpp", `tokenizer-gguf-vocab/ggml-vocab-${name}.gguf`, path => {
     it("gives the ids of its test texts", async () => {
       const texts = read(`${path}.inp`).split("\n__ggml_vocab_test__\n");
