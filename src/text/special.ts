@@ -136,8 +136,8 @@ function isWordBefore(text: string, start: number, at: number): boolean {
   return isWord(text, isPair ? at - 2 : at - 1, at);
 }
 
-/** The end of the trusted stretch that holds `at`, or `at` if none does. */
-export function trustedFrom(trusted: Trusted, at: number): number {
+/** The place in the list of the first stretch that ends after `at`. */
+function trustedIndex(trusted: Trusted, at: number): number {
   let low = 0;
   let high = trusted.length;
   while (low < high) {
@@ -145,5 +145,20 @@ export function trustedFrom(trusted: Trusted, at: number): number {
     if (trusted[middle][1] > at) high = middle;
     else low = middle + 1;
   }
-  return low < trusted.length && trusted[low][0] <= at ? trusted[low][1] : at;
+  return low;
+}
+
+/** The end of the trusted stretch that holds `at`, or `at` if none does. */
+function trustedFrom(trusted: Trusted, at: number): number {
+  const index = trustedIndex(trusted, at);
+  return index < trusted.length && trusted[index][0] <= at ? trusted[index][1] : at;
+}
+
+/** The trusted stretches between two places, cut off there. */
+export function trustedWithin(trusted: Trusted, start: number, end: number): [start: number, end: number][] {
+  const within: [number, number][] = [];
+  for (let i = trustedIndex(trusted, start); i < trusted.length && trusted[i][0] < end; i++) {
+    within.push([Math.max(trusted[i][0], start), Math.min(trusted[i][1], end)]);
+  }
+  return within;
 }

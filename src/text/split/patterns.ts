@@ -11,7 +11,7 @@ const low = "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]";
 const eastAsian = "[一-龥\\u3040-ゟ゠-ヿ]+";
 const deepseekCjk = "[一-龥\\u0800-一가-\\ud7ff]+";
 
-export const gpt2Source = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+const gpt2Source = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
 interface Llama3Parts {
   readonly digits?: string;
