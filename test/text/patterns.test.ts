@@ -1,6 +1,7 @@
 /** Every pre-tokenizer by name against its expressions as the reference has them, run by the host on small texts. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { Sink } from "../../src/text/split/steps.ts";
 import { preTokenizer, stepsOf } from "../../src/text/split/table.ts";
 
 const blank = "\\t-\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
@@ -78,12 +79,10 @@ function split(sources: readonly RegExp[], text: string): string[] {
 /** What splits a text by the pre-tokenizer of that name. */
 function splitter(name: string): (text: string) => string[] {
   let found: string[] = [];
-  const sink = stepsOf(preTokenizer(name)).reduceRight(
-    (next, step) => step(next),
-    (part: string, start: number, end: number) => {
-      if (start < end) found.push(part.slice(start, end));
-    },
-  );
+  const last: Sink = (part, start, end) => {
+    if (start < end) found.push(part.slice(start, end));
+  };
+  const sink = stepsOf(preTokenizer(name)).reduceRight((next, step) => step(next), last);
   return text => {
     found = [];
     sink(text, 0, text.length, true);

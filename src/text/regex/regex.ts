@@ -49,8 +49,8 @@ export class Regex {
   /** By what stands before the end of the text. */
   #ends: Place[] = [];
   readonly #behindKeys: number;
-  /** The places of the block that is walked now: from `#base` to `#limit`. */
-  readonly #window: Place[] = [];
+  /** The places of the block that is walked now, from `#base` to `#limit`; beyond that, what is left of other blocks. */
+  readonly #window: Place[] = new Array(BLOCK + 2);
   #base = 0;
   #limit = 0;
 
@@ -85,7 +85,6 @@ export class Regex {
       }
       at += at < end && codePointAt(text, at, end) > 0xffff ? 2 : 1;
     }
-    this.#window.length = 0;
   }
 
   /** The end of the match that starts at `at`; there is one. */
@@ -123,8 +122,8 @@ export class Regex {
 
   /** Places at distances of a block, from right to left. None in a text of one block. */
   #marks(text: string, start: number, end: number): Mark[] {
+    if (end - start <= BLOCK) return NONE;
     const marks: Mark[] = [];
-    if (end - start <= BLOCK) return marks;
     let place = this.#end(text, start, end);
     let last = end;
     for (let at = end; at > start; ) {
@@ -146,7 +145,6 @@ export class Regex {
     this.#base = from;
     this.#limit = mark ? mark.at : end;
     let place = mark ? mark.place : this.#end(text, start, end);
-    this.#window.length = this.#limit - from + 1;
     this.#window[this.#limit - from] = place;
     for (let at = this.#limit; at > from; ) {
       const before = previous(text, start, at);
@@ -222,6 +220,8 @@ interface Mark {
   readonly at: number;
   readonly place: Place;
 }
+
+const NONE: Mark[] = [];
 
 /** Where the character before `at` starts. */
 function previous(text: string, start: number, at: number): number {

@@ -55,9 +55,33 @@ export const characterFinder =
 
 type Part = (from: number, to: number, match: boolean) => void;
 
+/** Matches and what is between them, each as a piece: the usual case, without anything made per piece. */
+function isolating(find: Finder): Step {
+  return next => {
+    let whole = "";
+    let start = 0;
+    let at = 0;
+    let begins = false;
+    const found = (from: number, to: number): void => {
+      if (from > at) next(whole, at, from, begins && at === start);
+      if (to > from) next(whole, from, to, begins && from === start);
+      at = to;
+    };
+    return (text, from, end, first) => {
+      whole = text;
+      start = at = from;
+      begins = first;
+      find(text, from, end, found);
+      if (at < end) next(text, at, end, first && at === from);
+      whole = "";
+    };
+  };
+}
+
 /** What becomes of matches and of what is between them. `take` passes a piece on, `end` is called after the last part. */
-const behaving: Readonly<Record<Behaviour, (take: (from: number, to: number) => void) => { part: Part; end(): void }>> = {
-  isolated: take => ({ part: take, end: () => undefined }),
+const behaving: Readonly<
+  Record<Exclude<Behaviour, "isolated">, (take: (from: number, to: number) => void) => { part: Part; end(): void }>
+> = {
   removed: take => ({ part: (from, to, match) => match || take(from, to), end: () => undefined }),
   contiguous: take => gathering(take, (match, before) => match === before),
   merged_with_previous: take => gathering(take, (match, before) => match && !before),
@@ -87,6 +111,7 @@ function gathering(take: (from: number, to: number) => void, joins: (match: bool
 
 /** Cuts at matches. `invert`: what is between counts as the match, and the matches as what is between. */
 export function splitting(find: Finder, behaviour: Behaviour, invert = false): Step {
+  if (behaviour === "isolated") return isolating(find);
   const behave = behaving[behaviour];
   return next => (text, start, end, first) => {
     let at = start;
