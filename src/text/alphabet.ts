@@ -10,7 +10,17 @@ export const byteChars: readonly string[] = (() => {
   return Array.from({ length: 256 }, (_, byte) => String.fromCharCode(printable(byte) ? byte : next++));
 })();
 
-const byteOfChar: ReadonlyMap<string, number> = new Map(byteChars.map((char, byte) => [char, byte]));
+/** By UTF-16 unit; -1 where the unit is not in the alphabet. */
+const byteOfUnit: Int16Array = (() => {
+  const table = new Int16Array(Math.max(...byteChars.map(char => char.charCodeAt(0))) + 1).fill(-1);
+  for (const [byte, char] of byteChars.entries()) table[char.charCodeAt(0)] = byte;
+  return table;
+})();
+
+const byteAt = (text: string, at: number): number => {
+  const unit = text.charCodeAt(at);
+  return unit < byteOfUnit.length ? byteOfUnit[unit] : -1;
+};
 
 /** Bytes written in the alphabet. */
 export function spell(bytes: ArrayLike<number>, count = bytes.length): string {
@@ -35,13 +45,18 @@ export function spellText(text: string): string {
 export function unspell(text: string): Uint8Array {
   const bytes = new Uint8Array(text.length * 3);
   let count = 0;
-  for (const char of text) {
-    const byte = byteOfChar.get(char);
-    if (byte !== undefined) bytes[count++] = byte;
-    else count = writeUtf8(char.codePointAt(0)!, bytes, count);
+  for (let at = 0; at < text.length; ) {
+    const byte = byteAt(text, at);
+    const codePoint = codePointAt(text, at, text.length);
+    if (byte >= 0) bytes[count++] = byte;
+    else count = writeUtf8(codePoint, bytes, count);
+    at += codePoint > 0xffff ? 2 : 1;
   }
   return bytes.subarray(0, count);
 }
 
 /** Every character of the text belongs to the alphabet. */
-export const isSpelled = (text: string): boolean => [...text].every(char => byteOfChar.has(char));
+export function isSpelled(text: string): boolean {
+  for (let at = 0; at < text.length; at++) if (byteAt(text, at) < 0) return false;
+  return true;
+}

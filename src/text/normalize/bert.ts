@@ -1,5 +1,5 @@
 /** What BERT does to a text before it is cut into words: cleaning, ideographs set apart, accents dropped, lower case. */
-import { characterFinder, type Step, splitting } from "../split/steps.ts";
+import { characterFinder, type Step } from "../split/steps.ts";
 import { classAt, classOf, PUNCTUATION, SPACE, widthAt } from "../unicode.ts";
 
 export interface BertRules {
@@ -57,7 +57,20 @@ function firstParts(text: string): string {
   return kept;
 }
 
+/** Most texts: nothing but letters, digits, marks and spaces of ASCII, of which only the case changes. */
+function isPlain(text: string): boolean {
+  for (let at = 0; at < text.length; at++) {
+    const unit = text.charCodeAt(at);
+    if (unit > 0x7e || (unit < 0x20 && unit !== 10)) return false;
+  }
+  return true;
+}
+
 export function bertNormal(text: string, rules: BertRules): string {
+  if (isPlain(text)) {
+    const spaced = rules.clean ? text.replaceAll("\n", " ") : text;
+    return rules.lowercase ? spaced.toLowerCase() : spaced;
+  }
   let result = rules.clean || rules.ideographs ? cleaned(text, rules) : text;
   if (rules.firstPart) result = firstParts(result);
   if (rules.dropAccents) result = without(result.normalize("NFD"), /^\p{Mn}$/u);
@@ -67,11 +80,12 @@ export function bertNormal(text: string, rules: BertRules): string {
 const isAsciiMark = (unit: number): boolean =>
   (unit >= 0x21 && unit <= 0x2f) || (unit >= 0x3a && unit <= 0x40) || (unit >= 0x5b && unit <= 0x60) || (unit >= 0x7b && unit <= 0x7e);
 
+const isMark = (text: string, at: number, end: number): boolean =>
+  isAsciiMark(text.charCodeAt(at)) || (classAt(text, at, end) & PUNCTUATION) !== 0;
+const isBreak = (text: string, at: number, end: number): boolean => (classAt(text, at, end) & SPACE) !== 0 || isMark(text, at, end);
+
 /** Punctuation as BERT has it: ASCII's, symbols included, and Unicode's. */
-export const punctuationFinder = characterFinder(
-  (text, at, end) => isAsciiMark(text.charCodeAt(at)) || (classAt(text, at, end) & PUNCTUATION) !== 0,
-  widthAt,
-);
+export const punctuationFinder = characterFinder(isMark, widthAt);
 
 export const spaceFinder = characterFinder(
   (text, at, end) => (classAt(text, at, end) & SPACE) !== 0,
@@ -79,4 +93,14 @@ export const spaceFinder = characterFinder(
 );
 
 /** Words between white space, with punctuation marks by themselves. */
-export const bertWords: readonly Step[] = [splitting(spaceFinder, "removed"), splitting(punctuationFinder, "isolated")];
+export const bertWords: Step = next => (text, start, end, first) => {
+  for (let at = start; at < end; ) {
+    const from = at;
+    while (at < end && !isBreak(text, at, end)) at += widthAt(text, at, end);
+    if (at > from) next(text, from, at, first && from === start);
+    if (at === end) break;
+    const stop = at + widthAt(text, at, end);
+    if (isMark(text, at, end)) next(text, at, stop, first && at === start);
+    at = stop;
+  }
+};

@@ -49,6 +49,9 @@ export class Regex {
   /** By what stands before the end of the text. */
   #ends: Place[] = [];
   readonly #behindKeys: number;
+  /** The classes of the characters that a match may begin with; undefined if it may be empty. By group: whether it is in one of them. */
+  readonly #begins: readonly number[] | undefined;
+  readonly #mayBegin: (boolean | undefined)[] = [];
   /** The places of the block that is walked now, from `#base` to `#limit`; beyond that, what is left of other blocks. */
   readonly #window: Place[] = new Array(BLOCK + 2);
   #base = 0;
@@ -60,6 +63,7 @@ export class Regex {
     this.#program = compile(parseRegex(source, options.lines ?? false), source);
     this.#alphabet = new Alphabet(this.#program.tests);
     this.#scratch = new Uint8Array(this.#program.ops.length);
+    this.#begins = beginnings(this.#program);
     this.#behindKeys = 1 << this.#program.behind.length;
   }
 
@@ -68,11 +72,13 @@ export class Regex {
    * Matches do not overlap; an empty one is left out where the one before it ended.
    */
   forEach(text: string, start: number, end: number, found: Found): void {
+    const begin = this.#beginning(text, start, end);
+    if (begin > end) return;
     const marks = this.#marks(text, start, end);
-    this.#fill(text, start, end, start, marks);
+    this.#fill(text, start, end, begin, marks);
     const { start: entry } = this.#program;
     let last = -1;
-    for (let at = start; at <= end; ) {
+    for (let at = begin; at <= end; ) {
       if (at > this.#limit) this.#fill(text, start, end, at, marks);
       if (this.#first(this.#window[at - this.#base], entry) >= 0) {
         const stop = this.#walk(text, start, end, at, marks);
@@ -85,6 +91,19 @@ export class Regex {
       }
       at += at < end && codePointAt(text, at, end) > 0xffff ? 2 : 1;
     }
+  }
+
+  /** The first character that a match may begin with; past the end if there is none. */
+  #beginning(text: string, start: number, end: number): number {
+    if (this.#begins === undefined) return start;
+    for (let at = start; at < end; ) {
+      const codePoint = codePointAt(text, at, end);
+      const group = this.#alphabet.groupOf(codePoint);
+      const may = (this.#mayBegin[group] ??= this.#begins.some(test => this.#alphabet.members[group][test] === 1));
+      if (may) return at;
+      at += codePoint > 0xffff ? 2 : 1;
+    }
+    return end + 1;
   }
 
   /** The end of the match that starts at `at`; there is one. */
@@ -214,6 +233,23 @@ export class Regex {
     this.#places.clear();
     this.#ends = [];
   }
+}
+
+/** The classes of all characters that come first, whatever look-ahead and look-behind say; undefined if a match needs no character. */
+function beginnings({ ops, x, next, start }: Program): number[] | undefined {
+  const found = new Set<number>();
+  const seen = new Set<number>();
+  const waiting = [start];
+  while (waiting.length > 0) {
+    const at = waiting.pop()!;
+    if (seen.has(at)) continue;
+    seen.add(at);
+    if (ops[at] === MATCH) return undefined;
+    if (ops[at] === CHAR) found.add(x[at]);
+    else waiting.push(next[at]);
+    if (ops[at] === SPLIT) waiting.push(x[at]);
+  }
+  return [...found];
 }
 
 interface Mark {

@@ -176,7 +176,7 @@ function bert(from: Metadata): TokenizerParts {
   const normal = changing(piece => bertNormal(piece, { clean: true, ideographs: true, dropAccents, firstPart: dropAccents, lowercase }));
   const model = new WordPiece(shared.vocabulary, { beginning: "▁", going: "", longestWord: Number.POSITIVE_INFINITY });
   const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text.startsWith("▁") ? tidied(` ${text.slice(1)}`) : text);
-  return put(from, shared, [normal, ...bertWords], model, { bytesOf, stripsSpace: true });
+  return put(from, shared, [normal, bertWords], model, { bytesOf, stripsSpace: true });
 }
 
 function t5(from: Metadata): TokenizerParts {

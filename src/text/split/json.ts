@@ -3,7 +3,7 @@
  * and the text itself is not rewritten.
  */
 import { spellText } from "../alphabet.ts";
-import { punctuationFinder, spaceFinder } from "../normalize/bert.ts";
+import { bertWords, punctuationFinder, spaceFinder } from "../normalize/bert.ts";
 import { Regex } from "../regex/regex.ts";
 import {
   type Component,
@@ -35,7 +35,7 @@ const kinds: Readonly<Record<string, (from: Component) => readonly Step[]>> = {
   ByteLevel: from => [...byteLevel(from), changing(spellText)],
   Whitespace: () => [words()],
   WhitespaceSplit: () => [whiteSpace()],
-  BertPreTokenizer: () => [whiteSpace(), splitting(punctuationFinder, "isolated")],
+  BertPreTokenizer: () => [bertWords],
   Metaspace: from => metaspace(from),
   Split: from => [splitting(finderOf(from), behaviourOf(from, undefined), optionalBoolean(from, "invert") ?? false)],
   Digits: from => [splitting(digitFinder, optionalBoolean(from, "individual_digits") ? "isolated" : "contiguous")],
