@@ -3,6 +3,9 @@ import { Worker } from "node:worker_threads";
 import { bind, memoryNeeded } from "../engine/load.node.ts";
 import { LatheError } from "../errors.ts";
 import { closeGguf, type Gguf } from "../files/gguf.ts";
+import { convertFolder } from "../files/hf/convert.ts";
+import { isFolder, openModelFolder } from "../files/hf/open.node.ts";
+import { viewOf } from "../files/hf/view.ts";
 import { openModelFile } from "../files/open.node.ts";
 import { openNamedModel } from "../files/store/named.node.ts";
 import { locate, type StoreOptions } from "../files/store/pull.node.ts";
@@ -76,6 +79,7 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
   o.signal?.throwIfAborted();
   const pulled = ({ done, total }: { done: number; total: number }): void => o.onProgress?.({ stage: "pull", done, total });
   const path = await locate(name, { pull: o.pull, signal: o.signal, onProgress: pulled });
+  if (isFolder(path)) throw unconverted(path);
   const gguf = await openModelFile(path);
   try {
     const { architecture, metadata, network } = bound(gguf);
@@ -107,6 +111,11 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
   } finally {
     await closeGguf(gguf);
   }
+}
+
+function unconverted(path: string): LatheError {
+  const message = `"${path}" is a folder; make one file of it with "lathe convert", and load that.`;
+  return new LatheError("file.unreadable", message, { path });
 }
 
 export interface Inspection {
@@ -144,14 +153,25 @@ export interface InspectOptions extends StoreOptions {
 
 /**
  * What a model file is and whether it would run here; reads the header only. Unsupported models are described, not refused. `name` is a path, a
- * model of the store, or one that is not stored: of that the header alone is fetched.
+ * model of the store, or one that is not stored: of that the header alone is fetched. A model folder of Hugging Face layout is described as the
+ * file that it would be converted to.
  */
 export async function inspect(name: string, options: InspectOptions = {}): Promise<Inspection> {
+  if (isFolder(name)) return inspectFolder(name, options.context);
   const gguf = await openNamedModel(name, options);
   try {
     return describe(gguf, (gguf.parts.find(p => p.name === name) ?? gguf.parts[0]).name, options.context);
   } finally {
     await closeGguf(gguf);
+  }
+}
+
+async function inspectFolder(path: string, context: number | undefined): Promise<Inspection> {
+  const folder = await openModelFolder(path);
+  try {
+    return describe(viewOf(folder, await convertFolder(folder)), path, context);
+  } finally {
+    await folder.close();
   }
 }
 

@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { benchCommand } from "./commands/bench.ts";
 import { chatCommand } from "./commands/chat.ts";
+import { convertCommand } from "./commands/convert.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { kernelsCommand } from "./commands/kernels.ts";
 import { listCommand } from "./commands/list.ts";
@@ -31,6 +32,7 @@ const commands = [
   perplexityCommand,
   benchCommand,
   kernelsCommand,
+  convertCommand,
 ];
 
 function version(): string {
