@@ -95,6 +95,7 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
       tensors: gguf.tensors,
       parts: gguf.parts.map(p => p.name),
       target: o.target,
+      numerics: o.numerics,
       threads: o.threads ?? defaultThreads(),
       memory: parseBytes(o.memory ?? availableMemory())!,
       plan: {

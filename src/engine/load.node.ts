@@ -11,7 +11,7 @@ import type { Network } from "../nn/arch.ts";
 import { packedBytes, paddedRows, Source, type TensorRecord, type Weight } from "../nn/source.ts";
 import { Arena } from "../runtime/arena.ts";
 import { backendFor } from "../runtime/backend.node.ts";
-import type { Backend, TargetName } from "../runtime/compile.ts";
+import type { Backend, Numerics, TargetName } from "../runtime/compile.ts";
 import { openParts } from "../runtime/member.node.ts";
 import type { PackTask } from "../runtime/member.ts";
 import { collectGarbage, enableRelaxedSimd } from "../runtime/platform.node.ts";
@@ -35,6 +35,7 @@ export interface LoadSpec {
   readonly threads: number;
   readonly memory: number;
   readonly plan: PlanOptions;
+  readonly numerics?: Numerics;
   /** 64-bit addresses. Default: where 32 bits do not suffice and the runtime has them. */
   readonly memory64?: boolean;
 }
@@ -85,7 +86,7 @@ export async function loadModel(spec: LoadSpec, progress: (done: number, total: 
   arena.require(total, "This model");
   if (memory64) requireIndexable(source, need.cache);
   const mostPages = memory64 ? Math.floor(INDEXABLE / network.pageBytes) : Number.POSITIVE_INFINITY;
-  const backend = await backendFor(spec.target, arena);
+  const backend = await backendFor(spec.target, arena, spec.numerics);
   const team = Team.start(backend.name === "interp" ? 1 : spec.threads, arena);
   const close = async (): Promise<void> => {
     await team.close();

@@ -41,7 +41,8 @@ export interface Plan {
 export const schedules =
   (target: TargetName): Schedule =>
   packed => {
-    if (target === "native") return packed.activation === "f32" ? { tokens: 6, groups: 4 } : { tokens: 6, groups: 2 };
+    if (target === "native")
+      return packed.activation === "q8" ? { tokens: 6, groups: 2 } : { tokens: 12, groups: packed.activation === "f32" ? 4 : 2 };
     return packed.activation === "f32" ? { tokens: 4, groups: 4 } : { tokens: 4, groups: 2 };
   };
 

@@ -31,6 +31,8 @@ export interface Options {
   readonly levels: ReadonlySet<Level>;
   /** Who calls: the System V convention (Linux, macOS) or Windows'. */
   readonly convention: "sysv" | "windows";
+  /** Products and sums rounded one after the other. */
+  readonly strict?: boolean;
 }
 
 const RSP = 4;
@@ -56,7 +58,10 @@ const renamed: Readonly<Record<string, string>> = { vpand: "vpandd", vpor: "vpor
 function longForm(key: string): string | undefined {
   const [name, size, ...rest] = key.split(".");
   const long = size?.endsWith("e") ? key : [renamed[name] ?? name, `${size}e`, ...rest].join(".");
-  const classes = (k: string): string => row(k).operands.map(o => `${o.kind}${o.cls}`).join(); // comparisons give masks in the longer form
+  const classes = (k: string): string =>
+    row(k)
+      .operands.map(o => `${o.kind}${o.cls}`)
+      .join(); // comparisons give masks in the longer form
   return instructions.has(long) && classes(long) === classes(key) ? long : undefined;
 }
 
@@ -109,7 +114,11 @@ function row(key: string) {
 /** One kernel with its registers. */
 export function allocated(kernel: Kernel, options: Options): Allocation & { readonly pool: ReturnType<Emitter["emit"]>["pool"] } {
   const argument: Fixed = { fixed: conventions[options.convention].argument, cls: "gp" };
-  const { lines, pool } = new Emitter(lower(kernel, machineOf(options.levels)), options.levels, argument).emit();
+  const { lines, pool } = new Emitter(
+    lower(kernel, { ...machineOf(options.levels), strict: options.strict }),
+    options.levels,
+    argument,
+  ).emit();
   const d = description(options);
   const allocation = allocate(coalesce(removeUnused(lines, d), d), d);
   checkAllocation(allocation, d);
