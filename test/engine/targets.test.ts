@@ -43,13 +43,14 @@ describe.each(Object.entries(models))("%s", (_, shape) => {
     }
   }, 120_000);
 
-  it("stays within a ten-thousandth of the largest logit in the fast one", async () => {
+  // Activations are rounded to eight bits between layers: where a last bit tips one of them, logits move by more than rounding alone would.
+  it("stays within 2/1000 of the largest logit in the fast one", async () => {
     const strict = await logits(path, "wasm", "strict");
     for (const target of fastTargets) {
       const fast = await logits(path, target, "fast");
       const most = Math.max(...strict.flatMap(row => [...row].map(Math.abs)));
-      for (const [i, row] of strict.entries())
-        for (const [j, x] of row.entries()) expect(Math.abs(fast[i][j] - x)).toBeLessThan(1e-4 * most);
+      const apart = Math.max(...strict.flatMap((row, i) => [...row].map((x, j) => Math.abs(x - fast[i][j]))));
+      expect(apart / most).toBeLessThan(2e-3);
     }
   });
 });
