@@ -9,7 +9,8 @@ import { PAGE } from "../kernels/attend.ts";
 import type { MatmulSchedule } from "../kernels/matmul.ts";
 import type { Network } from "../nn/arch.ts";
 import { Graph, type Region } from "../nn/graph.ts";
-import type { Rotation, Step, Tensor } from "../nn/layers.ts";
+import type { Rotation, Scalars, Step } from "../nn/step.ts";
+import type { Tensor } from "../nn/tensor.ts";
 import type { Arena } from "../runtime/arena.ts";
 import type { Program } from "../runtime/launch.ts";
 
@@ -29,6 +30,7 @@ export interface Plan {
   readonly kernels: readonly Kernel[];
   readonly step: Step;
   readonly rotations: ReadonlyMap<Rotation, Region>;
+  readonly scalars: ReadonlyMap<Scalars, Region>;
   readonly logits: Tensor;
   readonly pageCapacity: number;
   /** Bytes of activations and step tables. */
@@ -48,11 +50,13 @@ export function makePlan(network: Network, arena: Arena, options: PlanOptions, v
   const { maxTokens, maxWanted, context } = options;
   const graph = new Graph({ limits: { tokens: maxTokens, wanted: maxWanted }, allocate });
   const rotations = new Map<Rotation, Region>();
+  const scalars = new Map<Scalars, Region>();
   const words = (n: number): Region => region(4 * n);
   const tables = {
     ids: words(maxTokens),
     positions: words(maxTokens),
     starts: words(maxTokens),
+    ends: words(maxTokens),
     pageIds: words(maxTokens),
     places: words(maxTokens),
     numbers: words(Math.max(PAGE, maxTokens)),
@@ -73,6 +77,8 @@ export function makePlan(network: Network, arena: Arena, options: PlanOptions, v
   const step: Step = {
     ...tables,
     graph,
+    context,
+    values,
     schedule: schedules,
     pages,
     pageBytes: network.pageBytes,
@@ -81,9 +87,29 @@ export function makePlan(network: Network, arena: Arena, options: PlanOptions, v
       rotations.set(r, known);
       return known;
     },
+    scalars: s => {
+      const known = scalars.get(s) ?? words(maxTokens);
+      scalars.set(s, known);
+      return known;
+    },
+    table: list => {
+      const made = words(32 * Math.ceil(list.length / 32));
+      arena.f32(made.address, list.length).set(list);
+      return made;
+    },
   };
-  const logits = network.graph(step, values);
+  const logits = network.graph(step);
   graph.sync();
   const workBytes = arena.used - before - pages.bytes;
-  return { options, program: graph.launches, kernels: [...graph.kernels.values()], step, rotations, logits, pageCapacity, workBytes };
+  return {
+    options,
+    program: graph.launches,
+    kernels: [...graph.kernels.values()],
+    step,
+    rotations,
+    scalars,
+    logits,
+    pageCapacity,
+    workBytes,
+  };
 }
