@@ -34,12 +34,18 @@ export function plain(source: Source, c: Config, pairs: Pairs, changes: Changes 
   });
 }
 
-export const llama = arch(["llama", "internlm2", "xverse", "ernie4_5", "maincoder"], source => plain(source, config(source), "neighbours"));
+export const llama = arch(["llama", "internlm2", "xverse", "ernie4_5"], source => plain(source, config(source), "neighbours"));
 
 /** The same with values of a head that turn half a head apart: Qwen 2 to 3 (text of the VL models too), EXAONE 3, openPangu. */
 export const halves = arch(["qwen2", "qwen2vl", "qwen3", "qwen3vl", "exaone", "pangu-embedded", "paddleocr", "hunyuan_vl"], source =>
   plain(source, config(source), "halves"),
 );
+
+/** Maincoder: queries and keys are normed after they are rotated. */
+export const maincoder = arch(["maincoder"], source => {
+  const c = config(source);
+  return plain(source, c, "neighbours", { attention: { qkNorm: { eps: c.eps, after: "rope" } } });
+});
 
 /** Arcee: no gate, max(x, 0)^2. */
 export const arcee = arch(["arcee"], source => plain(source, config(source), "neighbours", { ffn: { activation: "relu2" } }));
@@ -68,13 +74,13 @@ export const smollm3 = arch(["smollm3"], source =>
   plain(source, config(source), "neighbours", { attention: i => ((i + 1) % 4 ? {} : { rope: undefined }) }),
 );
 
-/** MiniCPM: scales of embeddings, residuals and logits. */
+/** MiniCPM: scales of embeddings and residuals; logits are divided. */
 export const minicpm = arch(["minicpm"], source => {
   const c = config(source);
   return plain(source, c, "neighbours", {
     embeddingScale: source.number("embedding_scale", 12),
     residualScale: source.number("residual_scale", 1.4 / Math.sqrt(c.layers)),
-    logitScale: source.number("logit_scale", 256 / c.dim),
+    logitScale: 1 / source.number("logit_scale", c.dim / 256),
   });
 });
 

@@ -113,7 +113,7 @@ export interface DecoderParts {
   readonly logitScale?: number;
   /** Logits x become c tanh(x / c). */
   readonly logitSoftcap?: number;
-  /** Times that the stack of layers is run, each with keys and values of its own. */
+  /** Times that the stack of layers is run, each with keys and values of its own; the last norm comes after each. */
   readonly loops?: number;
   /** Tokens see what comes after them too. */
   readonly bidirectional?: boolean;
@@ -141,9 +141,12 @@ export function decoder(source: Source, c: Config, parts: DecoderParts): Network
     describe: { layers, dim, hidden, heads, kvHeads, headDim },
     constants: [...source.constants],
     graph: step => {
-      const x = embed(step);
+      let x = embed(step);
       if (embeddingScale !== 1) scaleBy(step, x, embeddingScale);
-      for (const block of blocks) step.graph.scope(() => block(step, x));
+      blocks.forEach((block, i) => {
+        step.graph.scope(() => block(step, x));
+        if (i + 1 < blocks.length && (i + 1) % c.layers === 0) x = last(step, x).form("f32");
+      });
       const logits = head(step, last(step, x, "wanted"));
       if (logitSoftcap) softcap(step, logits, logitSoftcap);
       return logits;
