@@ -3,10 +3,11 @@ import type { Architecture } from "../nn/arch.ts";
 import * as gemma from "./gemma.ts";
 import * as gpt from "./gpt.ts";
 import * as llama from "./llama.ts";
+import * as moe from "./moe.ts";
 import * as postNorm from "./post-norm.ts";
 import * as various from "./various.ts";
 
-const files: readonly Readonly<Record<string, unknown>>[] = [gemma, gpt, llama, postNorm, various];
+const files: readonly Readonly<Record<string, unknown>>[] = [gemma, gpt, llama, moe, postNorm, various];
 const isArchitecture = (x: unknown): x is Architecture => typeof x === "object" && x !== null && "names" in x && "build" in x;
 const all = files.flatMap(file => Object.values(file).filter(isArchitecture));
 

@@ -5,7 +5,8 @@
 import { arch } from "../nn/arch.ts";
 import { type AttentionOptions, attention } from "../nn/attention.ts";
 import { type Config, config, type DecoderParts, decoder, preNorm, rotary } from "../nn/decoder.ts";
-import { type FfnOptions, ffn } from "../nn/ffn.ts";
+import type { FfnOptions } from "../nn/ffn.ts";
+import { expertHidden, type MoeOptions, moeOrFfn } from "../nn/moe.ts";
 import type { Pairs } from "../nn/rope.ts";
 import type { Source } from "../nn/source.ts";
 
@@ -13,11 +14,12 @@ interface Changes extends Partial<DecoderParts> {
   /** Of all layers, or by their number. */
   readonly attention?: Partial<AttentionOptions> | ((layer: number) => Partial<AttentionOptions>);
   readonly ffn?: Partial<FfnOptions>;
+  readonly moe?: Partial<MoeOptions>;
   readonly residualScale?: number;
   readonly ffnNorm?: string;
 }
 
-/** The plain decoder; biases, norms of queries and keys, and gates are bound where the file has them. */
+/** The plain decoder, with experts in the layers that have a router; biases, norms of queries and keys, and gates are bound where the file has them. */
 export function plain(source: Source, c: Config, pairs: Pairs, changes: Changes = {}) {
   const rope = rotary(source, c, { pairs });
   const scale = source.number("attention.scale", 0) || undefined;
@@ -26,7 +28,7 @@ export function plain(source: Source, c: Config, pairs: Pairs, changes: Changes 
     layer: (at, i) => {
       const parts = {
         attention: attention(source, at, { ...c, rope, scale, qkNorm: { eps: c.eps }, ...own(i) }),
-        ffn: ffn(source, at, { ...c, ...changes.ffn }),
+        ffn: moeOrFfn(source, at, { ...c, denseHidden: c.hidden, ...changes.ffn, ...changes.moe, hidden: expertHidden(source) }),
       };
       return preNorm(source, c, at, parts, { scale: changes.residualScale, names: { ffn: changes.ffnNorm } });
     },
@@ -85,7 +87,7 @@ export const minicpm = arch(["minicpm"], source => {
 });
 
 /** Granite 3 and 4, dense and MoE: the same scales, of attention as well; logits are divided. */
-export const granite = arch(["granite"], source =>
+export const granite = arch(["granite", "granitemoe"], source =>
   plain(source, config(source), "neighbours", {
     embeddingScale: source.number("embedding_scale", 1),
     residualScale: source.number("residual_scale", 1),

@@ -36,10 +36,18 @@ export function headSizes(source: Source, dim: number, layer: number): Required<
   return { heads, kvHeads, headDim, valueDim, ropeDim };
 }
 
+/** Layers of the model itself: blocks at the end that only predict further tokens (nextn) are left out. */
+export function layerCount(source: Source): number {
+  const blocks = source.size("block_count", { max: 1024 });
+  const extra = source.size("nextn_predict_layers", { or: 0, min: 0, max: blocks - 1 });
+  for (let i = blocks - extra; i < blocks; i++) source.ignore(`blk.${i}.`);
+  return blocks - extra;
+}
+
 /** The sizes under the usual keys; "model.missing-key" where one is absent or out of its range. */
 export function config(source: Source, kind: NormKind = "rms"): Config {
   const dim = source.size("embedding_length");
-  const layers = source.size("block_count", { max: 1024 });
+  const layers = layerCount(source);
   const hidden = source.layerSize("feed_forward_length", 0, { or: 4 * dim, min: 0 });
   const eps = source.number(kind === "rms" ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon");
   return { dim, layers, hidden, norm: kind, eps, ...headSizes(source, dim, 0) };
