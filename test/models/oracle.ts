@@ -5,8 +5,6 @@ export const todo: ReadonlyMap<string, string> = new Map([
   ["bailingmoe3", "causal"],
   ["bert-rank", "rank"],
   ["bert", "embed"],
-  ["deepseek2-lite", "causal"],
-  ["deepseek2", "causal"],
   ["deepseek32", "causal"],
   ["deepseek4", "causal"],
   ["dream", "noncausal"],
@@ -24,13 +22,11 @@ export const todo: ReadonlyMap<string, string> = new Map([
   ["neo-bert", "embed"],
   ["nomic-bert-moe", "embed"],
   ["plamo2", "causal"],
-  ["plm", "causal"],
   ["rnd1", "noncausal"],
   ["rwkv6", "causal"],
   ["rwkv6qwen2", "causal"],
   ["rwkv7", "causal"],
   ["t5", "encdec"],
-  ["talkie", "causal"],
   ["llama4-far", "start"],
 ]);
 
