@@ -3,6 +3,7 @@
  * the network's graph; step.ts runs it.
  */
 
+import { LatheError } from "../errors.ts";
 import type { Packed } from "../formats/packed.ts";
 import type { Kernel } from "../ir/node.ts";
 import { PAGE } from "../kernels/attend.ts";
@@ -48,6 +49,10 @@ export function makePlan(network: Network, arena: Arena, options: PlanOptions, v
   const allocate = (bytes: number): number => arena.allocate(bytes, "Running the model");
   const region = (bytes: number): Region => ({ address: allocate(bytes), bytes });
   const { maxTokens, maxWanted, context } = options;
+  if (network.longestContext !== undefined && context > network.longestContext) {
+    const message = `This model has positions for ${network.longestContext} tokens and no more; ask for a context of at most that.`;
+    throw new LatheError("option.invalid", message, { context, longest: network.longestContext });
+  }
   const graph = new Graph({ limits: { tokens: maxTokens, wanted: maxWanted }, allocate });
   const rotations = new Map<Rotation, Region>();
   const scalars = new Map<Scalars, Region>();

@@ -2,6 +2,7 @@
  * The one entry to compute: a step evaluates new tokens of any number of sequences and gives the logits of those rows that are wanted. Nothing
  * else runs the model. Which tokens share a step never changes a result (DESIGN ideas 4 and 6).
  */
+import { LatheError } from "../errors.ts";
 import { PAGE } from "../kernels/attend.ts";
 import { PagePool, type PageStore, Sequence, type Slot } from "../kv/pages.ts";
 import type { Network } from "../nn/arch.ts";
@@ -23,6 +24,16 @@ export interface Runner {
   readonly variables: Float64Array;
   run(program: number): void;
   profile(program: number, times: Float64Array): void;
+}
+
+/** A bidirectional network computes a text in one step or not at all. */
+function requireWhole(tokens: readonly StepToken[]): void {
+  for (const { sequence } of tokens) {
+    if (sequence.length === 0) continue;
+    const message =
+      "This model reads a text from its first token to its last in one step, and a part of this one was read before; use a new sequence.";
+    throw new LatheError("option.invalid", message, { length: sequence.length });
+  }
 }
 
 export class Stepper {
@@ -51,20 +62,21 @@ export class Stepper {
   }
 
   /**
-   * Evaluates the tokens, in order. At most `options.maxTokens`, of which `maxWanted` wanted. Gives one row of `network.vocabulary` logits for
+   * Evaluates the tokens, in order. At most `options.maxTokens`, of which `maxWanted` wanted. Gives one row of `network.columns` numbers (logits) for
    * each wanted token, valid until the next step. If the pool of pages runs out, sequences are left as they were.
    */
   step(tokens: readonly StepToken[], times?: Float64Array): Float32Array[] {
     const { maxTokens, maxWanted } = this.plan.options;
     const wanted = tokens.flatMap((t, i) => (t.wanted ? [i] : []));
     if (!tokens.length || tokens.length > maxTokens || wanted.length > maxWanted) throw new RangeError(`a step of ${tokens.length} tokens`);
+    if (this.network.bidirectional) requireWhole(tokens);
     this.#fill(tokens, this.#append(tokens), wanted);
     this.#runner.variables[vars.tokens] = tokens.length;
     this.#runner.variables[vars.wanted] = wanted.length;
     if (times) this.#runner.profile(0, times);
     else this.#runner.run(0);
     const { region, stride } = this.plan.logits;
-    return wanted.map((_, i) => this.#arena.f32(region.address + i * stride, this.network.vocabulary));
+    return wanted.map((_, i) => this.#arena.f32(region.address + i * stride, this.network.columns));
   }
 
   #append(tokens: readonly StepToken[]): Slot[] {

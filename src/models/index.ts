@@ -1,5 +1,6 @@
 /** All architectures. A new one is a file, or a few lines in its family's, and a line here. */
 import type { Architecture } from "../nn/arch.ts";
+import * as bert from "./bert.ts";
 import * as deepseek from "./deepseek.ts";
 import * as gemma from "./gemma.ts";
 import * as gpt from "./gpt.ts";
@@ -8,7 +9,7 @@ import * as moe from "./moe.ts";
 import * as postNorm from "./post-norm.ts";
 import * as various from "./various.ts";
 
-const files: readonly Readonly<Record<string, unknown>>[] = [deepseek, gemma, gpt, llama, moe, postNorm, various];
+const files: readonly Readonly<Record<string, unknown>>[] = [bert, deepseek, gemma, gpt, llama, moe, postNorm, various];
 const isArchitecture = (x: unknown): x is Architecture => typeof x === "object" && x !== null && "names" in x && "build" in x;
 const all = files.flatMap(file => Object.values(file).filter(isArchitecture));
 
