@@ -4,15 +4,14 @@
  */
 
 import { LatheError } from "../errors.ts";
-import type { Packed } from "../formats/packed.ts";
 import type { Kernel } from "../ir/node.ts";
 import { PAGE } from "../kernels/attend.ts";
-import type { MatmulSchedule } from "../kernels/matmul.ts";
 import type { Network } from "../nn/arch.ts";
 import { Graph, type Region } from "../nn/graph.ts";
-import type { Rotation, Scalars, Step } from "../nn/step.ts";
+import type { Rotation, Scalars, Schedule, Step } from "../nn/step.ts";
 import type { Tensor } from "../nn/tensor.ts";
 import type { Arena } from "../runtime/arena.ts";
+import type { TargetName } from "../runtime/compile.ts";
 import type { Program } from "../runtime/launch.ts";
 
 export interface PlanOptions {
@@ -38,25 +37,33 @@ export interface Plan {
   readonly workBytes: number;
 }
 
-/** Tiles per packed format: tokens whose sums stay in the sixteen registers of x86-64, row groups that keep enough of the memory busy (docs/decisions/0003). */
-export const schedules = (packed: Packed): MatmulSchedule =>
-  packed.activation === "f32" ? { tokens: 4, groups: 4 } : { tokens: 4, groups: 2 };
+/**
+ * Tiles per packed format: tokens whose sums stay in the sixteen registers of x86-64, row groups that keep enough of the memory busy
+ * (docs/decisions/0003). Registers twice as wide hold twice the tokens.
+ */
+export const schedules =
+  (target: TargetName): Schedule =>
+  packed => {
+    if (target === "native") return packed.activation === "f32" ? { tokens: 6, groups: 4 } : { tokens: 6, groups: 2 };
+    return packed.activation === "f32" ? { tokens: 4, groups: 4 } : { tokens: 4, groups: 2 };
+  };
 
 export const pagesFor = (tokens: number): number => Math.ceil(tokens / PAGE);
 
-export function makePlan(network: Network, arena: Arena, options: PlanOptions, values: (tensor: string) => Float32Array): Plan {
-  const before = arena.used;
-  const allocate = (bytes: number): number => arena.allocate(bytes, "Running the model");
-  const region = (bytes: number): Region => ({ address: allocate(bytes), bytes });
-  const { maxTokens, maxWanted, context } = options;
-  if (network.longestContext !== undefined && context > network.longestContext) {
-    const message = `This model has positions for ${network.longestContext} tokens and no more; ask for a context of at most that.`;
-    throw new LatheError("option.invalid", message, { context, longest: network.longestContext });
-  }
-  const graph = new Graph({ limits: { tokens: maxTokens, wanted: maxWanted }, allocate });
-  const rotations = new Map<Rotation, Region>();
-  const scalars = new Map<Scalars, Region>();
-  const words = (n: number): Region => region(4 * n);
+function remembered<K>(made: Map<K, Region>, key: K, make: () => Region): Region {
+  const known = made.get(key) ?? make();
+  made.set(key, known);
+  return known;
+}
+
+function checkContext(network: Network, context: number): void {
+  if (network.longestContext === undefined || context <= network.longestContext) return;
+  const message = `This model has positions for ${network.longestContext} tokens and no more; ask for a context of at most that.`;
+  throw new LatheError("option.invalid", message, { context, longest: network.longestContext });
+}
+
+/** The tables that a step fills. */
+function stepTables(arena: Arena, { context, maxTokens, maxWanted }: PlanOptions, words: (n: number) => Region) {
   const tables = {
     ids: words(maxTokens),
     positions: words(maxTokens),
@@ -71,6 +78,26 @@ export function makePlan(network: Network, arena: Arena, options: PlanOptions, v
   arena.i32(tables.numbers.address, tables.numbers.bytes / 4).forEach((_, i, all) => {
     all[i] = i;
   });
+  return tables;
+}
+
+export function makePlan(
+  network: Network,
+  arena: Arena,
+  options: PlanOptions,
+  schedule: Schedule,
+  values: (tensor: string) => Float32Array,
+): Plan {
+  const before = arena.used;
+  const allocate = (bytes: number): number => arena.allocate(bytes, "Running the model");
+  const region = (bytes: number): Region => ({ address: allocate(bytes), bytes });
+  const { maxTokens, maxWanted, context } = options;
+  checkContext(network, context);
+  const graph = new Graph({ limits: { tokens: maxTokens, wanted: maxWanted }, allocate });
+  const rotations = new Map<Rotation, Region>();
+  const scalars = new Map<Scalars, Region>();
+  const words = (n: number): Region => region(4 * n);
+  const tables = stepTables(arena, options, words);
   // Pages are only touched when they are used; the pool is as large as wished for, or as what is left allows.
   const wish = pagesFor(options.cacheTokens);
   const least = pagesFor(context);
@@ -84,19 +111,11 @@ export function makePlan(network: Network, arena: Arena, options: PlanOptions, v
     graph,
     context,
     values,
-    schedule: schedules,
+    schedule,
     pages,
     pageBytes: network.pageBytes,
-    rotation: r => {
-      const known = rotations.get(r) ?? region(8 * r.frequencies.length * maxTokens);
-      rotations.set(r, known);
-      return known;
-    },
-    scalars: s => {
-      const known = scalars.get(s) ?? words(maxTokens);
-      scalars.set(s, known);
-      return known;
-    },
+    rotation: r => remembered(rotations, r, () => words(2 * r.frequencies.length * maxTokens)),
+    scalars: s => remembered(scalars, s, () => words(maxTokens)),
     table: list => {
       const made = words(32 * Math.ceil(list.length / 32));
       arena.f32(made.address, list.length).set(list);
