@@ -60,7 +60,7 @@ function postSum(source: Source, c: Config, own: Partial<AttentionOptions>) {
     norm: asTheyAre,
     longestContext: source.rowsOf("position_embd.weight") || undefined,
     layer: at => {
-      const options = { ...c, ...own, bidirectional: true, qkNorm: { kind: "layer", eps: c.eps, over: "all" } } as const;
+      const options = { ...c, ...own, bidirectional: true, qkNorm: { kind: "layer", eps: c.eps, over: "all", optional: true } } as const;
       const attends = attention(source, at, options);
       const after = normOf(source, c, `${at}.attn_output_norm`);
       const second = source.has(`${at}.attn_norm_2.weight`) ? normOf(source, c, `${at}.attn_norm_2`) : undefined;

@@ -14,7 +14,10 @@ export const gemma = arch(["gemma"], source => {
   return decoder(source, c, {
     embeddingScale: Math.sqrt(c.dim),
     layer: at =>
-      preNorm(source, c, at, { attention: attention(source, at, { ...c, rope }), ffn: ffn(source, at, { ...c, activation: "gelu" }) }),
+      preNorm(source, c, at, {
+        attention: attention(source, at, { ...c, rope }),
+        ffn: ffn(source, at, { ...c, activation: "gelu", gated: true }),
+      }),
   });
 });
 
@@ -33,7 +36,13 @@ export const gemma2 = arch(["gemma2"], source => {
     logitSoftcap: source.number("final_logit_softcapping", 30),
     layer: (at, i) => {
       const own = attention(source, at, { ...shared, window: windowed(i) ? window : undefined });
-      return postNorm(source, c, at, { attention: own, ffn: ffn(source, at, { ...c, activation: "gelu" }) }, { sandwich: true });
+      return postNorm(
+        source,
+        c,
+        at,
+        { attention: own, ffn: ffn(source, at, { ...c, activation: "gelu", gated: true }) },
+        { sandwich: true },
+      );
     },
   });
 });
@@ -55,7 +64,13 @@ export function gemma3Network(source: Source, bidirectional: boolean) {
     logitSoftcap: source.number("final_logit_softcapping", 0),
     layer: (at, i) => {
       const own = attention(source, at, { ...shared, ...(windowed(i) ? { rope: near, window } : { rope: far }) });
-      return postNorm(source, c, at, { attention: own, ffn: ffn(source, at, { ...c, activation: "gelu" }) }, { sandwich: true });
+      return postNorm(
+        source,
+        c,
+        at,
+        { attention: own, ffn: ffn(source, at, { ...c, activation: "gelu", gated: true }) },
+        { sandwich: true },
+      );
     },
   });
 }

@@ -31,8 +31,8 @@ function sizes(source: Source) {
 
 /** A dense network and experts side by side, each with its norms; the router sees the sum before them. */
 function mixed(source: Source, at: string, c: ReturnType<typeof config>): Block {
-  const dense = ffn(source, at, { ...c, activation: "gelu" });
-  const own = { dim: c.dim, hidden: expertHidden(source), experts: source.size("expert_count"), activation: "gelu" } as const;
+  const dense = ffn(source, at, { ...c, activation: "gelu", gated: true });
+  const own = { dim: c.dim, hidden: expertHidden(source), experts: source.size("expert_count"), activation: "gelu", gated: true } as const;
   const routed = experts(source, at, own);
   const choose = router(source, at, { dim: c.dim, logitScale: c.dim ** -0.5 });
   const [before, routerNorm] = [normOf(source, c, `${at}.ffn_norm`), normOf(source, c, `${at}.ffn_gate_inp.scale`)];
@@ -72,7 +72,7 @@ export const gemma4 = arch(["gemma4"], source => {
       const hidden = source.layerSize("feed_forward_length", i);
       const network = source.has(`${at}.ffn_gate_inp.weight`)
         ? mixed(source, at, c)
-        : residual(normOf(source, c, `${at}.ffn_norm`), ffn(source, at, { dim: c.dim, hidden, activation: "gelu" }), {
+        : residual(normOf(source, c, `${at}.ffn_norm`), ffn(source, at, { dim: c.dim, hidden, activation: "gelu", gated: true }), {
             after: normOf(source, c, `${at}.post_ffw_norm`),
           });
       const blocks = [

@@ -30,7 +30,8 @@ export const gpt2 = arch(["gpt2", "starcoder"], source => {
 /** CodeShell, StarCoder 2: rotary positions. */
 export const starcoder2 = arch(["starcoder2", "codeshell"], source => {
   const c = config(source, "layer");
-  return gpt(source, c, { rope: rotary(source, c, { pairs: "halves" }) }, "gelu");
+  const embeddings = source.has("token_embd.weight") ? "token_embd" : "output"; // CodeShell has one matrix under either name
+  return gpt(source, c, { rope: rotary(source, c, { pairs: "halves" }) }, "gelu", { embeddings });
 });
 
 /** StableLM: SwiGLU; the 12B model runs attention and feed-forward network side by side, and norms queries and keys. */
@@ -40,7 +41,10 @@ export const stablelm = arch(["stablelm"], source => {
   const beside = !source.has("blk.0.ffn_norm.weight");
   return decoder(source, c, {
     layer: at => {
-      const own = { attention: attention(source, at, { ...c, rope, qkNorm: { kind: "layer", eps: c.eps } }), ffn: ffn(source, at, c) };
+      const own = {
+        attention: attention(source, at, { ...c, rope, qkNorm: { kind: "layer", eps: c.eps, optional: true } }),
+        ffn: ffn(source, at, c),
+      };
       if (!beside) return preNorm(source, c, at, own);
       const norm = normOf(source, c, `${at}.attn_norm`);
       return parallel([
@@ -56,7 +60,7 @@ export const mpt = arch(["mpt"], source => {
   const c = config(source, "layer");
   const alibi = source.number("attention.max_alibi_bias", 0) || undefined;
   const clamp = source.number("attention.clamp_kqv", 0) || undefined;
-  return gpt(source, c, { alibi, clamp, qkNorm: { kind: "layer", eps: c.eps, over: "all" } }, "gelu_erf");
+  return gpt(source, c, { alibi, clamp, qkNorm: { kind: "layer", eps: c.eps, over: "all", optional: true } }, "gelu_erf");
 });
 
 /** BLOOM: ALiBi, a norm of the embeddings. */

@@ -28,7 +28,7 @@ export function plain(source: Source, c: Config, pairs: Pairs, changes: Changes 
     layer: (at, i) => {
       const { bidirectional } = changes;
       const parts = {
-        attention: attention(source, at, { ...c, rope, scale, bidirectional, qkNorm: { eps: c.eps }, ...own(i) }),
+        attention: attention(source, at, { ...c, rope, scale, bidirectional, ...own(i) }),
         ffn: moeOrFfn(source, at, { ...c, denseHidden: c.hidden, ...changes.ffn, ...changes.moe, hidden: expertHidden(source) }),
       };
       return preNorm(source, c, at, parts, { scale: changes.residualScale, names: { ffn: changes.ffnNorm } });
@@ -39,8 +39,8 @@ export function plain(source: Source, c: Config, pairs: Pairs, changes: Changes 
 
 export const llama = arch(["llama", "internlm2", "xverse", "ernie4_5"], source => plain(source, config(source), "neighbours"));
 
-/** The same with values of a head that turn half a head apart: Qwen 2 to 3 (text of the VL models too), EXAONE 3, openPangu. */
-export const halves = arch(["qwen2", "qwen2vl", "qwen3", "qwen3vl", "exaone", "pangu-embedded", "paddleocr", "hunyuan_vl"], source =>
+/** The same with values of a head that turn half a head apart: Qwen 2 (text of Qwen 2 VL too), EXAONE 3, openPangu. */
+export const halves = arch(["qwen2", "qwen2vl", "exaone", "pangu-embedded", "paddleocr"], source =>
   plain(source, config(source), "halves"),
 );
 
@@ -48,6 +48,12 @@ export const halves = arch(["qwen2", "qwen2vl", "qwen3", "qwen3vl", "exaone", "p
 export const maincoder = arch(["maincoder"], source => {
   const c = config(source);
   return plain(source, c, "neighbours", { attention: { qkNorm: { eps: c.eps, after: "rope" } } });
+});
+
+/** Qwen 3 (text of Qwen 3 VL too): queries and keys are normed. */
+export const qwen3 = arch(["qwen3", "qwen3vl"], source => {
+  const c = config(source);
+  return plain(source, c, "halves", { attention: { qkNorm: { eps: c.eps } } });
 });
 
 /** Arcee: no gate, max(x, 0)^2. */

@@ -40,10 +40,12 @@ export const afmoe = arch(["afmoe"], source => {
 
 /** EXAONE MoE: windowed layers are rotated, full ones are not. */
 export const exaoneMoe = arch(["exaone-moe"], source => {
+  const c = config(source);
   const windowed = windowedLayers(source, 4);
   const window = sliding(source, 128);
-  return plain(source, config(source), "halves", {
-    attention: i => (windowed(i) ? { window } : { rope: undefined }),
+  const qkNorm = { eps: c.eps };
+  return plain(source, c, "halves", {
+    attention: i => (windowed(i) ? { window, qkNorm } : { rope: undefined, qkNorm }),
     moe: { scores: "sigmoid" },
   });
 });
@@ -99,7 +101,7 @@ export const step35 = arch(["step35"], source => {
   return decoder(source, c, {
     layer: (at, i) => {
       const own = windowed(i) ? { rope: near, window } : { rope: far };
-      const attends = attention(source, at, { ...c, ...headSizes(source, c.dim, i), ...own, qkNorm: { eps: c.eps } });
+      const attends = attention(source, at, { ...c, ...headSizes(source, c.dim, i), ...own, qkNorm: { eps: c.eps, optional: true } });
       const sharedGating = limited("swiglu_clamp_shexp", i);
       const routed = source.has(`${at}.ffn_gate_inp.weight`);
       const options = { dim: c.dim, denseHidden: c.hidden, hidden: expertHidden(source), scores: "sigmoid" } as const;

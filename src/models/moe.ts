@@ -11,9 +11,10 @@ import { input } from "../nn/tensor.ts";
 import { plain } from "./llama.ts";
 
 /** Qwen 3 MoE: softmax, the chosen weights normalised. */
-export const qwen3moe = arch(["qwen3moe", "qwen3vlmoe", "dots1", "hy_v3", "bailingmoe2"], source =>
-  plain(source, config(source), "halves"),
-);
+export const qwen3moe = arch(["qwen3moe", "qwen3vlmoe", "dots1", "hy_v3", "bailingmoe2"], source => {
+  const c = config(source);
+  return plain(source, c, "halves", { attention: { qkNorm: { eps: c.eps } } });
+});
 
 /** Qwen 1.5 and 2 MoE: weights not normalised; the shared expert has a gate. */
 export const qwen2moe = arch(["qwen2moe"], source => plain(source, config(source), "halves", { moe: { normalise: false } }));
@@ -39,18 +40,17 @@ export const deepseek = arch(["deepseek", "deepseek2-ocr"], source =>
 );
 
 /** Hunyuan: queries and keys are normed after they are rotated. */
-export const hunyuan = arch(["hunyuan-moe", "hunyuan-dense"], source => {
+export const hunyuan = arch(["hunyuan-moe", "hunyuan-dense", "hunyuan_vl"], source => {
   const c = config(source);
   return plain(source, c, "halves", { attention: { qkNorm: { eps: c.eps, after: "rope" } } });
 });
 
 /** GLM 4.5 to 4.7: the norm before the experts bears another name. */
-export const glm4moe = arch(["glm4moe"], source =>
-  plain(source, config(source), "halves", {
-    ffnNorm: "post_attention_norm",
-    moe: { scores: "sigmoid" },
-  }),
-);
+export const glm4moe = arch(["glm4moe"], source => {
+  const c = config(source);
+  const attention = { qkNorm: { eps: c.eps, optional: true } };
+  return plain(source, c, "halves", { attention, ffnNorm: "post_attention_norm", moe: { scores: "sigmoid" } });
+});
 
 /** Phi-3.5 MoE: LayerNorm with bias, longrope. */
 export const phimoe = arch(["phimoe"], source => plain(source, config(source), "halves"));
@@ -59,7 +59,9 @@ export const phimoe = arch(["phimoe"], source => plain(source, config(source), "
 export const mellum = arch(["mellum"], source => {
   const windowed = windowedLayers(source, 4);
   const window = { kind: "sliding", size: source.size("attention.sliding_window") } as const;
-  return plain(source, config(source), "halves", { attention: i => (windowed(i) ? { window } : {}) });
+  const c = config(source);
+  const qkNorm = { eps: c.eps };
+  return plain(source, c, "halves", { attention: i => (windowed(i) ? { window, qkNorm } : { qkNorm }) });
 });
 
 /** DBRX: LayerNorm without bias; queries, keys and values are limited. */
@@ -164,4 +166,7 @@ export const smallthinker = arch(["smallthinker"], source => {
 });
 
 /** RND1, a diffusion language model: Qwen 3 MoE whose tokens see the whole text. */
-export const rnd1 = arch(["rnd1"], source => plain(source, config(source), "halves", { bidirectional: true }));
+export const rnd1 = arch(["rnd1"], source => {
+  const c = config(source);
+  return plain(source, c, "halves", { bidirectional: true, attention: { qkNorm: { eps: c.eps } } });
+});

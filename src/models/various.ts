@@ -36,7 +36,7 @@ export const commandR = arch(["command-r", "cohere2"], source => {
       const own = size ? (windowed(i) ? { rope, window: { kind: "sliding", size } as const } : {}) : { rope };
       const norm = normOf(source, c, `${at}.attn_norm`);
       return parallel([
-        [norm, attention(source, at, { ...c, ...own, qkNorm: { kind: "layer", eps: c.eps } })],
+        [norm, attention(source, at, { ...c, ...own, qkNorm: { kind: "layer", eps: c.eps, optional: true } })],
         [norm, ffn(source, at, c)],
       ]);
     },

@@ -160,12 +160,14 @@ export function attend(step: Step, a: AttentionShape, q: Tensor, k: Tensor, v: T
 export interface AttentionOptions extends HeadSizes, Partial<Omit<AttentionShape, keyof HeadSizes | "cache" | "sinks">> {
   /** Width of the model. */
   readonly dim: number;
-  /** Norms of queries and keys, where the file has attn_q_norm and attn_k_norm: over each head or over all together. */
+  /** Norms of queries and keys (attn_q_norm, attn_k_norm): over each head or over all together. */
   readonly qkNorm?: {
     readonly kind?: NormKind;
     readonly eps: number;
     readonly over?: "head" | "all";
     readonly after?: "rope";
+    /** The file may have none. */
+    readonly optional?: boolean;
     /** Without weights, whatever the file has. */
     readonly bare?: boolean;
   };
@@ -223,7 +225,14 @@ function headNorms(source: Source, at: string, o: AttentionOptions): (step: Step
   const { qkNorm } = o;
   if (!qkNorm) return () => {};
   const bind = (name: string, heads: number) => {
-    const options: HeadNormOptions = { kind: qkNorm.kind ?? "rms", eps: qkNorm.eps, heads, headDim: o.headDim, order: pairOrder(o) };
+    const options: HeadNormOptions = {
+      kind: qkNorm.kind ?? "rms",
+      eps: qkNorm.eps,
+      heads,
+      headDim: o.headDim,
+      order: pairOrder(o),
+      optional: qkNorm.optional,
+    };
     if (qkNorm.bare) return bareHeadNorm(options);
     return (qkNorm.over === "all" ? wholeNorm : headNorm)(source, `${at}.${name}`, options);
   };

@@ -84,7 +84,7 @@ export function preNorm(
   parts: { readonly attention: Branch; readonly ffn: Branch },
   { scale, names = {} }: { readonly scale?: number; readonly names?: BlockNames } = {},
 ): Block {
-  const [before, between] = [names.attention ?? "attn_norm", names.ffn ?? "ffn_norm"].map(n => needed(source, c, `${at}.${n}`));
+  const [before, between] = [names.attention ?? "attn_norm", names.ffn ?? "ffn_norm"].map(n => normOf(source, c, `${at}.${n}`));
   return inTurn(residual(before, parts.attention, { scale }), residual(between, parts.ffn, { scale }));
 }
 
@@ -96,24 +96,20 @@ export function postNorm(
   parts: { readonly attention: Branch; readonly ffn: Branch },
   { sandwich = false, scale }: { readonly sandwich?: boolean; readonly scale?: number } = {},
 ): Block {
-  const before = (name: string): Norm | undefined => (sandwich ? needed(source, c, `${at}.${name}`) : undefined);
-  const after = (name: string): Norm => needed(source, c, `${at}.${name}`);
+  const before = (name: string): Norm | undefined => (sandwich ? normOf(source, c, `${at}.${name}`) : undefined);
+  const after = (name: string): Norm => normOf(source, c, `${at}.${name}`);
   return inTurn(
     residual(before("attn_norm"), parts.attention, { after: after("post_attention_norm"), scale }),
     residual(before("ffn_norm"), parts.ffn, { after: after("post_ffw_norm"), scale }),
   );
 }
 
-/** A norm whose weight must be there. */
-function needed(source: Source, c: Config, name: string): Norm {
-  if (!source.has(name)) source.need(`${name}.weight`);
-  return normOf(source, c, name);
-}
-
 export interface DecoderParts {
   /** One block of the stack; `at` is the beginning of its tensors' names. */
   readonly layer: (at: string, index: number) => Block;
-  /** Default: rows of token_embd for the tokens' ids. */
+  /** The matrix of embeddings; default token_embd. */
+  readonly embeddings?: string;
+  /** Default: its rows for the tokens' ids. */
   readonly embed?: (step: Step) => Tensor;
   /** Run once a step with the scaled embeddings, before the first layer. */
   readonly prepare?: (step: Step, x: Tensor) => void;
@@ -137,7 +133,7 @@ export interface DecoderParts {
 /** The network from token ids to logits (output, or the embeddings where that is absent). */
 export function decoder(source: Source, c: Config, parts: DecoderParts): Network {
   const { embeddingScale = 1 } = parts;
-  const embeddings = source.has("token_embd.weight") ? "token_embd" : "output";
+  const { embeddings = "token_embd" } = parts;
   const vocabulary = source.rows(`${embeddings}.weight`);
   const embed = parts.embed ?? embedding(source, embeddings, c.dim);
   const loops = parts.loops ?? 1;

@@ -10,6 +10,8 @@ export interface FfnOptions {
   readonly hidden: number;
   /** Of the gate, or of everything where there is none. Default: silu. */
   readonly activation?: ActivationName;
+  /** Without a gate the file is incomplete. Default: with silu. */
+  readonly gated?: boolean;
   /** Another way to gate than activation(gate) * up. */
   readonly gating?: Gating;
   /** End of the tensors' names, such as `_shexp`. */
@@ -20,7 +22,15 @@ export interface FfnOptions {
 
 /** down(gating(gate x, up x)), or down(activation(up x)). */
 export function ffn(source: Source, at: string, o: FfnOptions): Branch {
-  const { dim, hidden, activation = "silu", gating = gatings[activation], suffix = "", subNorm } = o;
+  const {
+    dim,
+    hidden,
+    activation = "silu",
+    gating = gatings[activation],
+    gated: needsGate = activation === "silu",
+    suffix = "",
+    subNorm,
+  } = o;
   const name = (part: string): string => `${at}.ffn_${part}${suffix}`;
   const down = linear(source, name("down"), hidden, dim);
   const normed: typeof endingIn = (out, make) =>
@@ -36,6 +46,7 @@ export function ffn(source: Source, at: string, o: FfnOptions): Branch {
       return gated(step, gating, view(h, 0, hidden), view(h, hidden, hidden));
     });
   }
+  if (needsGate) source.need(`${name("gate")}.weight`);
   const up = linear(source, name("up"), dim, hidden);
   return normed(down, (step, x) => activate(step, activations[activation], up(step, x)));
 }

@@ -190,7 +190,7 @@ export function experts(source: Source, at: string, o: ExpertsOptions): Experts 
     expertLinear(source, `${at}.ffn_${part}${suffix}`, inputs, outputs, n);
   const there = (part: string): boolean => source.has(`${at}.ffn_${part}${suffix}.weight`);
   const both = there("gate_up") ? bind("gate_up", dim, 2 * hidden) : undefined;
-  const gate = there("gate") ? bind("gate", dim, hidden) : undefined;
+  const gate = there("gate") || (activation === "silu" && !both) ? bind("gate", dim, hidden) : undefined;
   const up = both ? undefined : bind("up", dim, hidden);
   const down = bind("down", hidden, dim);
   // One factor for each expert's result goes into the weights.

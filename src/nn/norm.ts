@@ -15,8 +15,9 @@ export type NormKind = "rms" | "layer";
 const bound = (source: Source, name: string, columns: number, order?: readonly number[]): (Vector | undefined)[] =>
   [`${name}.weight`, name, `${name}.bias`].map(t => (source.has(t) ? source.vector(t, columns, order) : undefined));
 
-/** Without a name, or where the file has no such tensor, the norm is weightless. */
+/** Without a name the norm is weightless; with one its weight must be there, and a bias is bound where the file has it. */
 export function norm(source: Source, kind: NormKind, name: string | undefined, columns: number, eps: number): Norm {
+  if (name !== undefined && !source.has(name)) source.need(`${name}.weight`);
   const [suffixed, plain, bias] = name === undefined ? [] : bound(source, name, columns);
   const weight = suffixed ?? plain;
   const shape = { center: kind === "layer", weight: weight !== undefined, bias: bias !== undefined };
@@ -36,32 +37,27 @@ export function norm(source: Source, kind: NormKind, name: string | undefined, c
   };
 }
 
-export const rmsNorm = (source: Source, name: string, columns: number, eps: number): Norm =>
-  norm(source, "rms", required(source, name), columns, eps);
-export const layerNorm = (source: Source, name: string, columns: number, eps: number): Norm =>
-  norm(source, "layer", required(source, name), columns, eps);
-
-/** Asking for a tensor that is not there is the error. */
-function required(source: Source, name: string): string {
-  if (!source.has(name)) source.need(`${name}.weight`);
-  return name;
-}
+export const rmsNorm = (source: Source, name: string, columns: number, eps: number): Norm => norm(source, "rms", name, columns, eps);
+export const layerNorm = (source: Source, name: string, columns: number, eps: number): Norm => norm(source, "layer", name, columns, eps);
 
 export interface HeadNormOptions {
   readonly kind: NormKind;
   readonly eps: number;
   readonly heads: number;
   readonly headDim: number;
+  /** The file may have no such tensor. */
+  readonly optional?: boolean;
   /** The row order of the heads' projection, which the weights follow. */
   readonly order?: readonly number[];
 }
 
 /**
  * A norm in place of each head, whose weights are one head's [headDim] or all heads' [heads * headDim]; "whole" norms all heads' values
- * together. Undefined where the file has no such tensor.
+ * together. Undefined where the file has no such tensor and need not.
  */
 export function headNorm(source: Source, name: string, o: HeadNormOptions): ((step: Step, x: Tensor) => void) | undefined {
-  if (!source.has(`${name}.weight`)) return undefined;
+  if (o.optional && !source.has(`${name}.weight`)) return undefined;
+  source.need(`${name}.weight`);
   const all = o.heads * o.headDim;
   const perHead = source.elements(`${name}.weight`) === all;
   const [weight, , bias] = bound(source, name, perHead ? all : o.headDim, o.order);

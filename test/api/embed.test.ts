@@ -21,7 +21,8 @@ it.each([1, 2, 3])("pooling %s: texts together are as alone, and of unit length"
   const together = await model.embed(texts);
   for (const [i, text] of texts.entries()) expect((await model.embed([text]))[0], text).toEqual(together[i]);
   expect(together[0]).toEqual(together[2]);
-  expect(together[0]).not.toEqual(together[1]);
+  // The first token of each is the same, and it sees no other.
+  if (pooling !== 2) expect(together[0]).not.toEqual(together[1]);
   for (const v of together) expect(Math.abs(Math.hypot(...v) - 1)).toBeLessThan(1e-6);
   const [raw] = await model.embed(["the sun"], { normalize: false });
   const length = Math.hypot(...raw);
