@@ -3,7 +3,12 @@ import { Worker } from "node:worker_threads";
 import { bind, memoryNeeded } from "../engine/load.node.ts";
 import { LatheError } from "../errors.ts";
 import { closeGguf, type Gguf } from "../files/gguf.ts";
+import { convertFolder } from "../files/hf/convert.ts";
+import { isFolder, openModelFolder } from "../files/hf/open.node.ts";
+import { viewOf } from "../files/hf/view.ts";
 import { openModelFile } from "../files/open.node.ts";
+import { openNamedModel } from "../files/store/named.node.ts";
+import { locate, type StoreOptions } from "../files/store/pull.node.ts";
 import type { Network } from "../nn/arch.ts";
 import type { Source } from "../nn/source.ts";
 import { availableMemory, defaultThreads } from "../runtime/platform.node.ts";
@@ -68,12 +73,17 @@ const contextOf = (network: Network, wished: number | undefined): number =>
   wished ?? Math.min(network.trainedContext, network.bidirectional ? DEFAULT_ENCODER_CONTEXT : DEFAULT_CONTEXT);
 
 /**
- * Loads a GGUF model. Weights are read and packed on all threads.
- * @throws LatheError file.*, gguf.*, model.*, tokenizer.*, memory.insufficient, option.*, target.unavailable; the signal's reason when aborted.
+ * Loads a GGUF model. Weights are read and packed on all threads. `name` is a path, or names a model of the store: `hf:org/repo:Q4_K_M`, or the
+ * URL that it was pulled from.
+ * @throws LatheError file.*, gguf.*, model.*, tokenizer.*, memory.insufficient, option.*, target.unavailable, store.*, and with `pull` remote.*;
+ * the signal's reason when aborted.
  */
-export async function load(path: string, options: LoadOptions = {}): Promise<Model> {
+export async function load(name: string, options: LoadOptions = {}): Promise<Model> {
   const o = resolveLoad(options);
   o.signal?.throwIfAborted();
+  const pulled = ({ done, total }: { done: number; total: number }): void => o.onProgress?.({ stage: "pull", done, total });
+  const path = await locate(name, { pull: o.pull, signal: o.signal, onProgress: pulled });
+  if (isFolder(path)) throw unconverted(path);
   const gguf = await openModelFile(path);
   try {
     const { architecture, metadata, network } = bound(gguf);
@@ -101,11 +111,16 @@ export async function load(path: string, options: LoadOptions = {}): Promise<Mod
     } as const;
     const info = await client.load(spec, (done, total) => o.onProgress?.({ stage: "pack", done, total }), o.signal);
     o.onProgress?.({ stage: "ready", done: 1, total: 1 });
-    const name = textOf(gguf, "general.name", path.split(/[\\/]/).at(-1)!);
-    return new Model({ ...info, path, architecture, name, fileBytes }, tokenizer, gguf.metadata, client);
+    const title = textOf(gguf, "general.name", path.split(/[\\/]/).at(-1)!);
+    return new Model({ ...info, path, architecture, name: title, fileBytes }, tokenizer, gguf.metadata, client);
   } finally {
     await closeGguf(gguf);
   }
+}
+
+function unconverted(path: string): LatheError {
+  const message = `"${path}" is a folder; make one file of it with "lathe convert", and load that.`;
+  return new LatheError("file.unreadable", message, { path });
 }
 
 export interface Inspection {
@@ -136,13 +151,32 @@ export interface Inspection {
   readonly machine: { readonly available: number; readonly fits?: boolean; readonly verdict: string };
 }
 
-/** What a model file is and whether it would run here; reads the header only. Unsupported models are described, not refused. */
-export async function inspect(path: string, options: { context?: number } = {}): Promise<Inspection> {
-  const gguf = await openModelFile(path);
+export interface InspectOptions extends StoreOptions {
+  /** Tokens to reckon memory for. Default: what the model was trained for, at most 4096. */
+  readonly context?: number;
+}
+
+/**
+ * What a model file is and whether it would run here; reads the header only. Unsupported models are described, not refused. `name` is a path, a
+ * model of the store, or one that is not stored: of that the header alone is fetched. A model folder of Hugging Face layout is described as the
+ * file that it would be converted to.
+ */
+export async function inspect(name: string, options: InspectOptions = {}): Promise<Inspection> {
+  if (isFolder(name)) return inspectFolder(name, options.context);
+  const gguf = await openNamedModel(name, options);
   try {
-    return describe(gguf, path, options.context);
+    return describe(gguf, (gguf.parts.find(p => p.name === name) ?? gguf.parts[0]).name, options.context);
   } finally {
     await closeGguf(gguf);
+  }
+}
+
+async function inspectFolder(path: string, context: number | undefined): Promise<Inspection> {
+  const folder = await openModelFolder(path);
+  try {
+    return describe(viewOf(folder, await convertFolder(folder)), path, context);
+  } finally {
+    await folder.close();
   }
 }
 

@@ -7,10 +7,14 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { benchCommand } from "./commands/bench.ts";
 import { chatCommand } from "./commands/chat.ts";
+import { convertCommand } from "./commands/convert.ts";
 import { embedCommand } from "./commands/embed.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { kernelsCommand } from "./commands/kernels.ts";
+import { listCommand } from "./commands/list.ts";
 import { perplexityCommand } from "./commands/perplexity.ts";
+import { pullCommand } from "./commands/pull.ts";
+import { removeCommand } from "./commands/remove.ts";
 import { rerankCommand } from "./commands/rerank.ts";
 import { runCommand } from "./commands/run.ts";
 import { tokenizeCommand } from "./commands/tokenize.ts";
@@ -22,6 +26,9 @@ import { endQuietlyOnClosedPipes, paint } from "./terminal.ts";
 const commands = [
   runCommand,
   chatCommand,
+  pullCommand,
+  listCommand,
+  removeCommand,
   inspectCommand,
   tokenizeCommand,
   perplexityCommand,
@@ -29,6 +36,7 @@ const commands = [
   rerankCommand,
   benchCommand,
   kernelsCommand,
+  convertCommand,
 ];
 
 function version(): string {
@@ -51,6 +59,7 @@ function program(): Command {
     "lathe run                                a story from the bundled model",
     'lathe run model.gguf "Why is the sky blue?"',
     "lathe chat model.gguf",
+    "lathe pull hf:org/repo:Q4_K_M            then: lathe run hf:org/repo:Q4_K_M",
     "lathe inspect model.gguf                 will it run here?",
   );
 }

@@ -122,24 +122,30 @@ function requireIndexable(source: Source, cache: number): void {
   throw new LatheError("memory.insufficient", message, { needed, available: INDEXABLE, suggestion: "use a shorter context" });
 }
 
-/** Values of a small F32, F16 or BF16 tensor. */
-function readTensor(tensor: TensorRecord, parts: readonly string[]): Float32Array {
+/** `length` bytes of a tensor from byte `from` on. */
+function readBytes(tensor: TensorRecord, parts: readonly string[], from = 0, length = tensor.bytes): Uint8Array<ArrayBuffer> {
   let close = (): void => {};
   try {
     const files = openParts(parts);
     close = files.close;
-    const bytes = new Uint8Array(tensor.bytes);
-    files.read(tensor.part, tensor.offset, bytes);
-    const view = new DataView(bytes.buffer);
-    if (tensor.type.name === "F32") return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
-    const half = tensor.type.name === "F16";
-    return Float32Array.from({ length: bytes.length / 2 }, (_, i) => widen(view.getUint16(2 * i, true), half));
+    const bytes = new Uint8Array(length);
+    files.read(tensor.part, tensor.offset + from, bytes);
+    return bytes;
   } catch (cause) {
     const message = "The model file could not be read to its end while loading; check that it is complete and not being written to.";
     throw new LatheError("file.changed", message, { tensor: tensor.name }, { cause });
   } finally {
     close();
   }
+}
+
+/** Values of a small F32, F16 or BF16 tensor. */
+function readTensor(tensor: TensorRecord, parts: readonly string[]): Float32Array {
+  const bytes = readBytes(tensor, parts);
+  const view = new DataView(bytes.buffer);
+  if (tensor.type.name === "F32") return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
+  const half = tensor.type.name === "F16";
+  return Float32Array.from({ length: bytes.length / 2 }, (_, i) => widen(view.getUint16(2 * i, true), half));
 }
 
 function widen(bits: number, half: boolean): number {
@@ -172,9 +178,10 @@ function rowsPerTask(w: Weight): number {
   while (unit % (w.order?.length ?? 1)) unit += ROW_PADDING;
   return unit * Math.max(1, Math.floor(TASK_BYTES / (rowBytes(w) * unit)));
 }
-const rowBytes = (w: Weight): number => w.tensor.bytes / w.outputs;
+const rowBytes = (w: Weight): number => (w.tensor.bytes - (w.format.trailer ?? 0)) / w.outputs;
 
-function tasksOf(w: Weight, format: WeightFormat, worst: number): PackTask[] {
+/** `constants`: where the format's constants lie, if it has any. */
+function tasksOf(w: Weight, format: WeightFormat, worst: number, constants: number | undefined): PackTask[] {
   const perTask = rowsPerTask(w);
   const blocks = w.inputs / format.packed.inputs;
   return Array.from({ length: Math.ceil(w.outputs / perTask) }, (_, i) => {
@@ -190,11 +197,39 @@ function tasksOf(w: Weight, format: WeightFormat, worst: number): PackTask[] {
       rows,
       paddedRows: paddedRows(rows),
       order: w.order,
+      padding: format.padding,
       kernel: packName(format),
       grid: groups,
-      args: [target, worst + (first / GROUP) * 4, blocks, rowBytes(w), rowBytes(w) / blocks],
+      args: [
+        target,
+        worst + (first / GROUP) * 4,
+        blocks,
+        rowBytes(w),
+        rowBytes(w) / blocks,
+        ...(constants === undefined ? [] : [constants]),
+      ],
     };
   });
+}
+
+/** Puts what packing looks into into memory: constants of formats once, trailers of tensors each. */
+function placeConstants(weights: readonly Weight[], parts: readonly string[], arena: Arena): ReadonlyMap<Weight, number> {
+  const place = (bytes: Uint8Array): number => {
+    const at = arena.allocate(bytes.length, "This model");
+    arena.bytes(at, bytes.length).set(bytes);
+    return at;
+  };
+  const shared = new Map<WeightFormat, number>();
+  const placed = new Map<Weight, number>();
+  for (const w of weights) {
+    const { constants, trailer } = w.format;
+    if (trailer) placed.set(w, place(readBytes(w.tensor, parts, w.tensor.bytes - trailer, trailer)));
+    if (!constants) continue;
+    const at = shared.get(w.format) ?? place(constants());
+    shared.set(w.format, at);
+    placed.set(w, at);
+  }
+  return placed;
 }
 
 type Pending = { readonly weight: Weight; readonly worst: number };
@@ -215,9 +250,14 @@ async function packWeights(
   const run = async (list: readonly Pending[]): Promise<void> => {
     const kernels = [...new Map(list.map(({ weight: { format } }) => [format.packed.name + format.name, pack(format)])).values()];
     await team.setKernels(backend.compile(kernels));
-    const tasks = list.flatMap(({ weight, worst }) => tasksOf(weight, weight.format, worst));
-    const bytes = Math.max(...tasks.map(t => 2 * t.paddedRows * t.rowBytes)) + 64;
     await arena.scratch(() => {
+      const constants = placeConstants(
+        list.map(p => p.weight),
+        spec.parts,
+        arena,
+      );
+      const tasks = list.flatMap(({ weight, worst }) => tasksOf(weight, weight.format, worst, constants.get(weight)));
+      const bytes = Math.max(...tasks.map(t => 2 * t.paddedRows * t.rowBytes)) + 64;
       const areas = Array.from({ length: team.size }, () => arena.allocate(bytes, "This model"));
       return team.pack(
         tasks,

@@ -349,6 +349,22 @@ const list: OpInfo[] = [
     meaning: ([a, b]) => [...a, ...b],
   },
   {
+    name: "table", // sixteen constant bytes: the bytes of four i32 constants, lowest first; what `lookup` looks into
+    shape: args => {
+      if (args.length !== 4 || args.some(a => a.type !== "i32" || a.lanes !== 1)) throw new TypeError("table needs four i32 scalars");
+      return { type: "u8", lanes: 16 };
+    },
+    range: words => {
+      const bytes = reinterpret(
+        words.map(w => w.min),
+        "i32",
+        { type: "u8", lanes: 16 },
+      );
+      return words.every(w => w.min === w.max) ? { min: Math.min(...bytes), max: Math.max(...bytes) } : fullRange("u8");
+    },
+    meaning: words => reinterpret(words.flat(), "i32", { type: "u8", lanes: 16 }),
+  },
+  {
     name: "lookup", // 16-entry table of bytes and one index a lane; from index 16 on the result is 0
     shape: ([t, i]) => {
       if (t.lanes !== 16 || elems[t.type].size !== 1 || i.type !== "u8") throw new TypeError("lookup needs 16 bytes and u8 indices");

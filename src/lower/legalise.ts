@@ -147,6 +147,7 @@ const handlers: Readonly<Record<string, Handler>> = {
   fromHalf: (cut, node, source) => (node.lanes === 1 ? [cut.to.copy(node)] : cut.widen("fromHalf", source, "f32")),
   concat: (cut, node, source) =>
     bytes(source[0]) < cut.width ? [cut.make("concat", node.args.map(cut.to.one))] : node.args.flatMap(a => cut.to.parts(a)),
+  table: (cut, node) => [cut.to.copy(node)],
   lookup: (cut, node) => cut.to.parts(node.args[1]).map(i => cut.make("lookup", [cut.to.one(node.args[0]), i])),
 };
 

@@ -3,11 +3,10 @@
  * function is `void f(int64 *args)`: begin, end, then the slots, eight bytes each; addresses are absolute.
  */
 import type { Item, Kernel, Loop, Node, Scope, Store } from "../../ir/node.ts";
-import { type Elem, elems } from "../../ir/types.ts";
 import type { Fixed, Instruction, Line, Memory, Operand, Register, RegisterClass, Variable } from "../../lower/machine.ts";
 import { type Chosen, select } from "../../lower/select.ts";
 import { countUses } from "../../lower/uses.ts";
-import { type Arg, bytesOf, COPY, type Context, inVector, type Program, type Rule, wide, width } from "./program.ts";
+import { type Arg, bytesOf, COPY, type Context, inVector, type Pool, type Program, pool, type Rule, wide, width } from "./program.ts";
 import { scalarRules } from "./rules-scalar.ts";
 import { shapeRules } from "./rules-shape.ts";
 import { vectorRules } from "./rules-vector.ts";
@@ -40,17 +39,6 @@ export function program(node: Node, c: Context): Program {
   throw new TypeError(`x86-64 has no rule for ${node.op}(${args}) -> ${node.type}x${node.lanes} in ${c.kernel.name}`);
 }
 
-/** `size` bytes with the constant in every lane. */
-function constantBytes(type: Elem, value: number, size: number): Uint8Array {
-  const view = new DataView(new ArrayBuffer(size));
-  const step = elems[type].size;
-  for (let at = 0; at < size; at += step) {
-    if (type === "f32") view.setFloat32(at, value, true);
-    else for (let b = 0; b < step; b++) view.setUint8(at + b, value >>> (8 * b));
-  }
-  return new Uint8Array(view.buffer);
-}
-
 /** The instruction that writes a value to memory, by its class and size. */
 const vectorStores: Readonly<Record<number, string>> = { 32: "vmovdqu.y.st", 16: "vmovdqu.x.st", 8: "vmovq.x.st", 4: "vmovd.x.st" };
 const scalarStores: Readonly<Record<number, string>> = { 4: "mov.d.st", 2: "mov.w.st", 1: "mov.b.st" };
@@ -62,12 +50,12 @@ export class Emitter {
   readonly #pool = new Map<string, PoolEntry>();
   readonly #constants = new Map<string, Variable>();
   readonly #variables = new Map<Node, Variable>();
-  /** Indices widened to 64 bits, by the scope in which that was done. */
-  readonly #widened = new Map<Scope, Map<Node, Variable>>();
+  /** Byte indices that may pass 2^31, and what they are sums of: these are also computed in 64 bits, where nothing wraps. */
+  readonly #indices: ReadonlySet<Node>;
+  readonly #widened = new Map<Node, Variable>();
   readonly #kernel: Kernel;
   readonly #chosen: Chosen<Program>;
   readonly #args: Fixed;
-  #scopes: Scope[] = [];
   #nextId = 0;
   #loops = 0;
 
@@ -76,6 +64,7 @@ export class Emitter {
     this.#kernel = kernel;
     this.#args = args;
     const c: Context = { kernel, uses: countUses(kernel.body), quads };
+    this.#indices = wideIndices(kernel.body);
     this.#chosen = select(kernel, n => program(n, c), isFree);
   }
 
@@ -113,15 +102,14 @@ export class Emitter {
     }
   }
 
-  #constant(type: Elem, value: number, bytes: number): Variable {
-    const data = constantBytes(type, value, bytes);
-    const label = `c${[...data].map(b => b.toString(16).padStart(2, "0")).join("")}`;
+  #constant({ bytes }: Pool): Variable {
+    const label = `c${bytes.map(b => b.toString(16).padStart(2, "0")).join("")}`;
     let v = this.#constants.get(label);
     if (!v) {
-      this.#pool.set(label, { label, bytes: data });
-      v = this.#new("vec", bytes, { disp: 0, label });
+      this.#pool.set(label, { label, bytes: Uint8Array.from(bytes) });
+      v = this.#new("vec", bytes.length, { disp: 0, label });
       this.#constants.set(label, v);
-      this.#entry.push({ key: bytes === 32 ? "vmovdqu.y" : "vmovdqu.x", operands: [v, v.again!] });
+      this.#entry.push({ key: bytes.length === 32 ? "vmovdqu.y" : "vmovdqu.x", operands: [v, v.again!] });
     }
     return v;
   }
@@ -129,7 +117,7 @@ export class Emitter {
   /** The variable of a node; constants are made where they are first needed. */
   #register(n: Node): Variable {
     if (n.op === "const") {
-      if (inVector(n)) return this.#constant(n.type, n.attr, width(bytesOf(n)));
+      if (inVector(n)) return this.#constant(pool(n.type, n.attr, width(bytesOf(n))));
       const v = this.#new("gp", 8);
       this.#line("mov.d.i", v, { imm: n.attr | 0 });
       return v;
@@ -141,17 +129,35 @@ export class Emitter {
 
   /** A byte index in 64 bits. */
   #index(n: Node): Variable {
+    const known = this.#widened.get(n);
+    if (known) return known;
     const v = this.#register(n);
-    if (n.range.min >= 0) return v;
-    for (const s of this.#scopes) {
-      const known = this.#widened.get(s)?.get(n);
-      if (known) return known;
-    }
+    return n.range.min >= 0 ? v : this.#extended(v);
+  }
+
+  #extended(v: Variable): Variable {
     const wideIndex = this.#new("gp", 8);
     this.#line("movsxd.q", wideIndex, v);
-    const here = this.#scopes.at(-1)!;
-    this.#widened.set(here, (this.#widened.get(here) ?? new Map<Node, Variable>()).set(n, wideIndex));
     return wideIndex;
+  }
+
+  /** The same sum or product once more, in 64 bits. */
+  #widen(n: Node): void {
+    const [a, b] = n.args;
+    const result = this.#new("gp", 8);
+    if (n.op === "shl" || b.op === "const") {
+      const constantPart = { imm: n.op === "shl" ? n.attr : b.attr };
+      const name = { add: "add", sub: "sub", mul: "imul", shl: "shl" }[n.op];
+      if (n.op === "mul") this.#line("imul.q.i", result, this.#index(a), constantPart);
+      else {
+        this.#copy(result, this.#index(a));
+        this.#line(`${name}.q.i`, result, constantPart);
+      }
+    } else {
+      this.#copy(result, this.#index(a));
+      this.#line({ add: "add.q", sub: "sub.q", mul: "imul.q" }[n.op]!, result, this.#index(b));
+    }
+    this.#widened.set(n, result);
   }
 
   #memory(address: Node, index: Node, disp: number): Memory {
@@ -167,9 +173,9 @@ export class Emitter {
     if (a === "result") return result;
     if ("op" in a) return this.#register(a);
     if ("fold" in a) return this.#memory(a.fold.args[0], a.fold.args[1], a.fold.attr);
-    if ("pool" in a) return this.#constant(a.type, a.pool, a.bytes);
     if ("imm" in a) return a;
     if ("scratch" in a) return a.scratch === "rax" ? RAX : RDX;
+    if (!("temporary" in a)) return this.#constant(a);
     const known = temporaries.get(a.temporary) ?? this.#new(a.cls, a.bytes);
     temporaries.set(a.temporary, known);
     return known;
@@ -188,6 +194,7 @@ export class Emitter {
       if (key === COPY) this.#copy(operands[0] as Variable, operands[1] as Variable);
       else this.#line(key, ...operands);
     }
+    if (this.#indices.has(n)) this.#widen(n);
   }
 
   #store(s: Store): void {
@@ -200,9 +207,7 @@ export class Emitter {
   }
 
   #scope(scope: Scope): void {
-    this.#scopes.push(scope);
     for (const item of scope.items) this.#item(item);
-    this.#scopes.pop();
   }
 
   #item(item: Item): void {
@@ -255,6 +260,23 @@ export class Emitter {
       if (v !== carried[i]) this.#copy(carried[i], v);
     });
   }
+}
+
+const sums = new Set(["add", "sub", "mul", "shl"]);
+
+/** Sums and products that end in addresses and whose 32 bits might not hold them. */
+function wideIndices(scope: Scope, found = new Set<Node>()): Set<Node> {
+  const mark = (n: Node): void => {
+    if (n.range.min >= 0 || !sums.has(n.op) || found.has(n)) return;
+    found.add(n);
+    for (const a of n.args) mark(a);
+  };
+  for (const item of scope.items) {
+    if (item.kind === "store") mark(item.index);
+    else if (item.kind === "loop") wideIndices(item.body, found);
+    else if (item.node.op === "load" || item.node.op === "offset") mark(item.node.args[1]);
+  }
+  return found;
 }
 
 export function copy(to: Variable, from: Register): Instruction {

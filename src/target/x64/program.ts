@@ -4,18 +4,16 @@
  */
 import { slotOf } from "../../ir/build.ts";
 import type { Kernel, Node } from "../../ir/node.ts";
-import { type Elem, elems } from "../../ir/types.ts";
+import { type Elem, elems, writeElem } from "../../ir/types.ts";
 import type { Selected } from "../../lower/select.ts";
 
 /** A load that the instruction does itself. */
 export interface Fold {
   readonly fold: Node;
 }
-/** A constant in memory: this value in every lane. */
+/** A constant in memory: 16 or 32 bytes. */
 export interface Pool {
-  readonly pool: number;
-  readonly type: Elem;
-  readonly bytes: number;
+  readonly bytes: readonly number[];
 }
 export interface Imm {
   readonly imm: number;
@@ -52,7 +50,12 @@ export const D = "result";
 export const imm = (value: number): Imm => ({ imm: value });
 export const gp = (temporary: number): Temporary => ({ temporary, cls: "gp", bytes: 8 });
 export const vec = (temporary: number, bytes: number): Temporary => ({ temporary, cls: "vec", bytes });
-export const pool = (type: Elem, value: number, bytes: number): Pool => ({ pool: value, type, bytes });
+/** `size` bytes with the value in every lane. */
+export function pool(type: Elem, value: number, size: number): Pool {
+  const view = new DataView(new ArrayBuffer(size));
+  for (let at = 0; at < size; at += elems[type].size) writeElem(view, type, at, value);
+  return { bytes: [...new Uint8Array(view.buffer)] };
+}
 export const rax: Scratch = { scratch: "rax" };
 export const rdx: Scratch = { scratch: "rdx" };
 

@@ -139,6 +139,25 @@ const reinterpret: Rule = (n, [a]) => {
   return undefined;
 };
 
+/** Sixteen constant bytes; both halves of a register get them where a shuffle of 32 bytes wants them. */
+const tableBytes = (n: Node, bytes: number): Arg => {
+  const words = new Int32Array(n.args.map(a => a.attr));
+  const sixteen = [...new Uint8Array(words.buffer)];
+  return { bytes: bytes === 32 ? [...sixteen, ...sixteen] : sixteen };
+};
+const constantTable = (n: Node): boolean => n.op === "table" && n.args.every(a => a.op === "const");
+const sixteen: Rule = n => {
+  if (n.op !== "table") return undefined;
+  if (constantTable(n)) return program([COPY, D, tableBytes(n, 16)]);
+  const [a, b, c, d] = n.args;
+  return program(
+    ["vmovd.x", vec(0, 16), a],
+    ["vpinsrd.x", vec(1, 16), vec(0, 16), b, imm(1)],
+    ["vpinsrd.x", vec(2, 16), vec(1, 16), c, imm(2)],
+    ["vpinsrd.x", D, vec(2, 16), d, imm(3)],
+  );
+};
+
 /** The machine's shuffle gives 0 for indices with the top bit; adding 112 with saturation sets it from 16 on. */
 const lookup: Rule = (n, [table, index], c) => {
   if (n.op !== "lookup") return undefined;
@@ -146,7 +165,8 @@ const lookup: Rule = (n, [table, index], c) => {
   const w = wide(bytes);
   const steps: Step[] = [];
   let from: Arg = table;
-  if (bytes === 32) {
+  if (constantTable(table)) from = tableBytes(table, bytes);
+  else if (bytes === 32) {
     const memory = fold(table, n, c);
     steps.push(memory === table ? ["vinserti128.y", vec(0, 32), table, table, imm(1)] : ["vbroadcasti128.y", vec(0, 32), memory]);
     from = vec(0, 32);
@@ -155,4 +175,17 @@ const lookup: Rule = (n, [table, index], c) => {
   return program(...steps, [`vpaddusb.${w}`, vec(1, bytes), index, pool("u8", 112, bytes)], [`vpshufb.${w}`, D, from, vec(1, bytes)]);
 };
 
-export const shapeRules: readonly Rule[] = [load, widen, sameSize, upper, fromHalf, repeat, slice, concat, saturate, reinterpret, lookup];
+export const shapeRules: readonly Rule[] = [
+  load,
+  widen,
+  sameSize,
+  upper,
+  fromHalf,
+  repeat,
+  slice,
+  concat,
+  saturate,
+  reinterpret,
+  sixteen,
+  lookup,
+];
