@@ -56,7 +56,7 @@ export function bind(spec: Pick<LoadSpec, "architecture" | "metadata" | "tensors
   const found = architectures.get(spec.architecture);
   if (!found) {
     const known = [...architectures.keys()].join(", ");
-    const message = `The architecture "${spec.architecture}" is not supported by this version, which runs: ${known}.`;
+    const message = `The architecture "${spec.architecture}" is not supported by this version, which runs ${architectures.size} others; use another model or a newer Lathe.`;
     throw new LatheError("model.unsupported-arch", message, { architecture: spec.architecture, known });
   }
   const source = new Source(spec.architecture, spec.metadata, spec.tensors);
@@ -162,7 +162,9 @@ function loadVectors(source: Source, parts: readonly string[], arena: Arena): vo
     const values = readTensor(v.tensor, parts);
     if (!values.every(Number.isFinite)) throw notFinite(v.tensor.name);
     v.address = arena.allocate(4 * Math.ceil(v.length / 32) * 32, "This model");
-    arena.f32(v.address, v.length).set(values);
+    const { order } = v;
+    const ordered = order ? values.map((_, i) => values[i - (i % order.length) + order[i % order.length]]) : values;
+    arena.f32(v.address, v.length).set(ordered);
   }
 }
 

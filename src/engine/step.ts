@@ -2,10 +2,12 @@
  * The one entry to compute: a step evaluates new tokens of any number of sequences and gives the logits of those rows that are wanted. Nothing
  * else runs the model. Which tokens share a step never changes a result (DESIGN ideas 4 and 6).
  */
+import { LatheError } from "../errors.ts";
 import { PAGE } from "../kernels/attend.ts";
 import { PagePool, type PageStore, Sequence, type Slot } from "../kv/pages.ts";
 import type { Network } from "../nn/arch.ts";
 import { vars } from "../nn/graph.ts";
+import type { Rotation } from "../nn/step.ts";
 import type { Arena } from "../runtime/arena.ts";
 import type { Plan } from "./plan.ts";
 
@@ -22,6 +24,16 @@ export interface Runner {
   readonly variables: Float64Array;
   run(program: number): void;
   profile(program: number, times: Float64Array): void;
+}
+
+/** A bidirectional network computes a text in one step or not at all. */
+function requireWhole(tokens: readonly StepToken[]): void {
+  for (const { sequence } of tokens) {
+    if (sequence.length === 0) continue;
+    const message =
+      "This model reads a text from its first token to its last in one step, and a part of this one was read before; use a new sequence.";
+    throw new LatheError("option.invalid", message, { length: sequence.length });
+  }
 }
 
 export class Stepper {
@@ -50,20 +62,21 @@ export class Stepper {
   }
 
   /**
-   * Evaluates the tokens, in order. At most `options.maxTokens`, of which `maxWanted` wanted. Gives one row of `network.vocabulary` logits for
+   * Evaluates the tokens, in order. At most `options.maxTokens`, of which `maxWanted` wanted. Gives one row of `network.columns` numbers (logits) for
    * each wanted token, valid until the next step. If the pool of pages runs out, sequences are left as they were.
    */
   step(tokens: readonly StepToken[], times?: Float64Array): Float32Array[] {
     const { maxTokens, maxWanted } = this.plan.options;
     const wanted = tokens.flatMap((t, i) => (t.wanted ? [i] : []));
     if (!tokens.length || tokens.length > maxTokens || wanted.length > maxWanted) throw new RangeError(`a step of ${tokens.length} tokens`);
+    if (this.network.bidirectional) requireWhole(tokens);
     this.#fill(tokens, this.#append(tokens), wanted);
     this.#runner.variables[vars.tokens] = tokens.length;
     this.#runner.variables[vars.wanted] = wanted.length;
     if (times) this.#runner.profile(0, times);
     else this.#runner.run(0);
     const { region, stride } = this.plan.logits;
-    return wanted.map((_, i) => this.#arena.f32(region.address + i * stride, this.network.vocabulary));
+    return wanted.map((_, i) => this.#arena.f32(region.address + i * stride, this.network.columns));
   }
 
   #append(tokens: readonly StepToken[]): Slot[] {
@@ -81,7 +94,8 @@ export class Stepper {
     const { step } = this.plan;
     const n = tokens.length;
     const words = (region: { address: number }, length = n): Int32Array => this.#arena.i32(region.address, length);
-    const [ids, positions, starts, pageIds, places] = [step.ids, step.positions, step.starts, step.pageIds, step.places].map(r => words(r));
+    const [ids, positions, starts, ends] = [step.ids, step.positions, step.starts, step.ends].map(r => words(r));
+    const [pageIds, places] = [step.pageIds, step.places].map(r => words(r));
     const table = words(step.pageTable, step.pageTable.bytes / 4);
     const begin = new Map<Sequence, number>();
     let end = 0;
@@ -94,20 +108,25 @@ export class Stepper {
       ids[i] = t.id;
       positions[i] = slots[i].position;
       starts[i] = begin.get(t.sequence)!;
+      ends[i] = t.sequence.length;
       pageIds[i] = slots[i].page;
       places[i] = slots[i].place;
     });
     words(step.wanted, wanted.length).set(wanted);
-    for (const [{ frequencies, magnitude }, region] of this.plan.rotations) {
-      const pairs = frequencies.length;
-      const angles = this.#arena.f32(region.address, 2 * pairs * n);
-      for (let i = 0; i < n; i++) {
-        for (let p = 0; p < pairs; p++) {
-          const angle = slots[i].position * frequencies[p];
-          angles[2 * pairs * i + p] = Math.cos(angle) * magnitude;
-          angles[2 * pairs * i + pairs + p] = Math.sin(angle) * magnitude;
-        }
+    for (const [{ at }, region] of this.plan.scalars) this.#arena.f32(region.address, n).set(slots.map(slot => at(slot.position)));
+    for (const [rotation, region] of this.plan.rotations) this.#turn(rotation, region.address, slots);
+  }
+
+  /** Cosines, then sines, of each token's angles. */
+  #turn({ frequencies, magnitude }: Rotation, address: number, slots: readonly Slot[]): void {
+    const pairs = frequencies.length;
+    const angles = this.#arena.f32(address, 2 * pairs * slots.length);
+    slots.forEach(({ position }, i) => {
+      for (let p = 0; p < pairs; p++) {
+        const angle = position * frequencies[p];
+        angles[2 * pairs * i + p] = Math.cos(angle) * magnitude;
+        angles[2 * pairs * i + pairs + p] = Math.sin(angle) * magnitude;
       }
-    }
+    });
   }
 }
