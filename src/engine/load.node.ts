@@ -16,7 +16,7 @@ import type { PackTask } from "../runtime/member.ts";
 import { collectGarbage, compileOptimised, enableRelaxedSimd } from "../runtime/platform.node.ts";
 import { Team } from "../runtime/team.node.ts";
 import { hasMemory64 } from "../target/wasm/features.ts";
-import { makePlan, type PlanOptions, pagesFor } from "./plan.ts";
+import { LEAST_STATES, makePlan, type PlanOptions, pagesFor, stateBytes } from "./plan.ts";
 import { Stepper } from "./step.ts";
 
 /** Source bytes of one packing task, about. */
@@ -65,10 +65,10 @@ export function bind(spec: Pick<LoadSpec, "architecture" | "metadata" | "tensors
   return { source, network };
 }
 
-/** Bytes that a model needs in memory: weights, keys and values of the context, and room for work. */
+/** Bytes that a model needs in memory: weights, keys, values and states of the context, and room for work. */
 export function memoryNeeded(source: Source, network: Network, context: number): { weights: number; cache: number; work: number } {
   const weights = source.weights.reduce((sum, w) => sum + packedBytes(w), 0) + source.vectors.reduce((sum, v) => sum + 4 * v.length, 0);
-  return { weights, cache: pagesFor(context) * network.pageBytes, work: WORK_ESTIMATE };
+  return { weights, cache: pagesFor(context) * network.pageBytes + LEAST_STATES * stateBytes(source.states), work: WORK_ESTIMATE };
 }
 
 export async function loadModel(spec: LoadSpec, progress: (done: number, total: number) => void): Promise<Loaded> {
@@ -89,7 +89,7 @@ export async function loadModel(spec: LoadSpec, progress: (done: number, total: 
     const packed = performance.now();
     const constants = new Map(network.constants.map(name => [name, readTensor(spec.tensors.get(name)!, spec.parts)]));
     const options = { ...spec.plan, cacheTokens: Math.min(spec.plan.cacheTokens, mostPages * PAGE) };
-    const plan = makePlan(network, arena, options, name => constants.get(name)!);
+    const plan = makePlan(network, source.states, arena, options, name => constants.get(name)!);
     const compiled = compileKernels(spec.target, plan.kernels, arena, compileOptimised);
     await team.setKernels(compiled.table, compiled.module, compiled.slots);
     await team.setPrograms([plan.program]);

@@ -7,9 +7,11 @@ import type { Packed } from "../formats/packed.ts";
 import type { Kernel } from "../ir/node.ts";
 import { PAGE } from "../kernels/attend.ts";
 import type { MatmulSchedule } from "../kernels/matmul.ts";
+import { segmentFields } from "../kernels/segments.ts";
 import type { Network } from "../nn/arch.ts";
 import { Graph, type Region } from "../nn/graph.ts";
 import type { Rotation, Step, Tensor } from "../nn/layers.ts";
+import type { State } from "../nn/source.ts";
 import type { Arena } from "../runtime/arena.ts";
 import type { Program } from "../runtime/launch.ts";
 
@@ -31,6 +33,8 @@ export interface Plan {
   readonly rotations: ReadonlyMap<Rotation, Region>;
   readonly logits: Tensor;
   readonly pageCapacity: number;
+  /** Slots for the states of recurrent layers, that of the empty state counted; 0 where the model has none. */
+  readonly stateCapacity: number;
   /** Bytes of activations and step tables. */
   readonly workBytes: number;
 }
@@ -41,12 +45,41 @@ export const schedules = (packed: Packed): MatmulSchedule =>
 
 export const pagesFor = (tokens: number): number => Math.ceil(tokens / PAGE);
 
-export function makePlan(network: Network, arena: Arena, options: PlanOptions, values: (tensor: string) => Float32Array): Plan {
+/** Bytes of one slot: the states of all recurrent layers. */
+export const stateBytes = (states: readonly State[]): number => states.reduce((sum, s) => sum + s.bytes, 0);
+/** Slots that a model with recurrent layers cannot do without: the empty state, one sequence's, one that it is changed from, one checkpoint. */
+export const LEAST_STATES = 4;
+/** Checkpoints that there is room for, on average, for each sequence as long as the context. */
+const CHECKPOINTS = 4;
+/** Kernels reach into a layer's states with signed 32-bit indices. */
+const INDEXABLE = 2 ** 31 - 1;
+
+/** Slots for the states: as many as wished for, or as half of what is left allows. */
+function placeStates(states: readonly State[], arena: Arena, options: PlanOptions): number {
+  if (!states.length) return 0;
+  const wish = 1 + Math.ceil(options.cacheTokens / options.context) * (1 + CHECKPOINTS);
+  const room = Math.floor((arena.left - 2 ** 26) / 2 / stateBytes(states));
+  const most = Math.floor(INDEXABLE / Math.max(...states.map(s => s.bytes)));
+  const slots = Math.max(LEAST_STATES, Math.min(wish, room, most));
+  for (const s of states) {
+    s.slots = slots;
+    s.address = arena.allocate(slots * s.bytes, "The states of recurrent layers");
+  }
+  return slots;
+}
+
+export function makePlan(
+  network: Network,
+  states: readonly State[],
+  arena: Arena,
+  options: PlanOptions,
+  values: (tensor: string) => Float32Array,
+): Plan {
   const before = arena.used;
   const allocate = (bytes: number): number => arena.allocate(bytes, "Running the model");
   const region = (bytes: number): Region => ({ address: allocate(bytes), bytes });
   const { maxTokens, maxWanted, context } = options;
-  const graph = new Graph({ limits: { tokens: maxTokens, wanted: maxWanted }, allocate });
+  const graph = new Graph({ limits: { tokens: maxTokens, wanted: maxWanted, segments: maxTokens }, allocate });
   const rotations = new Map<Rotation, Region>();
   const words = (n: number): Region => region(4 * n);
   const tables = {
@@ -58,10 +91,13 @@ export function makePlan(network: Network, arena: Arena, options: PlanOptions, v
     numbers: words(Math.max(PAGE, maxTokens)),
     wanted: words(maxWanted),
     pageTable: words(maxTokens * pagesFor(context)),
+    order: words(maxTokens),
+    segments: region(segmentFields.bytes * maxTokens),
   };
   arena.i32(tables.numbers.address, tables.numbers.bytes / 4).forEach((_, i, all) => {
     all[i] = i;
   });
+  const stateCapacity = placeStates(states, arena, options);
   // Pages are only touched when they are used; the pool is as large as wished for, or as what is left allows.
   const wish = pagesFor(options.cacheTokens);
   const least = pagesFor(context);
@@ -84,6 +120,6 @@ export function makePlan(network: Network, arena: Arena, options: PlanOptions, v
   };
   const logits = network.graph(step, values);
   graph.sync();
-  const workBytes = arena.used - before - pages.bytes;
-  return { options, program: graph.launches, kernels: [...graph.kernels.values()], step, rotations, logits, pageCapacity, workBytes };
+  const workBytes = arena.used - before - pages.bytes - stateCapacity * stateBytes(states);
+  return { options, program: graph.launches, kernels: [...graph.kernels.values()], step, rotations, logits, pageCapacity, stateCapacity, workBytes };
 }

@@ -46,6 +46,9 @@ export interface Step {
   readonly pageTable: Region;
   readonly pages: Region;
   readonly pageBytes: number;
+  /** i32: the step's rows, sequence after sequence; then the segments of their states (kernels/segments.ts). */
+  readonly order: Region;
+  readonly segments: Region;
   /** Cosines and sines of each token for a rotation; the engine fills them. */
   readonly rotation: (r: Rotation) => Region;
 }

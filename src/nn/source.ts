@@ -35,6 +35,14 @@ export interface Vector {
   address: number;
 }
 
+/** A part of every sequence's state that belongs to one layer. `address` (of slot 0) and `slots` are settled while the plan is made. */
+export interface State {
+  /** Bytes of a slot. */
+  readonly bytes: number;
+  address: number;
+  slots: number;
+}
+
 export const paddedRows = (outputs: number): number => Math.ceil(outputs / ROW_PADDING) * ROW_PADDING;
 export const blocksPerRow = (w: Weight): number => w.inputs / w.format.packed.inputs;
 export const packedBytes = (w: Weight): number => (paddedRows(w.outputs) / GROUP) * blocksPerRow(w) * w.format.packed.bytes;
@@ -48,6 +56,7 @@ export class Source {
   readonly architecture: string;
   readonly weights: Weight[] = [];
   readonly vectors: Vector[] = [];
+  readonly states: State[] = [];
   readonly #metadata: Metadata;
   readonly #tensors: ReadonlyMap<string, TensorRecord>;
   readonly #asked = new Set<string>();
@@ -121,6 +130,13 @@ export class Source {
     const vector: Vector = { tensor, length, address: 0 };
     this.vectors.push(vector);
     return vector;
+  }
+
+  /** Room for a recurrent layer's state of `bytes` in every slot. */
+  state(bytes: number): State {
+    const state = { bytes, address: 0, slots: 0 };
+    this.states.push(state);
+    return state;
   }
 
   /** Tensors of the file that nothing has asked for: a network that ignores weights would give wrong answers. */
