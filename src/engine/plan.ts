@@ -121,5 +121,15 @@ export function makePlan(
   const logits = network.graph(step, values);
   graph.sync();
   const workBytes = arena.used - before - pages.bytes - stateCapacity * stateBytes(states);
-  return { options, program: graph.launches, kernels: [...graph.kernels.values()], step, rotations, logits, pageCapacity, stateCapacity, workBytes };
+  return {
+    options,
+    program: graph.launches,
+    kernels: [...graph.kernels.values()],
+    step,
+    rotations,
+    logits,
+    pageCapacity,
+    stateCapacity,
+    workBytes,
+  };
 }

@@ -88,7 +88,8 @@ export class Stepper {
     for (const { sequence } of tokens) if (!before.has(sequence)) before.set(sequence, sequence.length);
     try {
       const slots = tokens.map(t => t.sequence.append(t.id));
-      const keep = (s: Sequence): number[] => slots.flatMap(({ position }, i) => (tokens[i].checkpoint && tokens[i].sequence === s ? [position] : []));
+      const keep = (s: Sequence): number[] =>
+        slots.flatMap(({ position }, i) => (tokens[i].checkpoint && tokens[i].sequence === s ? [position] : []));
       const segments = new Map([...before.keys()].map(s => [s, s.segments(keep(s))] as const));
       return { slots, segments };
     } catch (e) {

@@ -77,7 +77,12 @@ function overKeys(keys: number, states: Bytes, before: Int, lanes: number, turn:
 }
 
 /** The rule's turns over the keys; gives what q reads. `store` puts the new S[n] in its place. */
-function apply(rule: StateRule, t: Token, over: (turn: (n: Int, old: Lanes, sum: Lanes) => Lanes) => Lanes, store: (n: Int, s: Lanes) => void) {
+function apply(
+  rule: StateRule,
+  t: Token,
+  over: (turn: (n: Int, old: Lanes, sum: Lanes) => Lanes) => Lanes,
+  store: (n: Int, s: Lanes) => void,
+) {
   const read = (next: (n: Int, old: Lanes) => Lanes): Lanes =>
     over((n, old, sum) => {
       const s = next(n, old);
@@ -134,12 +139,22 @@ export function linearStateKernel(c: LinearStateShape): Kernel {
           const row = seg.row(i);
           const before = seg.before(i);
           const load = (name: string, index: Int): Lanes =>
-            rows.get(name)!.load("f32", 1, row.mul(strides.get(name)!).add(index.mul(4))).repeat(lanes);
+            rows
+              .get(name)!
+              .load("f32", 1, row.mul(strides.get(name)!).add(index.mul(4)))
+              .repeat(lanes);
           const ofHead = (name: string): Lanes => load(name, head);
           const ofKey = (name: string, n: Int): Lanes => load(name, (name === "q" || name === "k" ? keyHead : head).mul(c.keyDim).add(n));
           const token: Token = {
             key: ofKey,
-            value: rows.get("v")!.load("f32", lanes, row.mul(strides.get("v")!).add(valueHead.mul(4 * c.valueDim)).add(part)),
+            value: rows.get("v")!.load(
+              "f32",
+              lanes,
+              row
+                .mul(strides.get("v")!)
+                .add(valueHead.mul(4 * c.valueDim))
+                .add(part),
+            ),
             rate: c.rate ? ofHead("rate") : undefined,
             decay: n => (c.decay === "head" ? ofHead("decay") : ofKey("decay", n)),
           };
@@ -149,7 +164,13 @@ export function linearStateKernel(c: LinearStateShape): Kernel {
             turn => overKeys(c.keyDim, segments.states, before, lanes, turn),
             (n, v) => segments.states.store(seg.to.add(n.mul(4 * lanes)), v),
           );
-          out.store(row.mul(outStride).add(head.mul(4 * c.valueDim)).add(part), result);
+          out.store(
+            row
+              .mul(outStride)
+              .add(head.mul(4 * c.valueDim))
+              .add(part),
+            result,
+          );
         });
       });
     };

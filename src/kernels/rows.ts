@@ -64,10 +64,21 @@ export function groupNorm(c: GroupNormShape): Kernel {
       const load = (p: Val<"i32", 1>): Val<"f32", number> => x.load("f32", lanes, at.add(p.mul(4 * lanes)));
       const total = (term: (v: Val<"f32", number>, acc: Val<"f32", number>) => Val<"f32", number>): Val<"f32", 1> =>
         fold(parts, [konst("f32", lanes, 0) as Val<"f32", number>], (p, [acc]) => [term(load(p), acc)])[0].sum();
-      const mean = c.kind === "layer" ? total((v, acc) => acc.add(v)).mul(1 / c.width).repeat(lanes) : undefined;
+      const mean =
+        c.kind === "layer"
+          ? total((v, acc) => acc.add(v))
+              .mul(1 / c.width)
+              .repeat(lanes)
+          : undefined;
       const centred = (v: Val<"f32", number>): Val<"f32", number> => (mean ? v.sub(mean) : v);
       const squares = (): Val<"f32", 1> => total((v, acc) => centred(v).mulAdd(centred(v), acc));
-      const size = (): Val<"f32", 1> => (c.kind === "l2" ? squares().sqrt().max(eps) : squares().mul(1 / c.width).add(eps).sqrt());
+      const size = (): Val<"f32", 1> =>
+        c.kind === "l2"
+          ? squares().sqrt().max(eps)
+          : squares()
+              .mul(1 / c.width)
+              .add(eps)
+              .sqrt();
       const scale = (c.kind === "sum" ? total((v, acc) => acc.add(v)) : konst("f32", 1, 1).div(size())).repeat(lanes);
       each(0, parts, p => {
         const place = column.add(p.mul(4 * lanes));

@@ -215,7 +215,11 @@ function carryOut(store: Listed, live: Pair[], c: Command): void {
 
 describe("random operations", () => {
   it("always begin a step at the state of the sequence's own tokens, and lose no slot", () => {
-    const sizes = fc.record({ capacity: fc.integer({ min: 2, max: 14 }), interval: fc.integer({ min: 3, max: 20 }), most: fc.integer({ min: 1, max: 5 }) });
+    const sizes = fc.record({
+      capacity: fc.integer({ min: 2, max: 14 }),
+      interval: fc.integer({ min: 3, max: 20 }),
+      most: fc.integer({ min: 1, max: 5 }),
+    });
     fc.assert(
       fc.property(fc.array(command, { maxLength: 100 }), sizes, (commands, { capacity, interval, most }) => {
         const store = new Listed(capacity, { interval, most });
