@@ -15,6 +15,8 @@ type Lanes = Val<"f32", number>;
 export type StateRule =
   /** S[n] = decay S[n] + k[n] rate v. */
   | "add"
+  /** S[n] = decay S[n] + (1 - decay) k[n] v. */
+  | "blend"
   /** As "add" with rate 1, but o reads the S of before, and the new value with a weight of its own: + q[n] bonus[n] k[n] v (RWKV-6). */
   | "bonus"
   /** S[n] = decay S[n]; d = rate (v - sum over n of k[n] S[n]); S[n] += k[n] d (gated delta net). */
@@ -26,11 +28,11 @@ export interface LinearStateShape {
   readonly heads: number;
   readonly keyDim: number;
   readonly valueDim: number;
-  /** q and k heads: `heads` or a divisor of it. Head h reads floor(h / (heads / keyHeads)), or h mod keyHeads where `cycle` is set. */
+  /** k heads: `heads` or a divisor of it. Head h reads floor(h / (heads / keyHeads)), or h mod keyHeads where `cycle` is set. */
   readonly keyHeads: number;
   readonly cycle?: boolean;
-  /** Value heads, where they are shared like key heads. Default: `heads`. */
-  readonly valueHeads?: number;
+  /** What is shared like k: q ("qk") or v ("kv"). The other has `heads` heads. */
+  readonly shared: "qk" | "kv";
   readonly rule: StateRule;
   /** Whether S decays by one number a head, or by one for each key. */
   readonly decay: "head" | "key";
@@ -43,7 +45,7 @@ export const linearState = (c: LinearStateShape): number => 4 * c.heads * c.keyD
 export const linearStateUnits = (c: LinearStateShape): number => c.heads * (c.valueDim / lanesOf(c.valueDim));
 
 /** Further rows of inputs, by rule; each has a value for every key of every head. */
-const extras: Readonly<Record<StateRule, readonly string[]>> = { add: [], bonus: ["bonus"], delta: [], replace: ["away", "back"] };
+const extras: Readonly<Record<StateRule, readonly string[]>> = { add: [], blend: [], bonus: ["bonus"], delta: [], replace: ["away", "back"] };
 /** Names of the operands that are rows of activations, in slot order. */
 export const linearStateRows = (c: LinearStateShape): readonly string[] => [
   ...["q", "k", "v", "decay"],
@@ -93,6 +95,11 @@ function apply(
     const added = t.rate ? t.value.mul(t.rate) : t.value;
     return read((n, old) => added.mulAdd(t.key("k", n), old.mul(t.decay(n))));
   }
+  if (rule === "blend")
+    return read((n, old) => {
+      const [key, decay] = [t.key("k", n), t.decay(n)];
+      return t.value.mulAdd(key.sub(key.mul(decay)), old.mul(decay));
+    });
   if (rule === "bonus")
     return over((n, old, sum) => {
       const added = t.value.mul(t.key("k", n));
@@ -110,7 +117,7 @@ function apply(
 }
 
 export const linearStateName = (c: LinearStateShape): string =>
-  `linear_state_${c.rule}_${c.heads}h${c.keyHeads}${c.cycle ? "c" : ""}v${c.valueHeads ?? c.heads}_${c.keyDim}x${c.valueDim}_${c.decay}${c.rate ? "r" : ""}`;
+  `linear_state_${c.rule}_${c.heads}h${c.keyHeads}${c.cycle ? "c" : ""}${c.shared}_${c.keyDim}x${c.valueDim}_${c.decay}${c.rate ? "r" : ""}`;
 
 /**
  * Slots: the rows of linearStateRows (decay: a number a head, or a key of a head; bonus is one row for all tokens, stride 0), out, then those of
@@ -119,7 +126,6 @@ export const linearStateName = (c: LinearStateShape): string =>
 export function linearStateKernel(c: LinearStateShape): Kernel {
   const lanes = lanesOf(c.valueDim);
   const parts = c.valueDim / lanes;
-  const valueHeads = c.valueHeads ?? c.heads;
   return kernel(linearStateName(c), s => {
     const names = linearStateRows(c);
     const rows = new Map(names.map(name => [name, s.in(name)] as const));
@@ -133,7 +139,8 @@ export function linearStateKernel(c: LinearStateShape): Kernel {
       const shared = c.heads / c.keyHeads;
       const group = head.quotient(c.cycle ? c.keyHeads : shared);
       const keyHead = c.cycle ? head.sub(group.mul(c.keyHeads)) : group;
-      const valueHead = head.quotient(c.heads / valueHeads);
+      const valueHead = c.shared === "kv" ? keyHead : head;
+      const queryHead = c.shared === "qk" ? keyHead : head;
       eachSegment(segments, unit.mul(4 * lanes * c.keyDim), seg => {
         each(0, seg.count, i => {
           const row = seg.row(i);
@@ -144,7 +151,8 @@ export function linearStateKernel(c: LinearStateShape): Kernel {
               .load("f32", 1, row.mul(strides.get(name)!).add(index.mul(4)))
               .repeat(lanes);
           const ofHead = (name: string): Lanes => load(name, head);
-          const ofKey = (name: string, n: Int): Lanes => load(name, (name === "q" || name === "k" ? keyHead : head).mul(c.keyDim).add(n));
+          const heads: Readonly<Record<string, Int>> = { q: queryHead, k: keyHead };
+          const ofKey = (name: string, n: Int): Lanes => load(name, (heads[name] ?? head).mul(c.keyDim).add(n));
           const token: Token = {
             key: ofKey,
             value: rows.get("v")!.load(

@@ -162,9 +162,9 @@ function stateInputs(c: LinearStateShape): Map<string, Rows> {
   const small = (): number => random.normal() * c.keyDim ** -0.5;
   const keys = c.keyHeads * c.keyDim;
   const rows = new Map([
-    ["q", new Rows(keys, small)],
+    ["q", new Rows(c.shared === "qk" ? keys : c.heads * c.keyDim, small)],
     ["k", new Rows(keys, small)],
-    ["v", new Rows((c.valueHeads ?? c.heads) * c.valueDim, random.normal)],
+    ["v", new Rows((c.shared === "kv" ? c.keyHeads : c.heads) * c.valueDim, random.normal)],
     ["decay", new Rows(c.decay === "head" ? c.heads : c.heads * c.keyDim, () => 0.3 + 0.7 * random.unit())],
     ["rate", new Rows(c.heads, random.unit)],
     ["bonus", new Rows(c.heads * c.keyDim, random.normal)],
@@ -177,12 +177,16 @@ function stateInputs(c: LinearStateShape): Map<string, Rows> {
 /** The result of one head over a sequence, by its rule. */
 function headTruth(c: LinearStateShape, inputs: Map<string, Rows>, rows: readonly number[], head: number): number[][] {
   const keyHead = c.cycle ? head % c.keyHeads : Math.floor(head / (c.heads / c.keyHeads));
-  const valueHead = Math.floor(head / (c.heads / (c.valueHeads ?? c.heads)));
+  const [queryHead, valueHead] = c.shared === "qk" ? [keyHead, head] : [head, keyHead];
   const part = (name: string, h: number, size: number): Row[] => inputs.get(name)!.of(rows, h * size, (h + 1) * size);
-  const [q, k, v] = [part("q", keyHead, c.keyDim), part("k", keyHead, c.keyDim), part("v", valueHead, c.valueDim)];
+  const [q, k, v] = [part("q", queryHead, c.keyDim), part("k", keyHead, c.keyDim), part("v", valueHead, c.valueDim)];
   const decay = part("decay", head, c.decay === "head" ? 1 : c.keyDim);
   const rate = part("rate", head, 1).map(([r]) => r);
   if (c.rule === "delta") return gatedDeltaHead(q, k, v, decay, rate);
+  if (c.rule === "blend") {
+    const rest = k.map((row, t) => row.map((x, n) => x * (1 - decay[t][n])));
+    return linearAttentionHead(q, rest, v, decay);
+  }
   if (c.rule === "bonus") return rwkv6Head(q, k, v, decay, inputs.get("bonus")!.values[0].slice(head * c.keyDim, (head + 1) * c.keyDim));
   if (c.rule === "replace") return rwkv7Head(q, k, v, decay, part("away", head, c.keyDim), part("back", head, c.keyDim));
   if (!c.rate) return linearAttentionHead(q, k, v, decay);
@@ -279,7 +283,7 @@ export const mapCase = (columns: number): KernelCase => {
   };
 };
 
-const state = { heads: 2, keyHeads: 2, keyDim: 8, valueDim: 8, rule: "add", decay: "head", rate: false } as const;
+const state = { heads: 2, keyHeads: 2, keyDim: 8, valueDim: 8, shared: "qk", rule: "add", decay: "head", rate: false } as const;
 
 export const recurrentCases: readonly KernelCase[] = [
   convCase({ channels: 32, kernel: 4, bias: true, silu: true }),
@@ -288,7 +292,7 @@ export const recurrentCases: readonly KernelCase[] = [
   scanCase({ channels: 16, states: 8 }),
   scanCase({ channels: 8, states: 5 }),
   linearStateCase({ ...state, rate: true, heads: 4, valueDim: 16 }), // Mamba-2
-  linearStateCase({ ...state, heads: 4, keyHeads: 4, valueHeads: 2, decay: "key", keyDim: 16 }), // gated linear attention
+  linearStateCase({ ...state, rule: "blend", shared: "kv", heads: 4, decay: "key", keyDim: 16 }), // gated linear attention
   linearStateCase({ ...state, keyDim: 6 }),
   linearStateCase({ ...state, rule: "bonus", decay: "key", valueDim: 32 }),
   linearStateCase({ ...state, rule: "delta", rate: true, heads: 4, keyHeads: 2, valueDim: 64 }),
