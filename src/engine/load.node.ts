@@ -146,7 +146,9 @@ function loadVectors(source: Source, parts: readonly string[], arena: Arena): vo
     const values = readTensor(v.tensor, parts);
     if (!values.every(Number.isFinite)) throw notFinite(v.tensor.name);
     v.address = arena.allocate(4 * Math.ceil(v.length / 32) * 32, "This model");
-    arena.f32(v.address, v.length).set(values);
+    const { order } = v;
+    const ordered = order ? values.map((_, i) => values[i - (i % order.length) + order[i % order.length]]) : values;
+    arena.f32(v.address, v.length).set(ordered);
   }
 }
 

@@ -10,8 +10,9 @@ import type { MatmulSchedule } from "../kernels/matmul.ts";
 import { segmentFields } from "../kernels/segments.ts";
 import type { Network } from "../nn/arch.ts";
 import { Graph, type Region } from "../nn/graph.ts";
-import type { Rotation, Step, Tensor } from "../nn/layers.ts";
 import type { State } from "../nn/source.ts";
+import type { Rotation, Scalars, Step } from "../nn/step.ts";
+import type { Tensor } from "../nn/tensor.ts";
 import type { Arena } from "../runtime/arena.ts";
 import type { Program } from "../runtime/launch.ts";
 
@@ -31,6 +32,7 @@ export interface Plan {
   readonly kernels: readonly Kernel[];
   readonly step: Step;
   readonly rotations: ReadonlyMap<Rotation, Region>;
+  readonly scalars: ReadonlyMap<Scalars, Region>;
   readonly logits: Tensor;
   readonly pageCapacity: number;
   /** Slots for the states of recurrent layers, that of the empty state counted; 0 where the model has none. */
@@ -81,11 +83,13 @@ export function makePlan(
   const { maxTokens, maxWanted, context } = options;
   const graph = new Graph({ limits: { tokens: maxTokens, wanted: maxWanted, segments: maxTokens }, allocate });
   const rotations = new Map<Rotation, Region>();
+  const scalars = new Map<Scalars, Region>();
   const words = (n: number): Region => region(4 * n);
   const tables = {
     ids: words(maxTokens),
     positions: words(maxTokens),
     starts: words(maxTokens),
+    ends: words(maxTokens),
     pageIds: words(maxTokens),
     places: words(maxTokens),
     numbers: words(Math.max(PAGE, maxTokens)),
@@ -109,6 +113,8 @@ export function makePlan(
   const step: Step = {
     ...tables,
     graph,
+    context,
+    values,
     schedule: schedules,
     pages,
     pageBytes: network.pageBytes,
@@ -117,8 +123,18 @@ export function makePlan(
       rotations.set(r, known);
       return known;
     },
+    scalars: s => {
+      const known = scalars.get(s) ?? words(maxTokens);
+      scalars.set(s, known);
+      return known;
+    },
+    table: list => {
+      const made = words(32 * Math.ceil(list.length / 32));
+      arena.f32(made.address, list.length).set(list);
+      return made;
+    },
   };
-  const logits = network.graph(step, values);
+  const logits = network.graph(step);
   graph.sync();
   const workBytes = arena.used - before - pages.bytes - stateCapacity * stateBytes(states);
   return {
@@ -127,6 +143,7 @@ export function makePlan(
     kernels: [...graph.kernels.values()],
     step,
     rotations,
+    scalars,
     logits,
     pageCapacity,
     stateCapacity,

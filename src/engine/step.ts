@@ -8,6 +8,7 @@ import { PagePool, type PageStore, Sequence, type Slot } from "../kv/pages.ts";
 import { StatePool, type StateSegment } from "../kv/states.ts";
 import type { Network } from "../nn/arch.ts";
 import { type Region, vars } from "../nn/graph.ts";
+import type { Rotation } from "../nn/step.ts";
 import type { Arena } from "../runtime/arena.ts";
 import type { Plan } from "./plan.ts";
 
@@ -123,7 +124,8 @@ export class Stepper {
     const { step } = this.plan;
     const n = tokens.length;
     const words = (region: Region, length = n): Int32Array => this.#words(region, length);
-    const [ids, positions, starts, pageIds, places] = [step.ids, step.positions, step.starts, step.pageIds, step.places].map(r => words(r));
+    const [ids, positions, starts, ends] = [step.ids, step.positions, step.starts, step.ends].map(r => words(r));
+    const [pageIds, places] = [step.pageIds, step.places].map(r => words(r));
     const table = words(step.pageTable, step.pageTable.bytes / 4);
     const begin = new Map<Sequence, number>();
     let end = 0;
@@ -136,20 +138,25 @@ export class Stepper {
       ids[i] = t.id;
       positions[i] = slots[i].position;
       starts[i] = begin.get(t.sequence)!;
+      ends[i] = t.sequence.length;
       pageIds[i] = slots[i].page;
       places[i] = slots[i].place;
     });
     words(step.wanted, wanted.length).set(wanted);
-    for (const [{ frequencies, magnitude }, region] of this.plan.rotations) {
-      const pairs = frequencies.length;
-      const angles = this.#arena.f32(region.address, 2 * pairs * n);
-      for (let i = 0; i < n; i++) {
-        for (let p = 0; p < pairs; p++) {
-          const angle = slots[i].position * frequencies[p];
-          angles[2 * pairs * i + p] = Math.cos(angle) * magnitude;
-          angles[2 * pairs * i + pairs + p] = Math.sin(angle) * magnitude;
-        }
+    for (const [{ at }, region] of this.plan.scalars) this.#arena.f32(region.address, n).set(slots.map(slot => at(slot.position)));
+    for (const [rotation, region] of this.plan.rotations) this.#turn(rotation, region.address, slots);
+  }
+
+  /** Cosines, then sines, of each token's angles. */
+  #turn({ frequencies, magnitude }: Rotation, address: number, slots: readonly Slot[]): void {
+    const pairs = frequencies.length;
+    const angles = this.#arena.f32(address, 2 * pairs * slots.length);
+    slots.forEach(({ position }, i) => {
+      for (let p = 0; p < pairs; p++) {
+        const angle = position * frequencies[p];
+        angles[2 * pairs * i + p] = Math.cos(angle) * magnitude;
+        angles[2 * pairs * i + pairs + p] = Math.sin(angle) * magnitude;
       }
-    }
+    });
   }
 }

@@ -4,7 +4,7 @@
  */
 import { Activations, activationBytes, type Int, type Packed, type Rows } from "../formats/packed.ts";
 import type { Kernel } from "../ir/node.ts";
-import { type Bytes, each, fold, kernel, konst } from "../ir/trace.ts";
+import { type Bytes, each, fold, kernel, konst, type Val } from "../ir/trace.ts";
 
 /** Numbers that change speed and never results. */
 export interface MatmulSchedule {
@@ -19,6 +19,12 @@ export const rowsPerUnit = (s: MatmulSchedule): number => 8 * s.groups;
 /** Stores the rows of one token: `set` overwrites, `add` adds to what is there (the residual stream). */
 export type Epilogue = "set" | "add";
 
+/** What is done to a sum before it is stored: times a number, plus a bias for each row. */
+export interface After {
+  readonly scale?: boolean;
+  readonly bias?: boolean;
+}
+
 interface Operands {
   readonly w: Bytes;
   readonly x: Bytes;
@@ -27,6 +33,8 @@ interface Operands {
   /** Known while tracing, so that the tokens of a tile differ by constants that ride in the load instructions. */
   readonly xStride: number;
   readonly yStride: Int;
+  readonly scale?: Val<"f32", 1>;
+  readonly bias?: Bytes;
 }
 
 interface Tile {
@@ -54,7 +62,9 @@ function tile(packed: Packed, o: Operands, epilogue: Epilogue, { group, groups, 
   weights.forEach((_, g) => {
     inputs.forEach((_, t) => {
       const sum = sums[g * tokens + t];
-      const result = packed.finish?.(sum) ?? sum;
+      const finished = packed.finish?.(sum) ?? sum;
+      const scaled = o.scale ? finished.mul(o.scale.repeat(8)) : finished;
+      const result = o.bias ? scaled.add(o.bias.load("f32", 8, group.add(g).mul(32))) : scaled;
       const at = first.add(t).mul(o.yStride).add(group.add(g).mul(32));
       o.y.store(at, epilogue === "add" ? (o.y.load("f32", 8, at) as Rows).add(result) : result);
     });
@@ -62,15 +72,18 @@ function tile(packed: Packed, o: Operands, epilogue: Epilogue, { group, groups, 
 }
 
 /**
- * For activations whose rows are `xStride` bytes apart. Slots: w, x, y; blocks per row, tokens, bytes between tokens in y. Grid: units of `rowsPerUnit(schedule)` rows. y is f32, and is
- * written for whole units, so its rows are padded.
+ * For activations whose rows are `xStride` bytes apart. Slots: w, x, y; blocks per row, tokens, bytes between tokens in y; then scale and bias,
+ * as `after` says. Grid: units of `rowsPerUnit(schedule)` rows. y is f32, and is written for whole units, so its rows are padded.
  */
-export function matmul(packed: Packed, schedule: MatmulSchedule, epilogue: Epilogue, xStride: number): Kernel {
-  const name = `matmul_${packed.name}_${epilogue}_x${xStride}_t${schedule.tokens}g${schedule.groups}`;
+export function matmul(packed: Packed, schedule: MatmulSchedule, epilogue: Epilogue, xStride: number, after: After = {}): Kernel {
+  const suffix = `${after.scale ? "_scale" : ""}${after.bias ? "_bias" : ""}`;
+  const name = `matmul_${packed.name}_${epilogue}_x${xStride}_t${schedule.tokens}g${schedule.groups}${suffix}`;
   return kernel(name, s => {
     const [w, x, y] = [s.in("w"), s.in("x"), s.out("y")];
     const [blocks, tokens] = [s.size("blocks", 1 << 24), s.size("tokens", 1 << 16)];
-    const operands: Operands = { w, x, y, blocks, xStride, yStride: s.size("yStride") };
+    const yStride = s.size("yStride");
+    const scale = after.scale ? s.scalar("scale") : undefined;
+    const operands: Operands = { w, x, y, blocks, xStride, yStride, scale, bias: after.bias ? s.in("bias") : undefined };
     return unit => {
       const group = unit.mul(schedule.groups);
       const whole = tokens.quotient(schedule.tokens);

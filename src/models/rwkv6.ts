@@ -6,12 +6,14 @@ import { LatheError } from "../errors.ts";
 import type { Chunk } from "../kernels/activations.ts";
 import { exp, sigmoid, silu, tanh } from "../kernels/math.ts";
 import { arch } from "../nn/arch.ts";
-import { addScaled, scaleBy } from "../nn/elementwise.ts";
+import { type Block, inTurn, residual } from "../nn/block.ts";
+import { type Config, decoder, mixedConfig } from "../nn/decoder.ts";
+import { scaleBy } from "../nn/elementwise.ts";
 import { embedding } from "../nn/embedding.ts";
-import { gatedFfn } from "../nn/ffn.ts";
-import { type Branch, endingIn, linear } from "../nn/linear.ts";
-import { layerNorm, rmsNorm } from "../nn/norm.ts";
-import { combine, combined, groupNormed, linearStates, type Operand, tokenShift } from "../nn/recurrent.ts";
+import { ffn } from "../nn/ffn.ts";
+import { type Branch, branch, endingIn, linear } from "../nn/linear.ts";
+import { layerNorm, type NormKind, rmsNorm } from "../nn/norm.ts";
+import { checkLanes, combine, combined, groupNormed, linearStates, type Operand, tokenShift } from "../nn/recurrent.ts";
 import type { Source } from "../nn/source.ts";
 import type { Step } from "../nn/step.ts";
 import { type Input, input, type Tensor, view } from "../nn/tensor.ts";
@@ -102,15 +104,62 @@ function channelMix(source: Source, at: string, dim: number, hidden: number): Br
   });
 }
 
-/** The sizes that both kinds have. */
-export function rwkvShape(source: Source): { dim: number; headSize: number; heads: number; layers: number; hidden: number } {
-  const dim = source.size("embedding_length");
+export interface RwkvConfig extends Config {
+  readonly headSize: number;
+}
+
+/** The sizes of a model without attention but with heads. */
+export function rwkvConfig(source: Source, kind: NormKind): RwkvConfig {
+  const c = mixedConfig(source, kind, -1);
   const headSize = source.size("wkv.head_size", { max: 1024 });
-  if (dim % headSize) {
-    const message = `${source.architecture} has heads of ${headSize} in ${dim} values, which do not divide; the file is damaged.`;
-    throw new LatheError("model.wrong-shape", message, { dim, headSize });
+  if (c.dim % headSize) {
+    const message = `${source.architecture} has heads of ${headSize} in ${c.dim} values, which do not divide; the file is damaged.`;
+    throw new LatheError("model.wrong-shape", message, { dim: c.dim, headSize });
   }
   checkLanes(source, "A head", headSize);
-  const layers = source.size("block_count", { max: 1024 });
-  return { dim, headSize, heads: dim / headSize, layers, hidden: source.size("feed_forward_length") };
+  return { ...c, headSize, heads: c.dim / headSize };
 }
+
+/** Embeddings with a norm of their own. */
+export function normedEmbedding(source: Source, c: Config): (step: Step) => Tensor {
+  const embed = embedding(source, "token_embd", c.dim);
+  const norm = layerNorm(source, "token_embd_norm", c.dim, c.eps);
+  return step => norm(step, embed(step)).form("f32");
+}
+
+const timeMixShape = (source: Source, c: RwkvConfig, keyHeads: number): TimeMixShape => ({
+  dim: c.dim,
+  headSize: c.headSize,
+  keyHeads,
+  mixRank: source.size("time_mix_extra_dim"),
+  decayRank: source.size("time_decay_extra_dim"),
+});
+
+export const rwkv6 = arch(["rwkv6"], source => {
+  const c = rwkvConfig(source, "layer");
+  const every = source.size("rescale_every_n_layers", { min: 0, or: 0 });
+  const norm = (name: string) => layerNorm(source, name, c.dim, c.eps);
+  const layer = (at: string, i: number): Block => {
+    const mix = residual(norm(`${at}.attn_norm`), timeMix(source, at, timeMixShape(source, c, c.heads)));
+    const block = inTurn(mix, residual(norm(`${at}.attn_norm_2`), channelMix(source, at, c.dim, c.hidden)));
+    // Weights are stored halved as often as the residual stream has been.
+    return every && (i + 1) % every === 0 ? inTurn(block, (step, x) => scaleBy(step, x, 0.5)) : block;
+  };
+  return decoder(source, c, { layer, embed: normedEmbedding(source, c) });
+});
+
+export const rwkv6qwen2 = arch(["rwkv6qwen2"], source => {
+  const c = rwkvConfig(source, "rms");
+  const keyHeads = source.size("attention.head_count_kv", { max: c.heads, or: c.heads });
+  if (source.size("token_shift_count", { or: 1 }) !== 1 || c.heads % keyHeads) {
+    const message = `This ${source.architecture} has a shift of its own kind or heads that do not divide; such a model is not supported.`;
+    throw new LatheError("model.unsupported-arch", message, { architecture: source.architecture, heads: c.heads, keyHeads });
+  }
+  const norm = (name: string) => rmsNorm(source, name, c.dim, c.eps);
+  const layer = (at: string): Block =>
+    inTurn(
+      residual(norm(`${at}.attn_norm`), timeMix(source, at, timeMixShape(source, c, keyHeads))),
+      residual(norm(`${at}.ffn_norm`), ffn(source, at, c)),
+    );
+  return decoder(source, c, { layer });
+});

@@ -4,12 +4,18 @@
  */
 import type { Chunk } from "../kernels/activations.ts";
 import { exp, sigmoid, tanh } from "../kernels/math.ts";
+import { arch } from "../nn/arch.ts";
+import { type Block, inTurn, residual } from "../nn/block.ts";
+import { type Config, decoder } from "../nn/decoder.ts";
+import { embedding } from "../nn/embedding.ts";
+import { ffn } from "../nn/ffn.ts";
 import { type Branch, branch, linear } from "../nn/linear.ts";
-import { combine, combined, groupNormed, linearStates, tokenShift } from "../nn/recurrent.ts";
+import { layerNorm, type Norm, rmsNorm } from "../nn/norm.ts";
+import { assign, combine, combined, groupNormed, linearStates, tokenShift } from "../nn/recurrent.ts";
 import type { Source } from "../nn/source.ts";
 import type { Step } from "../nn/step.ts";
-import { type Input, input, type Tensor } from "../nn/tensor.ts";
-import { lerp } from "./rwkv6.ts";
+import { type Input, input, type Tensor, tensor } from "../nn/tensor.ts";
+import { lerp, normedEmbedding, rwkvConfig } from "./rwkv6.ts";
 
 /** -0.606531 = -e^-0.5 bounds the decay from below. */
 const decayOf = (w: Chunk, slowest: Chunk): Chunk => exp(sigmoid(w.add(slowest)).mul(-Math.exp(-0.5)));
@@ -19,7 +25,7 @@ interface Shape {
   readonly headSize: number;
 }
 
-/** Values of layer 0 in this step. */
+/** Values of layer 0, which live as long as the step. */
 interface First {
   value?: Tensor;
 }
@@ -37,6 +43,25 @@ function lowRank(source: Source, at: string, name: string, dim: number, inside?:
 /** The bias of a low-rank blend, and its share: sigmoid(x + bias). */
 const share = (x: Chunk, bias: Chunk): Chunk => sigmoid(x.add(bias));
 
+/** Values: those of layer 0 are kept, those of others are blended with them. */
+function values(source: Source, at: string, dim: number, layer: number, first: First): (step: Step, x: Input) => Tensor {
+  const project = linear(source, `${at}.time_mix_value`, dim, dim);
+  if (layer === 0) {
+    for (const n of ["v0", "v1", "v2"]) source.ignore(`${at}.time_mix_${n}.weight`);
+    return (step, x) => {
+      const value = project(step, x);
+      assign(step, first.value!, "same", [value], v => v);
+      return value;
+    };
+  }
+  const v0 = source.vector(`${at}.time_mix_v0.weight`, dim);
+  const amount = lowRank(source, at, "v", dim);
+  return (step, x) => {
+    const operands = [project(step, x), first.value!, amount(step, x), v0] as const;
+    return combined(step, "value_residual", operands, (own, other, s, bias) => other.sub(own).mulAdd(share(s, bias), own));
+  };
+}
+
 /** Time mixing under `at`. */
 function timeMix(source: Source, at: string, { dim, headSize }: Shape, layer: number, first: First): Branch {
   const heads = dim / headSize;
@@ -46,11 +71,10 @@ function timeMix(source: Source, at: string, { dim, headSize }: Shape, layer: nu
   source.split(`${at}.time_mix_lerp_fused.weight`, names.map(n => `${at}.time_mix_lerp_${n}`));
   const lerps = names.map(n => source.vector(`${at}.time_mix_lerp_${n}`, dim));
   const vector = (name: string): ReturnType<Source["vector"]> => source.vector(`${at}.time_mix_${name}.weight`, dim);
-  const [r, k, v, out] = ["receptance", "key", "value", "output"].map(n => linear(source, `${at}.time_mix_${n}`, dim, dim));
+  const [r, k, out] = ["receptance", "key", "output"].map(n => linear(source, `${at}.time_mix_${n}`, dim, dim));
   const [decay, rate] = [lowRank(source, at, "w", dim, x => tanh(x)), lowRank(source, at, "a", dim)];
   const [w0, a0, kk, ka, rk] = ["w0", "a0", "k_k", "k_a", "r_k"].map(vector);
-  const residual = layer > 0 ? { v0: vector("v0"), share: lowRank(source, at, "v", dim) } : undefined;
-  if (!residual) for (const n of ["v0", "v1", "v2"]) source.ignore(`${at}.time_mix_${n}.weight`);
+  const valueOf = values(source, at, dim, layer, first);
   const gate = gated ? lowRank(source, at, "g", dim, x => sigmoid(x)) : undefined;
   const norm = source.has(`${at}.time_mix_ln.weight`) ? ["weight", "bias"].map(n => source.vector(`${at}.time_mix_ln.${n}`, dim)) : undefined;
   const shape = { heads, keyDim: headSize, valueDim: headSize, keyHeads: heads, shared: "qk", decay: "key", rate: false } as const;
@@ -60,11 +84,7 @@ function timeMix(source: Source, at: string, { dim, headSize }: Shape, layer: nu
     const previous = shift(step, x);
     const [xr, xw, xk, xv, xa, xg] = lerps.map(mu => combine(step, "lerp", [x, previous, mu], lerp));
     const [q, key] = [r(step, xr), k(step, xk)];
-    let value = v(step, xv);
-    if (residual && first.value) {
-      const operands = [value, first.value, residual.share(step, xv), residual.v0] as const;
-      value = combined(step, "value_residual", operands, (own, other, s, bias) => other.sub(own).mulAdd(share(s, bias), own));
-    } else first.value = value;
+    const value = valueOf(step, xv);
     const a = combined(step, "add_sigmoid", [rate(step, xa), a0], share);
     const direction = groupNormed(step, combined(step, "times", [key, kk], (t, u) => t.mul(u)), { kind: "l2", width: headSize, eps: 1e-12 });
     const slower = combined(step, "rwkv7_key", [key, a, ka], (t, s, u) => t.mulAdd(s.sub(1).mul(u), t));
@@ -95,3 +115,29 @@ function channelMix(source: Source, at: string, dim: number, hidden: number): Br
     return value(step, combine(step, "relu_squared", [inner], t => t.max(0).mul(t.max(0))));
   });
 }
+
+/** The stack with what both kinds share: the values of the first layer, which every layer sees. */
+function stack(source: Source, c: Config & Shape, norm: (name: string) => Norm, embed: (step: Step) => Tensor, mixChannels: (at: string) => Block) {
+  const first: First = {};
+  return decoder(source, c, {
+    embed: step => {
+      first.value = tensor(step.graph, "tokens", c.dim);
+      return embed(step);
+    },
+    layer: (at, i) => inTurn(residual(norm(`${at}.attn_norm`), timeMix(source, at, c, i, first)), mixChannels(at)),
+  });
+}
+
+export const rwkv7 = arch(["rwkv7"], source => {
+  const c = rwkvConfig(source, "layer");
+  const norm = (name: string): Norm => layerNorm(source, name, c.dim, c.eps);
+  const mixChannels = (at: string): Block => residual(norm(`${at}.attn_norm_2`), channelMix(source, at, c.dim, c.hidden));
+  return stack(source, c, norm, normedEmbedding(source, c), mixChannels);
+});
+
+export const arwkv7 = arch(["arwkv7"], source => {
+  const c = rwkvConfig(source, "rms");
+  const norm = (name: string): Norm => rmsNorm(source, name, c.dim, c.eps);
+  const mixChannels = (at: string): Block => residual(norm(`${at}.ffn_norm`), ffn(source, at, c));
+  return stack(source, c, norm, embedding(source, "token_embd", c.dim), mixChannels);
+});

@@ -6,7 +6,7 @@ import { LatheError } from "../errors.ts";
 import { exp, sigmoid, silu, softplus } from "../kernels/math.ts";
 import { type Branch, endingIn, type Linear, linear } from "./linear.ts";
 import { sigmoidOf, softplusOf } from "./mamba.ts";
-import { checkLanes, combine, combined, convolution, groupNormed, linearStates, spread, tiled } from "./recurrent.ts";
+import { checkLanes, combine, combined, convolution, groupNormed, linearStates, spread, tiled, ungroup } from "./recurrent.ts";
 import type { Source } from "./source.ts";
 import type { Step } from "./step.ts";
 import { type Input, input, type Tensor, view } from "./tensor.ts";
@@ -54,15 +54,6 @@ export function separateInputs(source: Source, at: string, c: DeltaShape): Delta
     b: linear(source, `${at}.ssm_beta`, c.dim, c.heads),
     a: linear(source, `${at}.ssm_alpha`, c.dim, c.heads),
   };
-}
-
-/** Row order that brings parts which lie together for each key head (`sizes` rows each) into one stretch for each part. */
-function ungroup(groups: number, sizes: readonly number[]): readonly number[] {
-  const all = sizes.reduce((a, b) => a + b, 0);
-  const first = sizes.map((_, i) => sizes.slice(0, i).reduce((a, b) => a + b, 0));
-  return sizes.flatMap((size, part) =>
-    Array.from({ length: groups * size }, (_, i) => Math.floor(i / size) * all + first[part] + (i % size)),
-  );
 }
 
 /** The tensors of Qwen3-Next: b and a together for each key head, and in older files q, k, v and z as well. */

@@ -3,6 +3,7 @@
  * rows that such layers need between them. A word that has a state reserves its part of every slot when it is declared.
  */
 import { LatheError } from "../errors.ts";
+import type { Form } from "../formats/packed.ts";
 import type { Chunk } from "../kernels/activations.ts";
 import { conv, convState, convUnits, shift } from "../kernels/conv.ts";
 import { type LinearStateShape, linearState, linearStateKernel, linearStateName, linearStateRows, linearStateUnits } from "../kernels/linear-state.ts";
@@ -21,23 +22,33 @@ export type Operand = Tensor | Vector | Region;
 const isTensor = (x: Operand): x is Tensor => "region" in x;
 const regionOf = (x: Operand): Region => (isTensor(x) ? x.region : "length" in x ? vectorRegion(x) : x);
 
+type Operands = readonly [Tensor, ...Operand[]];
+type Expression = (...x: Chunk[]) => Chunk;
+
+/** Writes f of the operands into `out`, which may be one of them. */
+function record(step: Step, name: string, operands: Operands, f: Expression, form: Form, out: Tensor): void {
+  const kinds = operands.map(o => (isTensor(o) ? "rows" : "vector"));
+  const key = `map_${name}_${kinds.map(k => k[0]).join("")}`;
+  const kernel = once(step.graph, `${key}_${form}`, () => mapRows(key, form, kinds, f));
+  const regions = operands.map(regionOf);
+  const strides = operands.filter(isTensor).map(t => t.stride);
+  const args: Arg[] = [...regions.map(r => r.address), out.region.address, count(out.rows), ...strides, out.stride];
+  step.graph.launch(kernel, chunks(out.columns), args, { reads: regions, writes: [out.region] });
+}
+
 /** f of the operands, column by column; as many columns as the first has. `name` says which expression it is: equal names, equal kernels. */
-export function combine(step: Step, name: string, operands: readonly [Tensor, ...Operand[]], f: (...x: Chunk[]) => Chunk): Input {
+export function combine(step: Step, name: string, operands: Operands, f: Expression): Input {
   const [{ rows, columns }] = operands;
-  return forms(step.graph, rows, columns, (form, out) => {
-    const kinds = operands.map(o => (isTensor(o) ? "rows" : "vector"));
-    const key = `map_${name}_${kinds.map(k => k[0]).join("")}`;
-    const kernel = once(step.graph, `${key}_${form}`, () => mapRows(key, form, kinds, f));
-    const regions = operands.map(regionOf);
-    const strides = operands.filter(isTensor).map(t => t.stride);
-    const args: Arg[] = [...regions.map(r => r.address), out.region.address, count(rows), ...strides, out.stride];
-    step.graph.launch(kernel, chunks(columns), args, { reads: regions, writes: [out.region] });
-  });
+  return forms(step.graph, rows, columns, (form, out) => record(step, name, operands, f, form, out));
 }
 
 /** `combine` as a plain tensor. */
-export const combined = (step: Step, name: string, operands: readonly [Tensor, ...Operand[]], f: (...x: Chunk[]) => Chunk): Tensor =>
+export const combined = (step: Step, name: string, operands: Operands, f: Expression): Tensor =>
   combine(step, name, operands, f).form("f32");
+
+/** `combine` into a tensor that is there. */
+export const assign = (step: Step, to: Tensor, name: string, operands: Operands, f: Expression): void =>
+  record(step, name, operands, f, "f32", to);
 
 /** Norms of stretches of `width` columns, each by itself (kernels/rows.ts); weight and bias have a value a column. */
 export function groupNormed(
@@ -162,4 +173,16 @@ export function linearStates(source: Source, shape: LinearStateShape): (step: St
     });
     return out;
   };
+}
+
+/**
+ * Row order for a projection whose outputs lie together by groups, `sizes` rows of each part in every group: it brings each part of all groups
+ * into one stretch.
+ */
+export function ungroup(groups: number, sizes: readonly number[]): readonly number[] {
+  const all = sizes.reduce((a, b) => a + b, 0);
+  const first = sizes.map((_, i) => sizes.slice(0, i).reduce((a, b) => a + b, 0));
+  return sizes.flatMap((size, part) =>
+    Array.from({ length: groups * size }, (_, i) => Math.floor(i / size) * all + first[part] + (i % size)),
+  );
 }

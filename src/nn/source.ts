@@ -5,6 +5,7 @@
 import { LatheError } from "../errors.ts";
 import { weightFormats } from "../formats/index.ts";
 import { GROUP, ROW_PADDING, type WeightFormat } from "../formats/packed.ts";
+import type { Region } from "./graph.ts";
 
 /** A tensor as the file declares it. */
 export interface TensorRecord {
@@ -32,6 +33,8 @@ export interface Weight {
 export interface Vector {
   readonly tensor: TensorRecord;
   readonly length: number;
+  /** Value i is the file's value order[i], inside each stretch of order.length. */
+  readonly order?: readonly number[];
   address: number;
 }
 
@@ -47,6 +50,9 @@ export const paddedRows = (outputs: number): number => Math.ceil(outputs / ROW_P
 export const blocksPerRow = (w: Weight): number => w.inputs / w.format.packed.inputs;
 export const packedBytes = (w: Weight): number => (paddedRows(w.outputs) / GROUP) * blocksPerRow(w) * w.format.packed.bytes;
 
+export const weightRegion = (w: Weight): Region => ({ address: w.address, bytes: packedBytes(w) });
+export const vectorRegion = (v: Vector): Region => ({ address: v.address, bytes: 4 * v.length });
+
 /** Tables that old converters wrote and that can be computed: rotary angles. */
 const derived = /rot_embd|rope\.freqs/;
 
@@ -57,40 +63,62 @@ export class Source {
   readonly weights: Weight[] = [];
   readonly vectors: Vector[] = [];
   readonly states: State[] = [];
+  /** Small tensors whose values the graph needs while it is traced. */
+  readonly constants = new Set<string>();
+  /** Bytes that one page of keys and values takes, all layers together. */
+  pageBytes = 0;
   readonly #metadata: Metadata;
-  readonly #tensors: ReadonlyMap<string, TensorRecord>;
+  readonly #tensors: Map<string, TensorRecord>;
   readonly #asked = new Set<string>();
 
   constructor(architecture: string, metadata: Metadata, tensors: ReadonlyMap<string, TensorRecord>) {
     this.architecture = architecture;
     this.#metadata = metadata;
-    this.#tensors = tensors;
+    this.#tensors = new Map(tensors);
   }
 
   has = (tensor: string): boolean => this.#tensors.has(tensor);
 
   /** A finite number under `<architecture>.<key>`; without a default its absence is "model.missing-key". */
   number(key: string, fallback?: number): number {
-    const full = `${this.architecture}.${key}`;
-    const value = this.#metadata.get(full);
-    if (value === undefined && fallback !== undefined) return fallback;
-    if (typeof value === "number" && Number.isFinite(value)) return value;
-    const found =
-      value === undefined ? "nothing" : Array.isArray(value) || ArrayBuffer.isView(value) ? "a list" : `${typeof value} ${String(value)}`;
-    const message = `The model's metadata needs a number under ${full} and has ${found}; the file is damaged or of a newer kind.`;
-    throw new LatheError("model.missing-key", message, { key: full, found });
+    return this.#finite(key, this.#value(key), fallback);
   }
 
   /** A whole number in [min, max]. */
-  size(key: string, { min = 1, max = 2 ** 24, or }: { min?: number; max?: number; or?: number } = {}): number {
-    const value = this.number(key, or);
-    if (Number.isInteger(value) && value >= min && value <= max) return value;
-    const message = `${this.architecture}.${key} is ${value}, outside ${min} .. ${max}; the file is damaged or of a kind that Lathe does not know.`;
-    throw new LatheError("model.missing-key", message, { key: `${this.architecture}.${key}`, value, min, max });
+  size(key: string, limits: SizeLimits = {}): number {
+    return this.#inside(key, this.number(key, limits.or), limits);
+  }
+
+  /** As `size`, of a key that has one number for all layers or a list with one for each. */
+  layerSize(key: string, layer: number, limits: SizeLimits = {}): number {
+    return this.#inside(key, this.layerNumber(key, layer, limits.or), limits);
+  }
+
+  /** As `number`, of a key that has one number for all layers or a list with one for each. */
+  layerNumber(key: string, layer: number, fallback?: number): number {
+    const value = this.#value(key);
+    if (!isList(value)) return this.#finite(key, value, fallback);
+    const own = (value as ArrayLike<unknown>)[layer];
+    return this.#finite(key, typeof own === "boolean" ? Number(own) : own, undefined);
+  }
+
+  /** A list of numbers; empty where the key is absent. */
+  list(key: string): readonly number[] {
+    const value = this.#value(key);
+    if (value === undefined) return [];
+    if (!isList(value)) return [this.#finite(key, value, undefined)];
+    return Array.from(value as ArrayLike<unknown>, v => this.#finite(key, typeof v === "boolean" ? Number(v) : v, undefined));
+  }
+
+  hasKey = (key: string): boolean => this.#value(key) !== undefined;
+
+  flag(key: string, fallback: boolean): boolean {
+    const value = this.#value(key);
+    return typeof value === "boolean" ? value : fallback;
   }
 
   text(key: string, fallback: string): string {
-    const value = this.#metadata.get(`${this.architecture}.${key}`);
+    const value = this.#value(key);
     return typeof value === "string" ? value : fallback;
   }
 
@@ -99,10 +127,57 @@ export class Source {
     return this.#tensor(tensor).shape[1] ?? 1;
   }
 
-  /** Binds a matrix [inputs, outputs]; `or` names a stand-in (tied output). The same tensor bound twice in the same row order is one weight. */
-  matrix(name: string, inputs: number, outputs: number, options: { or?: string; order?: readonly number[] } = {}): Weight {
+  /** Rows of a matrix; 0 where there is none. */
+  rowsOf = (tensor: string): number => this.#tensors.get(tensor)?.shape[1] ?? 0;
+
+  /** Values of a tensor; 0 where there is none. */
+  elements = (tensor: string): number => (this.#tensors.get(tensor)?.shape ?? [0]).reduce((n, d) => n * d, 1);
+
+  /** The tensor must be there: else "model.missing-tensor". */
+  need(tensor: string): void {
+    this.#tensor(tensor);
+  }
+
+  /** Makes a tensor known as so many tensors of their own, parts along its last dimension. */
+  split(name: string, parts: readonly string[]): void {
+    const tensor = this.#tensor(name);
+    const shape = tensor.shape.slice(0, tensor.shape.findLastIndex(n => n !== 1));
+    const bytes = tensor.bytes / parts.length;
+    const last = tensor.shape.findLast(n => n !== 1) ?? 1;
+    if (last !== parts.length || !Number.isInteger(bytes)) throw wrongShape(tensor, [...shape, parts.length]);
+    parts.forEach((part, i) => {
+      this.#tensors.set(part, { ...tensor, name: part, shape, bytes, offset: tensor.offset + i * bytes });
+    });
+  }
+
+  /** Takes a tensor for used that this network has no need of. */
+  ignore(tensor: string): void {
+    this.#asked.add(tensor);
+  }
+
+  /** Room in every page of keys and values; gives its byte offset in a page. */
+  reserve(bytes: number): number {
+    const offset = this.pageBytes;
+    this.pageBytes += bytes;
+    return offset;
+  }
+
+  /** Binds a small tensor whose values the graph needs while it is traced (`Step.values`). */
+  constant(name: string, length: number): string {
+    const tensor = this.#tensor(name);
+    this.#length(tensor, length);
+    this.constants.add(name);
+    return name;
+  }
+
+  /**
+   * Binds a matrix [inputs, outputs], or [inputs, outputs, parts] as one of parts * outputs rows; `or` names a stand-in (tied output). The same
+   * tensor bound twice in the same row order is one weight.
+   */
+  matrix(name: string, inputs: number, rows: number, options: { or?: string; order?: readonly number[]; parts?: number } = {}): Weight {
     const tensor = this.#tensor(options.or !== undefined && !this.has(name) ? options.or : name);
-    this.#shape(tensor, [inputs, outputs]);
+    this.#shape(tensor, options.parts === undefined ? [inputs, rows] : [inputs, rows, options.parts]);
+    const outputs = rows * (options.parts ?? 1);
     const known = this.weights.find(w => w.tensor === tensor && w.order === options.order);
     if (known) return known;
     const format = weightFormats.get(tensor.type.name);
@@ -120,14 +195,13 @@ export class Source {
     return weight;
   }
 
-  vector(name: string, length: number): Vector {
+  /** Binds a vector: a tensor of any shape with that many values. */
+  vector(name: string, length: number, order?: readonly number[]): Vector {
     const tensor = this.#tensor(name);
-    this.#shape(tensor, [length]);
-    if (!["F32", "F16", "BF16"].includes(tensor.type.name)) {
-      const message = `Tensor ${name} has type ${tensor.type.name}, and vectors must be F32, F16 or BF16; convert the model again.`;
-      throw new LatheError("model.unsupported-type", message, { tensor: name, type: tensor.type.name });
-    }
-    const vector: Vector = { tensor, length, address: 0 };
+    this.#length(tensor, length);
+    const known = this.vectors.find(v => v.tensor === tensor && v.order === order);
+    if (known) return known;
+    const vector: Vector = { tensor, length, order, address: 0 };
     this.vectors.push(vector);
     return vector;
   }
@@ -155,10 +229,48 @@ export class Source {
     );
   }
 
-  #shape(tensor: TensorRecord, expected: readonly number[]): void {
-    const found = tensor.shape.filter((n, i) => n !== 1 || i < expected.length);
-    if (found.length === expected.length && expected.every((n, i) => n === found[i])) return;
-    const message = `Tensor ${tensor.name} has shape [${tensor.shape.join(", ")}] where the metadata asks for [${expected.join(", ")}]; the file is damaged.`;
-    throw new LatheError("model.wrong-shape", message, { tensor: tensor.name, expected, found: tensor.shape });
+  #value = (key: string): unknown => this.#metadata.get(`${this.architecture}.${key}`);
+
+  #finite(key: string, value: unknown, fallback: number | undefined): number {
+    if (value === undefined && fallback !== undefined) return fallback;
+    if (typeof value === "number" && Number.isFinite(value)) return value;
+    const full = `${this.architecture}.${key}`;
+    const found = value === undefined ? "nothing" : isList(value) ? "a list" : `${typeof value} ${String(value)}`;
+    const message = `The model's metadata needs a number under ${full} and has ${found}; the file is damaged or of a newer kind.`;
+    throw new LatheError("model.missing-key", message, { key: full, found });
   }
+
+  #inside(key: string, value: number, { min = 1, max = 2 ** 24 }: SizeLimits): number {
+    if (Number.isInteger(value) && value >= min && value <= max) return value;
+    const full = `${this.architecture}.${key}`;
+    const message = `${full} is ${value}, outside ${min} .. ${max}; the file is damaged or of a kind that Lathe does not know.`;
+    throw new LatheError("model.missing-key", message, { key: full, value, min, max });
+  }
+
+  #length(tensor: TensorRecord, length: number): void {
+    const { name, shape, type } = tensor;
+    if (shape.reduce((n, d) => n * d, 1) !== length) throw wrongShape(tensor, [length]);
+    if (["F32", "F16", "BF16"].includes(type.name)) return;
+    const message = `Tensor ${name} has type ${type.name}, and vectors must be F32, F16 or BF16; convert the model again.`;
+    throw new LatheError("model.unsupported-type", message, { tensor: name, type: type.name });
+  }
+
+  /** Dimensions of 1 at the end do not count. */
+  #shape(tensor: TensorRecord, expected: readonly number[]): void {
+    const most = Math.max(expected.length, tensor.shape.length);
+    for (let i = 0; i < most; i++) if ((tensor.shape[i] ?? 1) !== (expected[i] ?? 1)) throw wrongShape(tensor, expected);
+  }
+}
+
+interface SizeLimits {
+  readonly min?: number;
+  readonly max?: number;
+  readonly or?: number;
+}
+
+const isList = (value: unknown): boolean => Array.isArray(value) || ArrayBuffer.isView(value);
+
+function wrongShape(tensor: TensorRecord, expected: readonly number[]): LatheError {
+  const message = `Tensor ${tensor.name} has shape [${tensor.shape.join(", ")}] where the metadata asks for [${expected.join(", ")}]; the file is damaged.`;
+  return new LatheError("model.wrong-shape", message, { tensor: tensor.name, expected, found: tensor.shape });
 }

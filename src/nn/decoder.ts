@@ -1,0 +1,161 @@
+/**
+ * What nearly all decoders have in common: the sizes that the metadata gives, the way from tokens through blocks to logits, and the usual
+ * arrangements of a block's norms. A model file says which of them it takes.
+ */
+import type { Network } from "./arch.ts";
+import { checkHeads, type HeadSizes } from "./attention.ts";
+import { type Block, inTurn, residual } from "./block.ts";
+import { addScaled, scaleBy, softcap } from "./elementwise.ts";
+import { embedding } from "./embedding.ts";
+import { type Branch, linear } from "./linear.ts";
+import { type Norm, type NormKind, norm } from "./norm.ts";
+import { type Rope, type RopeChoices, rope } from "./rope.ts";
+import type { Source } from "./source.ts";
+import type { Step } from "./step.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** Sizes of a model whose layers are alike. */
+export interface Config extends Required<HeadSizes> {
+  readonly dim: number;
+  readonly layers: number;
+  readonly hidden: number;
+  /** Values of a head that are rotated. */
+  readonly ropeDim: number;
+  readonly norm: NormKind;
+  readonly eps: number;
+}
+
+/** Head counts and sizes of one layer, whose numbers may differ from those of others. */
+export function headSizes(source: Source, dim: number, layer: number): Required<HeadSizes> & { readonly ropeDim: number } {
+  const heads = source.layerSize("attention.head_count", layer, { max: 4096 });
+  const kvHeads = source.layerSize("attention.head_count_kv", layer, { max: heads, or: heads });
+  const headDim = source.size("attention.key_length", { max: 1024, or: dim / heads });
+  const valueDim = source.size("attention.value_length", { max: 1024, or: headDim });
+  const ropeDim = source.size("rope.dimension_count", { max: headDim, or: headDim });
+  checkHeads({ heads, kvHeads, headDim, valueDim }, ropeDim);
+  return { heads, kvHeads, headDim, valueDim, ropeDim };
+}
+
+/** The sizes under the usual keys; "model.missing-key" where one is absent or out of its range. */
+export function config(source: Source, kind: NormKind = "rms"): Config {
+  const dim = source.size("embedding_length");
+  const layers = source.size("block_count", { max: 1024 });
+  const hidden = source.layerSize("feed_forward_length", 0, { or: 4 * dim, min: 0 });
+  const eps = source.number(kind === "rms" ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon");
+  return { dim, layers, hidden, norm: kind, eps, ...headSizes(source, dim, 0) };
+}
+
+/** As `config`, of a model some or all of whose layers have no attention: head sizes are those of layer `attentionLayer`, if there is one. */
+export function mixedConfig(source: Source, kind: NormKind, attentionLayer: number): Config {
+  const dim = source.size("embedding_length");
+  const layers = source.size("block_count", { max: 1024 });
+  const hidden = source.layerSize("feed_forward_length", 0, { or: 0, min: 0 });
+  const eps = source.number(kind === "rms" ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon");
+  const none = { heads: 0, kvHeads: 0, headDim: 0, valueDim: 0, ropeDim: 0 };
+  return { dim, layers, hidden, norm: kind, eps, ...(attentionLayer < 0 ? none : headSizes(source, dim, attentionLayer)) };
+}
+
+/** The rotation of the metadata over the config's rotated values. */
+export const rotary = (source: Source, c: Config, choices: Partial<RopeChoices> & Pick<RopeChoices, "pairs">): Rope =>
+  rope(source, { dim: c.ropeDim, ...choices });
+
+/** The norm `<name>` of the config's kind over the model's width. */
+export const normOf = (source: Source, c: Pick<Config, "norm" | "dim" | "eps">, name: string | undefined): Norm =>
+  norm(source, c.norm, name, c.dim, c.eps);
+
+export interface BlockNames {
+  readonly attention?: string;
+  readonly ffn?: string;
+}
+
+/** x += attention(norm(x)); x += ffn(norm(x)). */
+export function preNorm(
+  source: Source,
+  c: Config,
+  at: string,
+  parts: { readonly attention: Branch; readonly ffn: Branch },
+  { scale, names = {} }: { readonly scale?: number; readonly names?: BlockNames } = {},
+): Block {
+  const [before, between] = [names.attention ?? "attn_norm", names.ffn ?? "ffn_norm"].map(n => needed(source, c, `${at}.${n}`));
+  return inTurn(residual(before, parts.attention, { scale }), residual(between, parts.ffn, { scale }));
+}
+
+/** x += norm(attention(x)); x += norm(ffn(x)). With norms before the branches as well: "sandwich". */
+export function postNorm(
+  source: Source,
+  c: Config,
+  at: string,
+  parts: { readonly attention: Branch; readonly ffn: Branch },
+  { sandwich = false, scale }: { readonly sandwich?: boolean; readonly scale?: number } = {},
+): Block {
+  const before = (name: string): Norm | undefined => (sandwich ? needed(source, c, `${at}.${name}`) : undefined);
+  const after = (name: string): Norm => needed(source, c, `${at}.${name}`);
+  return inTurn(
+    residual(before("attn_norm"), parts.attention, { after: after("post_attention_norm"), scale }),
+    residual(before("ffn_norm"), parts.ffn, { after: after("post_ffw_norm"), scale }),
+  );
+}
+
+/** A norm whose weight must be there. */
+function needed(source: Source, c: Config, name: string): Norm {
+  if (!source.has(name)) source.need(`${name}.weight`);
+  return normOf(source, c, name);
+}
+
+export interface DecoderParts {
+  /** One block of the stack; `at` is the beginning of its tensors' names. */
+  readonly layer: (at: string, index: number) => Block;
+  /** Default: rows of token_embd for the tokens' ids. */
+  readonly embed?: (step: Step) => Tensor;
+  /** Embeddings are multiplied by it. */
+  readonly embeddingScale?: number;
+  /** Absent: the config's norm named output_norm. */
+  readonly norm?: Norm;
+  readonly logitScale?: number;
+  /** Logits x become c tanh(x / c). */
+  readonly logitSoftcap?: number;
+  /** Times that the whole stack is run. */
+  readonly loops?: number;
+  /** Tokens see what comes after them too. */
+  readonly bidirectional?: boolean;
+  /** The longest sequence that the weights allow (learned positions). */
+  readonly longestContext?: number;
+}
+
+/** The network from token ids to logits (output, or the embeddings where that is absent). */
+export function decoder(source: Source, c: Config, parts: DecoderParts): Network {
+  const { embeddingScale = 1, logitScale = 1, logitSoftcap } = parts;
+  const embeddings = source.has("token_embd.weight") ? "token_embd" : "output";
+  const vocabulary = source.rows(`${embeddings}.weight`);
+  const embed = parts.embed ?? embedding(source, embeddings, c.dim);
+  const blocks = Array.from({ length: c.layers }, (_, i) => parts.layer(`blk.${i}`, i));
+  const last = parts.norm ?? normOf(source, c, "output_norm");
+  const head = linear(source, "output", c.dim, vocabulary, { or: "token_embd", scale: logitScale });
+  const { dim, layers, hidden, heads, kvHeads, headDim } = c;
+  return {
+    vocabulary,
+    trainedContext: source.size("context_length", { max: 2 ** 30 }),
+    longestContext: parts.longestContext,
+    bidirectional: parts.bidirectional,
+    pageBytes: source.pageBytes,
+    describe: { layers, dim, hidden, heads, kvHeads, headDim },
+    constants: [...source.constants],
+    graph: step => {
+      const x = embed(step);
+      if (embeddingScale !== 1) scaleBy(step, x, embeddingScale);
+      for (let loop = 0; loop < (parts.loops ?? 1); loop++) for (const block of blocks) step.graph.scope(() => block(step, x));
+      const logits = head(step, last(step, x, "wanted"));
+      if (logitSoftcap) softcap(step, logits, logitSoftcap);
+      return logits;
+    },
+  };
+}
+
+/** The sum of two ways to embed a step's tokens. */
+export const bothEmbeddings =
+  (a: (step: Step) => Tensor, b: (step: Step) => Tensor) =>
+  (step: Step): Tensor => {
+    const x = a(step);
+    addScaled(step, b(step), x);
+    return x;
+  };
