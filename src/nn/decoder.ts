@@ -45,6 +45,19 @@ export function config(source: Source, kind: NormKind = "rms"): Config {
   return { dim, layers, hidden, norm: kind, eps, ...headSizes(source, dim, 0) };
 }
 
+/**
+ * Which layers have a state instead of keys and values: by `attention.recurrent_layers` or `full_attention_interval` (every so many layers one has
+ * attention) where the file has them, else those with no key-value heads.
+ */
+export function recurrentLayers(source: Source, interval?: number): readonly boolean[] {
+  const layers = source.size("block_count", { max: 1024 });
+  const every = interval === undefined ? 0 : source.size("full_attention_interval", { or: interval });
+  return Array.from({ length: layers }, (_, i) => {
+    if (source.hasKey("attention.recurrent_layers")) return source.layerNumber("attention.recurrent_layers", i) !== 0;
+    return every ? (i + 1) % every !== 0 : source.layerNumber("attention.head_count_kv", i, 1) === 0;
+  });
+}
+
 /** As `config`, of a model some or all of whose layers have no attention: head sizes are those of layer `attentionLayer`, if there is one. */
 export function mixedConfig(source: Source, kind: NormKind, attentionLayer: number): Config {
   const dim = source.size("embedding_length");

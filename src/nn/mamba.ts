@@ -79,7 +79,7 @@ export function mamba1(source: Source, at: string, c: MambaShape, bareNorms = fa
 /** The Mamba-2 layer under `at`. */
 export function mamba2(source: Source, at: string, c: MambaShape): Branch {
   const { dim, inner, rank: heads, states, groups } = c;
-  checkMamba2(source, c);
+  checkMambaHeads(source, c);
   const headDim = inner / heads;
   const mixed = inner + 2 * groups * states;
   const enter = linear(source, `${at}.ssm_in`, dim, inner + mixed + heads);
@@ -103,7 +103,8 @@ export function mamba2(source: Source, at: string, c: MambaShape): Branch {
   });
 }
 
-function checkMamba2(source: Source, c: MambaShape): void {
+/** Refuses heads and groups that do not divide the inner values. */
+export function checkMambaHeads(source: Source, c: MambaShape): void {
   const whole = (n: number, of: number): boolean => of > 0 && Number.isInteger(n / of);
   if (!whole(c.inner, c.rank) || !whole(c.rank, c.groups) || !whole(c.inner, c.groups)) {
     const message = `${source.architecture} has ${c.inner} inner values in ${c.rank} heads and ${c.groups} groups, which do not divide; the file is damaged.`;

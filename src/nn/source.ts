@@ -122,6 +122,9 @@ export class Source {
     return typeof value === "string" ? value : fallback;
   }
 
+  /** The tensor's name with `.weight` at its end, or without where only that is there. */
+  either = (name: string): string => (this.has(name) && !this.has(`${name}.weight`) ? name : `${name}.weight`);
+
   /** Number of entries of the vocabulary: the embedding's rows. */
   rows(tensor: string): number {
     return this.#tensor(tensor).shape[1] ?? 1;
