@@ -45,12 +45,13 @@ interface Bound {
   readonly network: Network;
 }
 
-/** Numbers and texts only: lists (vocabularies) stay on this thread. */
-const scalars = (gguf: Gguf): Map<string, unknown> => new Map([...gguf.metadata].filter(([, v]) => typeof v !== "object"));
+/** What networks are built from. The tokenizer's lists stay on this thread. */
+const ofNetwork = (gguf: Gguf): Map<string, unknown> =>
+  new Map([...gguf.metadata].filter(([key, v]) => typeof v !== "object" || !key.startsWith("tokenizer.")));
 
 function bound(gguf: Gguf): Bound {
   const architecture = textOf(gguf, "general.architecture", "");
-  const metadata = scalars(gguf);
+  const metadata = ofNetwork(gguf);
   return { gguf, architecture, metadata, ...bind({ architecture, metadata, tensors: gguf.tensors }) };
 }
 

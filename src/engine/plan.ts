@@ -70,20 +70,8 @@ function placeStates(states: readonly State[], arena: Arena, options: PlanOption
   return slots;
 }
 
-export function makePlan(
-  network: Network,
-  states: readonly State[],
-  arena: Arena,
-  options: PlanOptions,
-  values: (tensor: string) => Float32Array,
-): Plan {
-  const before = arena.used;
-  const allocate = (bytes: number): number => arena.allocate(bytes, "Running the model");
-  const region = (bytes: number): Region => ({ address: allocate(bytes), bytes });
-  const { maxTokens, maxWanted, context } = options;
-  const graph = new Graph({ limits: { tokens: maxTokens, wanted: maxWanted, segments: maxTokens }, allocate });
-  const rotations = new Map<Rotation, Region>();
-  const scalars = new Map<Scalars, Region>();
+/** The regions that every step fills. */
+function stepTables(arena: Arena, { maxTokens, maxWanted, context }: PlanOptions, region: (bytes: number) => Region) {
   const words = (n: number): Region => region(4 * n);
   const tables = {
     ids: words(maxTokens),
@@ -101,6 +89,46 @@ export function makePlan(
   arena.i32(tables.numbers.address, tables.numbers.bytes / 4).forEach((_, i, all) => {
     all[i] = i;
   });
+  return tables;
+}
+
+/** The regions that a graph asks for while it is traced: some to be filled by every step, some filled now. */
+function onDemand(arena: Arena, maxTokens: number, region: (bytes: number) => Region) {
+  const rotations = new Map<Rotation, Region>();
+  const scalars = new Map<Scalars, Region>();
+  const words: Pick<Step, "rotation" | "scalars" | "table"> = {
+    rotation: r => {
+      const known = rotations.get(r) ?? region(8 * r.frequencies.length * maxTokens);
+      rotations.set(r, known);
+      return known;
+    },
+    scalars: s => {
+      const known = scalars.get(s) ?? region(4 * maxTokens);
+      scalars.set(s, known);
+      return known;
+    },
+    table: list => {
+      const made = region(128 * Math.ceil(list.length / 32));
+      arena.f32(made.address, list.length).set(list);
+      return made;
+    },
+  };
+  return { rotations, scalars, words };
+}
+
+export function makePlan(
+  network: Network,
+  states: readonly State[],
+  arena: Arena,
+  options: PlanOptions,
+  values: (tensor: string) => Float32Array,
+): Plan {
+  const before = arena.used;
+  const allocate = (bytes: number): number => arena.allocate(bytes, "Running the model");
+  const region = (bytes: number): Region => ({ address: allocate(bytes), bytes });
+  const { maxTokens, maxWanted, context } = options;
+  const graph = new Graph({ limits: { tokens: maxTokens, wanted: maxWanted, segments: maxTokens }, allocate });
+  const tables = stepTables(arena, options, region);
   const stateCapacity = placeStates(states, arena, options);
   // Pages are only touched when they are used; the pool is as large as wished for, or as what is left allows.
   const wish = pagesFor(options.cacheTokens);
@@ -110,30 +138,8 @@ export function makePlan(
     address: arena.allocate(pageCapacity * network.pageBytes, `A context of ${context} tokens`),
     bytes: pageCapacity * network.pageBytes,
   };
-  const step: Step = {
-    ...tables,
-    graph,
-    context,
-    values,
-    schedule: schedules,
-    pages,
-    pageBytes: network.pageBytes,
-    rotation: r => {
-      const known = rotations.get(r) ?? region(8 * r.frequencies.length * maxTokens);
-      rotations.set(r, known);
-      return known;
-    },
-    scalars: s => {
-      const known = scalars.get(s) ?? words(maxTokens);
-      scalars.set(s, known);
-      return known;
-    },
-    table: list => {
-      const made = words(32 * Math.ceil(list.length / 32));
-      arena.f32(made.address, list.length).set(list);
-      return made;
-    },
-  };
+  const made = onDemand(arena, maxTokens, region);
+  const step: Step = { ...tables, ...made.words, graph, context, values, schedule: schedules, pages, pageBytes: network.pageBytes };
   const logits = network.graph(step);
   graph.sync();
   const workBytes = arena.used - before - pages.bytes - stateCapacity * stateBytes(states);
@@ -142,8 +148,8 @@ export function makePlan(
     program: graph.launches,
     kernels: [...graph.kernels.values()],
     step,
-    rotations,
-    scalars,
+    rotations: made.rotations,
+    scalars: made.scalars,
     logits,
     pageCapacity,
     stateCapacity,

@@ -106,7 +106,7 @@ export class Stepper {
     const order = this.#words(step.order, tokens.length);
     const table = this.#words(step.segments, step.segments.bytes / 4);
     const rows = new Map([...segments.keys()].map(s => [s, [] as number[]] as const));
-    tokens.forEach((t, i) => rows.get(t.sequence)!.push(i));
+    for (const [i, t] of tokens.entries()) rows.get(t.sequence)!.push(i);
     order.set([...rows.values()].flat());
     let [first, n] = [0, 0];
     for (const { count, from, to } of [...segments.values()].flat()) {

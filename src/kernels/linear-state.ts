@@ -45,7 +45,13 @@ export const linearState = (c: LinearStateShape): number => 4 * c.heads * c.keyD
 export const linearStateUnits = (c: LinearStateShape): number => c.heads * (c.valueDim / lanesOf(c.valueDim));
 
 /** Further rows of inputs, by rule; each has a value for every key of every head. */
-const extras: Readonly<Record<StateRule, readonly string[]>> = { add: [], blend: [], bonus: ["bonus"], delta: [], replace: ["away", "back"] };
+const extras: Readonly<Record<StateRule, readonly string[]>> = {
+  add: [],
+  blend: [],
+  bonus: ["bonus"],
+  delta: [],
+  replace: ["away", "back"],
+};
 /** Names of the operands that are rows of activations, in slot order. */
 export const linearStateRows = (c: LinearStateShape): readonly string[] => [
   ...["q", "k", "v", "decay"],
@@ -61,11 +67,14 @@ interface Token {
   readonly decay: (n: Int) => Lanes;
 }
 
+/** What happens at key n: S[n] as it was, and the sum so far, to which it adds. */
+type Turn = (n: Int, old: Lanes, sum: Lanes) => Lanes;
+
 /** Keys of one turn of the loops: short loops cost more than their work. */
 const UNROLL = 4;
 
 /** Sum over keys of term(n, S[n]), in the order of the keys. */
-function overKeys(keys: number, states: Bytes, before: Int, lanes: number, turn: (n: Int, old: Lanes, sum: Lanes) => Lanes): Lanes {
+function overKeys(keys: number, states: Bytes, before: Int, lanes: number, turn: Turn): Lanes {
   const step = keys % UNROLL === 0 ? UNROLL : 1;
   const [sum] = fold(keys / step, [konst("f32", lanes, 0) as Lanes], (m, [acc]) => {
     let result = acc;
@@ -79,12 +88,7 @@ function overKeys(keys: number, states: Bytes, before: Int, lanes: number, turn:
 }
 
 /** The rule's turns over the keys; gives what q reads. `store` puts the new S[n] in its place. */
-function apply(
-  rule: StateRule,
-  t: Token,
-  over: (turn: (n: Int, old: Lanes, sum: Lanes) => Lanes) => Lanes,
-  store: (n: Int, s: Lanes) => void,
-) {
+function apply(rule: StateRule, t: Token, over: (turn: Turn) => Lanes, store: (n: Int, s: Lanes) => void) {
   const read = (next: (n: Int, old: Lanes) => Lanes): Lanes =>
     over((n, old, sum) => {
       const s = next(n, old);
@@ -136,51 +140,36 @@ export function linearStateKernel(c: LinearStateShape): Kernel {
     return unit => {
       const head = unit.quotient(parts);
       const part = unit.sub(head.mul(parts)).mul(4 * lanes);
-      const shared = c.heads / c.keyHeads;
-      const group = head.quotient(c.cycle ? c.keyHeads : shared);
-      const keyHead = c.cycle ? head.sub(group.mul(c.keyHeads)) : group;
-      const valueHead = c.shared === "kv" ? keyHead : head;
-      const queryHead = c.shared === "qk" ? keyHead : head;
+      const heads = headsOf(c, head);
       eachSegment(segments, unit.mul(4 * lanes * c.keyDim), seg => {
         each(0, seg.count, i => {
           const row = seg.row(i);
           const before = seg.before(i);
-          const load = (name: string, index: Int): Lanes =>
-            rows
-              .get(name)!
-              .load("f32", 1, row.mul(strides.get(name)!).add(index.mul(4)))
-              .repeat(lanes);
-          const ofHead = (name: string): Lanes => load(name, head);
-          const heads: Readonly<Record<string, Int>> = { q: queryHead, k: keyHead };
-          const ofKey = (name: string, n: Int): Lanes => load(name, (heads[name] ?? head).mul(c.keyDim).add(n));
-          const token: Token = {
-            key: ofKey,
-            value: rows.get("v")!.load(
-              "f32",
-              lanes,
-              row
-                .mul(strides.get("v")!)
-                .add(valueHead.mul(4 * c.valueDim))
-                .add(part),
-            ),
-            rate: c.rate ? ofHead("rate") : undefined,
-            decay: n => (c.decay === "head" ? ofHead("decay") : ofKey("decay", n)),
+          /** Lanes of an operand's row from value `index` on, or one value in every lane. */
+          const load = (name: string, index: Int, width: number): Lanes => {
+            const from = row.mul(strides.get(name)!).add(index.mul(4));
+            return rows.get(name)!.load("f32", width, from).repeat(lanes);
           };
-          const result = apply(
-            c.rule,
-            token,
-            turn => overKeys(c.keyDim, segments.states, before, lanes, turn),
-            (n, v) => segments.states.store(seg.to.add(n.mul(4 * lanes)), v),
-          );
-          out.store(
-            row
-              .mul(outStride)
-              .add(head.mul(4 * c.valueDim))
-              .add(part),
-            result,
-          );
+          const key = (name: string, n: Int): Lanes => load(name, (heads[name] ?? head).mul(c.keyDim).add(n), 1);
+          const token: Token = {
+            key,
+            value: load("v", heads.v.mul(c.valueDim).add(unit.sub(head.mul(parts)).mul(lanes)), lanes),
+            rate: c.rate ? load("rate", head, 1) : undefined,
+            decay: n => (c.decay === "head" ? load("decay", head, 1) : key("decay", n)),
+          };
+          const over = (turn: Turn): Lanes => overKeys(c.keyDim, segments.states, before, lanes, turn);
+          const result = apply(c.rule, token, over, (n, v) => segments.states.store(seg.to.add(n.mul(4 * lanes)), v));
+          const at = row.mul(outStride).add(head.mul(4 * c.valueDim));
+          out.store(at.add(part), result);
         });
       });
     };
   });
+}
+
+/** Which head of q, k and v belongs to a head of S. */
+function headsOf(c: LinearStateShape, head: Int): Readonly<Record<string, Int>> {
+  const group = head.quotient(c.cycle ? c.keyHeads : c.heads / c.keyHeads);
+  const k = c.cycle ? head.sub(group.mul(c.keyHeads)) : group;
+  return { q: c.shared === "qk" ? k : head, k, v: c.shared === "kv" ? k : head };
 }

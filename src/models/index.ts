@@ -1,13 +1,19 @@
-/** All architectures. A new one is a file and a line here. */
+/** All architectures. A new one is a file, or a few lines in its family's, and a line here. */
 import type { Architecture } from "../nn/arch.ts";
-import { llama } from "./llama.ts";
-import { lfm2 } from "./lfm2.ts";
-import { falconH1, graniteHybrid, jamba, mamba, nemotronH } from "./mamba.ts";
-import { plamo2 } from "./plamo2.ts";
-import { rwkv6, rwkv6qwen2 } from "./rwkv6.ts";
-import { arwkv7, rwkv7 } from "./rwkv7.ts";
+import * as gemma from "./gemma.ts";
+import * as gpt from "./gpt.ts";
+import * as lfm2 from "./lfm2.ts";
+import * as llama from "./llama.ts";
+import * as mamba from "./mamba.ts";
+import * as plamo2 from "./plamo2.ts";
+import * as postNorm from "./post-norm.ts";
+import * as rwkv6 from "./rwkv6.ts";
+import * as rwkv7 from "./rwkv7.ts";
+import * as various from "./various.ts";
 
-const all: readonly Architecture[] = [llama, mamba, rwkv6, rwkv6qwen2, rwkv7, arwkv7, lfm2, falconH1, graniteHybrid, jamba, nemotronH, plamo2];
+const files: readonly Readonly<Record<string, unknown>>[] = [gemma, gpt, lfm2, llama, mamba, plamo2, postNorm, rwkv6, rwkv7, various];
+const isArchitecture = (x: unknown): x is Architecture => typeof x === "object" && x !== null && "names" in x && "build" in x;
+const all = files.flatMap(file => Object.values(file).filter(isArchitecture));
 
 /** By `general.architecture`. */
 export const architectures: ReadonlyMap<string, Architecture> = new Map(all.flatMap(a => a.names.map(n => [n, a] as const)));

@@ -20,7 +20,18 @@ function shortConvolution(source: Source, at: string, dim: number): Branch {
   return endingIn(linear(source, `${at}.shortconv.out_proj`, dim, dim), (step, given) => {
     const all = enter(step, given);
     const [b, c, x] = [0, 1, 2].map(i => view(all, i * dim, dim));
-    return combine(step, "times", [c, conv(step, combined(step, "times", [b, x], (t, u) => t.mul(u)))], (t, u) => t.mul(u));
+    return combine(
+      step,
+      "times",
+      [
+        c,
+        conv(
+          step,
+          combined(step, "times", [b, x], (t, u) => t.mul(u)),
+        ),
+      ],
+      (t, u) => t.mul(u),
+    );
   });
 }
 

@@ -1,17 +1,112 @@
 /**
  * Llama 1 to 3.x and everything of that shape (Mistral, TinyLlama, SmolLM2, Yi ...): pre-RMSNorm, grouped-query attention with rotary
- * positions in neighbouring pairs, SwiGLU, tied or untied output. ARCHITECTURES 3.1.
+ * positions, SwiGLU, tied or untied output; and the families that change one thing about it. ARCHITECTURES 3.1.
  */
 import { arch } from "../nn/arch.ts";
-import { attention } from "../nn/attention.ts";
-import { config, decoder, preNorm, rotary } from "../nn/decoder.ts";
-import { ffn } from "../nn/ffn.ts";
+import { type AttentionOptions, attention } from "../nn/attention.ts";
+import { type Config, config, type DecoderParts, decoder, preNorm, rotary } from "../nn/decoder.ts";
+import { type FfnOptions, ffn } from "../nn/ffn.ts";
+import type { Pairs } from "../nn/rope.ts";
+import type { Source } from "../nn/source.ts";
 
-export const llama = arch(["llama"], source => {
-  const c = config(source);
+interface Changes extends Partial<DecoderParts> {
+  /** Of all layers, or by their number. */
+  readonly attention?: Partial<AttentionOptions> | ((layer: number) => Partial<AttentionOptions>);
+  readonly ffn?: Partial<FfnOptions>;
+  readonly residualScale?: number;
+  readonly ffnNorm?: string;
+}
+
+/** The plain decoder; biases, norms of queries and keys, and gates are bound where the file has them. */
+export function plain(source: Source, c: Config, pairs: Pairs, changes: Changes = {}) {
+  const rope = rotary(source, c, { pairs });
   const scale = source.number("attention.scale", 0) || undefined;
-  const rope = rotary(source, c, { pairs: "neighbours" });
+  const own = (i: number) => (typeof changes.attention === "function" ? changes.attention(i) : changes.attention);
   return decoder(source, c, {
-    layer: at => preNorm(source, c, at, { attention: attention(source, at, { ...c, rope, scale }), ffn: ffn(source, at, c) }),
+    layer: (at, i) => {
+      const parts = {
+        attention: attention(source, at, { ...c, rope, scale, qkNorm: { eps: c.eps }, ...own(i) }),
+        ffn: ffn(source, at, { ...c, ...changes.ffn }),
+      };
+      return preNorm(source, c, at, parts, { scale: changes.residualScale, names: { ffn: changes.ffnNorm } });
+    },
+    ...changes,
+  });
+}
+
+export const llama = arch(["llama", "internlm2", "xverse", "ernie4_5", "maincoder"], source => plain(source, config(source), "neighbours"));
+
+/** The same with values of a head that turn half a head apart: Qwen 2 to 3 (text of the VL models too), EXAONE 3, openPangu. */
+export const halves = arch(["qwen2", "qwen2vl", "qwen3", "qwen3vl", "exaone", "pangu-embedded", "paddleocr", "hunyuan_vl"], source =>
+  plain(source, config(source), "halves"),
+);
+
+/** Arcee: no gate, max(x, 0)^2. */
+export const arcee = arch(["arcee"], source => plain(source, config(source), "neighbours", { ffn: { activation: "relu2" } }));
+
+/** Nemotron (Minitron): LayerNorm, max(x, 0)^2. jais2: the same with biases. */
+export const nemotron = arch(["nemotron", "jais2"], source =>
+  plain(source, config(source, "layer"), "halves", { ffn: { activation: "relu2" } }),
+);
+
+/** Orion: LayerNorm. */
+export const orion = arch(["orion"], source => plain(source, config(source, "layer"), "halves"));
+
+/** Seed-OSS: the norm before the feed-forward network bears another name. */
+export const seed = arch(["seed_oss"], source => plain(source, config(source), "halves", { ffnNorm: "post_attention_norm" }));
+
+/** Ministral 3: queries grow with the logarithm of the position beyond the original context. */
+export const mistral3 = arch(["mistral3"], source => {
+  const s = source.number("attention.temperature_scale", 0);
+  const original = source.number("rope.scaling.original_context_length", source.number("context_length"));
+  const temperature = s ? { at: (p: number) => 1 + s * Math.log(1 + Math.floor(p / original)) } : undefined;
+  return plain(source, config(source), "neighbours", { attention: { temperature } });
+});
+
+/** SmolLM 3: every fourth layer has no positions. */
+export const smollm3 = arch(["smollm3"], source =>
+  plain(source, config(source), "neighbours", { attention: i => ((i + 1) % 4 ? {} : { rope: undefined }) }),
+);
+
+/** MiniCPM: scales of embeddings, residuals and logits. */
+export const minicpm = arch(["minicpm"], source => {
+  const c = config(source);
+  return plain(source, c, "neighbours", {
+    embeddingScale: source.number("embedding_scale", 12),
+    residualScale: source.number("residual_scale", 1.4 / Math.sqrt(c.layers)),
+    logitScale: source.number("logit_scale", 256 / c.dim),
   });
 });
+
+/** Granite 3 and 4, dense and MoE: the same scales, of attention as well; logits are divided. */
+export const granite = arch(["granite"], source =>
+  plain(source, config(source), "neighbours", {
+    embeddingScale: source.number("embedding_scale", 1),
+    residualScale: source.number("residual_scale", 1),
+    logitScale: 1 / source.number("logit_scale", 1),
+  }),
+);
+
+/** Nanbeige: the stack of layers is run several times. */
+export const nanbeige = arch(["nanbeige"], source =>
+  plain(source, config(source), "neighbours", { loops: source.size("num_loops", { or: 1, max: 64 }) }),
+);
+
+/** Baichuan: the 13B model (40 layers) has ALiBi in place of rotation. */
+export const baichuan = arch(["baichuan"], source => {
+  const c = config(source);
+  return plain(source, c, "neighbours", { attention: c.layers === 40 ? { rope: undefined, alibi: 8 } : {} });
+});
+
+/** Refact: ALiBi. */
+export const refact = arch(["refact"], source => plain(source, config(source), "halves", { attention: { rope: undefined, alibi: 8 } }));
+
+/** Qwen 1: fused projections; feed_forward_length counts gate and up together. */
+export const qwen = arch(["qwen"], source => {
+  const c = config(source);
+  return plain(source, { ...c, hidden: c.hidden / 2 }, "halves");
+});
+
+/** Phi-3 and 4, ChatGLM 3 and 4: fused projections; half of the heads may stand still. */
+export const phi3 = arch(["phi3"], source => plain(source, config(source), "halves"));
+export const chatglm = arch(["chatglm"], source => plain(source, config(source), "neighbours"));

@@ -50,7 +50,9 @@ export const plamo2 = arch(["plamo2"], source => {
   const shape = mambaShape(source, c.dim);
   const rope = rotary(source, c, { pairs: "halves" });
   const mixer = (at: string, i: number): Branch =>
-    recurrent[i] ? mambaOfHeads(source, at, shape) : attention(source, at, { ...c, ...headSizes(source, c.dim, i), rope, qkNorm: { eps: c.eps } });
+    recurrent[i]
+      ? mambaOfHeads(source, at, shape)
+      : attention(source, at, { ...c, ...headSizes(source, c.dim, i), rope, qkNorm: { eps: c.eps } });
   return decoder(source, c, {
     layer: (at, i) => postNorm(source, c, at, { attention: mixer(at, i), ffn: ffn(source, at, c) }, { sandwich: true }),
   });

@@ -40,9 +40,16 @@ function blends(source: Source, at: string, c: TimeMixShape): (step: Step, x: Te
   const shift = tokenShift(source, c.dim);
   const lerpX = source.vector(`${at}.time_mix_lerp_x.weight`, c.dim);
   const down = linear(source, `${at}.time_mix_w1`, c.dim, INPUTS.length * c.mixRank);
-  source.split(`${at}.time_mix_w2.weight`, INPUTS.map(n => `${at}.time_mix_w2_${n}.weight`));
+  source.split(
+    `${at}.time_mix_w2.weight`,
+    INPUTS.map(n => `${at}.time_mix_w2_${n}.weight`),
+  );
   const fused = `${at}.time_mix_lerp_fused.weight`;
-  if (source.has(fused)) source.split(fused, INPUTS.map(n => `${at}.time_mix_lerp_${n}.weight`));
+  if (source.has(fused))
+    source.split(
+      fused,
+      INPUTS.map(n => `${at}.time_mix_lerp_${n}.weight`),
+    );
   const ups = INPUTS.map(n => linear(source, `${at}.time_mix_w2_${n}`, c.mixRank, c.dim));
   const lerps = INPUTS.map(n => source.vector(`${at}.time_mix_lerp_${n}.weight`, c.dim));
   return (step, x) => {
@@ -67,7 +74,10 @@ function timeMix(source: Source, at: string, c: TimeMixShape): Branch {
   const keys = c.keyHeads * headSize;
   const [r, k] = [linear(source, `${at}.time_mix_receptance`, dim, dim), linear(source, `${at}.time_mix_key`, dim, keys)];
   const [v, g] = [linear(source, `${at}.time_mix_value`, dim, keys), linear(source, `${at}.time_mix_gate`, dim, dim)];
-  const [down, up] = [linear(source, `${at}.time_mix_decay_w1`, dim, c.decayRank), linear(source, `${at}.time_mix_decay_w2`, c.decayRank, dim)];
+  const [down, up] = [
+    linear(source, `${at}.time_mix_decay_w1`, dim, c.decayRank),
+    linear(source, `${at}.time_mix_decay_w2`, c.decayRank, dim),
+  ];
   const slowest = source.vector(`${at}.time_mix_decay.weight`, dim);
   const norm = bonus && ["weight", "bias"].map(n => source.vector(`${at}.time_mix_ln.${n}`, dim));
   const shape = { heads, keyDim: headSize, valueDim: headSize, keyHeads: c.keyHeads, shared: "kv", decay: "key", rate: false } as const;
@@ -98,7 +108,10 @@ function channelMix(source: Source, at: string, dim: number, hidden: number): Br
     const x = given.form("f32");
     const previous = shift(step, x);
     const inner = key(step, combine(step, "lerp", [x, previous, muK], lerp));
-    const mixed = value(step, combine(step, "relu_squared", [inner], t => t.max(0).mul(t.max(0))));
+    const mixed = value(
+      step,
+      combine(step, "relu_squared", [inner], t => t.max(0).mul(t.max(0))),
+    );
     const r = receptance(step, combine(step, "lerp", [x, previous, muR], lerp));
     return combined(step, "sigmoid_times", [r, mixed], (t, u) => sigmoid(t).mul(u));
   });

@@ -68,15 +68,20 @@ function timeMix(source: Source, at: string, { dim, headSize }: Shape, layer: nu
   const gated = source.has(`${at}.time_mix_g1.weight`);
   const names = ["r", "w", "k", "v", "a", ...(gated ? ["g"] : [])];
   const shift = tokenShift(source, dim);
-  source.split(`${at}.time_mix_lerp_fused.weight`, names.map(n => `${at}.time_mix_lerp_${n}`));
+  source.split(
+    `${at}.time_mix_lerp_fused.weight`,
+    names.map(n => `${at}.time_mix_lerp_${n}`),
+  );
   const lerps = names.map(n => source.vector(`${at}.time_mix_lerp_${n}`, dim));
   const vector = (name: string): ReturnType<Source["vector"]> => source.vector(`${at}.time_mix_${name}.weight`, dim);
   const [r, k, out] = ["receptance", "key", "output"].map(n => linear(source, `${at}.time_mix_${n}`, dim, dim));
   const [decay, rate] = [lowRank(source, at, "w", dim, x => tanh(x)), lowRank(source, at, "a", dim)];
   const [w0, a0, kk, ka, rk] = ["w0", "a0", "k_k", "k_a", "r_k"].map(vector);
-  const valueOf = values(source, at, dim, layer, first);
+  const blended = values(source, at, dim, layer, first);
   const gate = gated ? lowRank(source, at, "g", dim, x => sigmoid(x)) : undefined;
-  const norm = source.has(`${at}.time_mix_ln.weight`) ? ["weight", "bias"].map(n => source.vector(`${at}.time_mix_ln.${n}`, dim)) : undefined;
+  const norm = source.has(`${at}.time_mix_ln.weight`)
+    ? ["weight", "bias"].map(n => source.vector(`${at}.time_mix_ln.${n}`, dim))
+    : undefined;
   const shape = { heads, keyDim: headSize, valueDim: headSize, keyHeads: heads, shared: "qk", decay: "key", rate: false } as const;
   const past = linearStates(source, { ...shape, rule: "replace" });
   return branch((step, given) => {
@@ -84,9 +89,13 @@ function timeMix(source: Source, at: string, { dim, headSize }: Shape, layer: nu
     const previous = shift(step, x);
     const [xr, xw, xk, xv, xa, xg] = lerps.map(mu => combine(step, "lerp", [x, previous, mu], lerp));
     const [q, key] = [r(step, xr), k(step, xk)];
-    const value = valueOf(step, xv);
+    const value = blended(step, xv);
     const a = combined(step, "add_sigmoid", [rate(step, xa), a0], share);
-    const direction = groupNormed(step, combined(step, "times", [key, kk], (t, u) => t.mul(u)), { kind: "l2", width: headSize, eps: 1e-12 });
+    const direction = groupNormed(
+      step,
+      combined(step, "times", [key, kk], (t, u) => t.mul(u)),
+      { kind: "l2", width: headSize, eps: 1e-12 },
+    );
     const slower = combined(step, "rwkv7_key", [key, a, ka], (t, s, u) => t.mulAdd(s.sub(1).mul(u), t));
     const y = past(step, {
       q,
@@ -99,8 +108,15 @@ function timeMix(source: Source, at: string, { dim, headSize }: Shape, layer: nu
     const normed = norm ? groupNormed(step, y, { kind: "layer", width: headSize, eps: 64e-5, weight: norm[0], bias: norm[1] }) : y;
     const products = combined(step, "product3", [slower, q, rk], (t, u, w) => t.mul(u).mul(w));
     const sums = groupNormed(step, products, { kind: "sum", width: headSize, eps: 0 });
-    if (!gate) return out(step, combine(step, "add_times", [normed, sums, value], (t, s, u) => s.mulAdd(u, t)));
-    return out(step, combine(step, "add_times_gate", [normed, sums, value, gate(step, xg)], (t, s, u, g) => s.mulAdd(u, t).mul(g)));
+    if (!gate)
+      return out(
+        step,
+        combine(step, "add_times", [normed, sums, value], (t, s, u) => s.mulAdd(u, t)),
+      );
+    return out(
+      step,
+      combine(step, "add_times_gate", [normed, sums, value, gate(step, xg)], (t, s, u, g) => s.mulAdd(u, t).mul(g)),
+    );
   });
 }
 
@@ -112,12 +128,21 @@ function channelMix(source: Source, at: string, dim: number, hidden: number): Br
   return branch((step, given) => {
     const x = given.form("f32");
     const inner = key(step, combine(step, "lerp", [x, shift(step, x), mu], lerp));
-    return value(step, combine(step, "relu_squared", [inner], t => t.max(0).mul(t.max(0))));
+    return value(
+      step,
+      combine(step, "relu_squared", [inner], t => t.max(0).mul(t.max(0))),
+    );
   });
 }
 
 /** The stack with what both kinds share: the values of the first layer, which every layer sees. */
-function stack(source: Source, c: Config & Shape, norm: (name: string) => Norm, embed: (step: Step) => Tensor, mixChannels: (at: string) => Block) {
+function stack(
+  source: Source,
+  c: Config & Shape,
+  norm: (name: string) => Norm,
+  embed: (step: Step) => Tensor,
+  mixChannels: (at: string) => Block,
+) {
   const first: First = {};
   return decoder(source, c, {
     embed: step => {

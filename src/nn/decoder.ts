@@ -76,6 +76,15 @@ export const rotary = (source: Source, c: Config, choices: Partial<RopeChoices> 
 export const normOf = (source: Source, c: Pick<Config, "norm" | "dim" | "eps">, name: string | undefined): Norm =>
   norm(source, c.norm, name, c.dim, c.eps);
 
+/** Which layers see a window only: a list in the metadata, or all but the last of every `pattern` layers (with `denseFirst` all but the first). */
+export function windowedLayers(source: Source, pattern: number, denseFirst = false): (layer: number) => boolean {
+  const key = "attention.sliding_window_pattern";
+  const list = source.list(key);
+  if (list.length > 1) return i => source.layerNumber(key, i) !== 0;
+  const every = list[0] ?? pattern;
+  return i => every > 0 && (denseFirst ? i % every !== 0 : i % every < every - 1);
+}
+
 export interface BlockNames {
   readonly attention?: string;
   readonly ffn?: string;
@@ -127,7 +136,7 @@ export interface DecoderParts {
   readonly logitScale?: number;
   /** Logits x become c tanh(x / c). */
   readonly logitSoftcap?: number;
-  /** Times that the whole stack is run. */
+  /** Times that the stack of layers is run, each with keys and values of its own. */
   readonly loops?: number;
   /** Tokens see what comes after them too. */
   readonly bidirectional?: boolean;
@@ -141,7 +150,8 @@ export function decoder(source: Source, c: Config, parts: DecoderParts): Network
   const embeddings = source.has("token_embd.weight") ? "token_embd" : "output";
   const vocabulary = source.rows(`${embeddings}.weight`);
   const embed = parts.embed ?? embedding(source, embeddings, c.dim);
-  const blocks = Array.from({ length: c.layers }, (_, i) => parts.layer(`blk.${i}`, i));
+  const loops = parts.loops ?? 1;
+  const blocks = Array.from({ length: loops * c.layers }, (_, i) => parts.layer(`blk.${i % c.layers}`, i));
   const last = parts.norm ?? normOf(source, c, "output_norm");
   const head = linear(source, "output", c.dim, vocabulary, { or: "token_embd", scale: logitScale });
   const { dim, layers, hidden, heads, kvHeads, headDim } = c;
@@ -156,7 +166,7 @@ export function decoder(source: Source, c: Config, parts: DecoderParts): Network
     graph: step => {
       const x = embed(step);
       if (embeddingScale !== 1) scaleBy(step, x, embeddingScale);
-      for (let loop = 0; loop < (parts.loops ?? 1); loop++) for (const block of blocks) step.graph.scope(() => block(step, x));
+      for (const block of blocks) step.graph.scope(() => block(step, x));
       const logits = head(step, last(step, x, "wanted"));
       if (logitSoftcap) softcap(step, logits, logitSoftcap);
       return logits;

@@ -105,7 +105,12 @@ export function gatedDeltaNet(source: Source, at: string, c: DeltaShape, inputs:
     const rate = combined(step, "sigmoid", [inputs.b(step, x)], sigmoidOf);
     const decay = combined(step, "delta_decay", [inputs.a(step, x), bias, a], (v, dt, factor) => exp(softplusOf(v, dt).mul(factor)));
     const o = past(step, { q, k, v: view(qkv, 2 * keys, values), decay, rate });
-    const normed = groupNormed(step, o, { kind: "rms", width: valueDim, eps: c.eps, weight: step.table(tiled(step.values(weight), heads)) });
+    const normed = groupNormed(step, o, {
+      kind: "rms",
+      width: valueDim,
+      eps: c.eps,
+      weight: step.table(tiled(step.values(weight), heads)),
+    });
     return combine(step, "times_silu", [normed, inputs.z(step, x)], (v, z) => v.mul(silu(z)));
   });
 }
@@ -154,13 +159,27 @@ export function kimiDeltaAttention(source: Source, at: string, c: KdaShape): Bra
   const beta = linear(source, `${at}.ssm_beta`, dim, heads);
   const a = source.constant(`${at}.ssm_a`, heads);
   const bias = source.vector(`${at}.ssm_dt.bias`, inner);
-  const past = linearStates(source, { heads, keyDim: headDim, valueDim: headDim, keyHeads: heads, shared: "qk", rule: "delta", decay: "key", rate: true });
+  const past = linearStates(source, {
+    heads,
+    keyDim: headDim,
+    valueDim: headDim,
+    keyHeads: heads,
+    shared: "qk",
+    rule: "delta",
+    decay: "key",
+    rate: true,
+  });
   const weight = source.constant(`${at}.ssm_norm.weight`, headDim);
   return endingIn(linear(source, `${at}.attn_output`, inner, dim), (step, x) => {
     const keys = unitKeys(step, q(step, x), k(step, x), headDim, c.eps);
     const rate = combined(step, "sigmoid", [beta(step, x)], sigmoidOf);
     const { lowerBound } = c;
-    const factors = step.table(spread(Float32Array.from(step.values(a), value => (lowerBound === undefined ? value : Math.abs(value))), headDim));
+    const factors = step.table(
+      spread(
+        Float32Array.from(step.values(a), value => (lowerBound === undefined ? value : Math.abs(value))),
+        headDim,
+      ),
+    );
     const decay =
       lowerBound === undefined
         ? combined(step, "delta_decay", [forget(step, x), bias, factors], (f, dt, factor) => exp(softplus(f.add(dt)).mul(factor)))

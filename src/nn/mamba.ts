@@ -87,7 +87,16 @@ export function mamba2(source: Source, at: string, c: MambaShape): Branch {
   const bias = source.vector(`${at}.ssm_dt.bias`, heads);
   const a = source.vector(`${at}.ssm_a`, heads);
   const d = source.constant(`${at}.ssm_d`, heads);
-  const past = linearStates(source, { heads, keyDim: states, valueDim: headDim, keyHeads: groups, shared: "qk", rule: "add", decay: "head", rate: true });
+  const past = linearStates(source, {
+    heads,
+    keyDim: states,
+    valueDim: headDim,
+    keyHeads: groups,
+    shared: "qk",
+    rule: "add",
+    decay: "head",
+    rate: true,
+  });
   const norm = source.has(`${at}.ssm_norm.weight`) ? source.vector(`${at}.ssm_norm.weight`, inner) : undefined;
   return endingIn(linear(source, `${at}.ssm_out`, inner, dim), (step, entering) => {
     const all = enter(step, entering);

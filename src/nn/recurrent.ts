@@ -6,7 +6,14 @@ import { LatheError } from "../errors.ts";
 import type { Form } from "../formats/packed.ts";
 import type { Chunk } from "../kernels/activations.ts";
 import { conv, convState, convUnits, shift } from "../kernels/conv.ts";
-import { type LinearStateShape, linearState, linearStateKernel, linearStateName, linearStateRows, linearStateUnits } from "../kernels/linear-state.ts";
+import {
+  type LinearStateShape,
+  linearState,
+  linearStateKernel,
+  linearStateName,
+  linearStateRows,
+  linearStateUnits,
+} from "../kernels/linear-state.ts";
 import { type GroupNorm, groupNorm, mapRows } from "../kernels/rows.ts";
 import { type ScanShape, scan, scanState, scanUnits } from "../kernels/scan.ts";
 import { lanesOf } from "../kernels/segments.ts";

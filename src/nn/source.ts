@@ -53,6 +53,9 @@ export const packedBytes = (w: Weight): number => (paddedRows(w.outputs) / GROUP
 export const weightRegion = (w: Weight): Region => ({ address: w.address, bytes: packedBytes(w) });
 export const vectorRegion = (v: Vector): Region => ({ address: v.address, bytes: 4 * v.length });
 
+const sameOrder = (a: readonly number[] | undefined, b: readonly number[] | undefined): boolean =>
+  a === b || (a !== undefined && a.length === b?.length && a.every((x, i) => x === b[i]));
+
 /** Tables that old converters wrote and that can be computed: rotary angles. */
 const derived = /rot_embd|rope\.freqs/;
 
@@ -97,17 +100,15 @@ export class Source {
   /** As `number`, of a key that has one number for all layers or a list with one for each. */
   layerNumber(key: string, layer: number, fallback?: number): number {
     const value = this.#value(key);
-    if (!isList(value)) return this.#finite(key, value, fallback);
-    const own = (value as ArrayLike<unknown>)[layer];
-    return this.#finite(key, typeof own === "boolean" ? Number(own) : own, undefined);
+    const items = itemsOf(value);
+    return items ? this.#finite(key, plain(items[layer]), undefined) : this.#finite(key, value, fallback);
   }
 
-  /** A list of numbers; empty where the key is absent. */
+  /** A list of numbers (of booleans as 0 and 1); empty where the key is absent. */
   list(key: string): readonly number[] {
     const value = this.#value(key);
     if (value === undefined) return [];
-    if (!isList(value)) return [this.#finite(key, value, undefined)];
-    return Array.from(value as ArrayLike<unknown>, v => this.#finite(key, typeof v === "boolean" ? Number(v) : v, undefined));
+    return Array.from(itemsOf(value) ?? [value], v => this.#finite(key, plain(v), undefined));
   }
 
   hasKey = (key: string): boolean => this.#value(key) !== undefined;
@@ -144,7 +145,10 @@ export class Source {
   /** Makes a tensor known as so many tensors of their own, parts along its last dimension. */
   split(name: string, parts: readonly string[]): void {
     const tensor = this.#tensor(name);
-    const shape = tensor.shape.slice(0, tensor.shape.findLastIndex(n => n !== 1));
+    const shape = tensor.shape.slice(
+      0,
+      tensor.shape.findLastIndex(n => n !== 1),
+    );
     const bytes = tensor.bytes / parts.length;
     const last = tensor.shape.findLast(n => n !== 1) ?? 1;
     if (last !== parts.length || !Number.isInteger(bytes)) throw wrongShape(tensor, [...shape, parts.length]);
@@ -181,7 +185,7 @@ export class Source {
     const tensor = this.#tensor(options.or !== undefined && !this.has(name) ? options.or : name);
     this.#shape(tensor, options.parts === undefined ? [inputs, rows] : [inputs, rows, options.parts]);
     const outputs = rows * (options.parts ?? 1);
-    const known = this.weights.find(w => w.tensor === tensor && w.order === options.order);
+    const known = this.weights.find(w => w.tensor === tensor && sameOrder(w.order, options.order));
     if (known) return known;
     const format = weightFormats.get(tensor.type.name);
     if (!format) {
@@ -202,7 +206,7 @@ export class Source {
   vector(name: string, length: number, order?: readonly number[]): Vector {
     const tensor = this.#tensor(name);
     this.#length(tensor, length);
-    const known = this.vectors.find(v => v.tensor === tensor && v.order === order);
+    const known = this.vectors.find(v => v.tensor === tensor && sameOrder(v.order, order));
     if (known) return known;
     const vector: Vector = { tensor, length, order, address: 0 };
     this.vectors.push(vector);
@@ -238,7 +242,7 @@ export class Source {
     if (value === undefined && fallback !== undefined) return fallback;
     if (typeof value === "number" && Number.isFinite(value)) return value;
     const full = `${this.architecture}.${key}`;
-    const found = value === undefined ? "nothing" : isList(value) ? "a list" : `${typeof value} ${String(value)}`;
+    const found = value === undefined ? "nothing" : itemsOf(value) ? "a list" : `${typeof value} ${String(value)}`;
     const message = `The model's metadata needs a number under ${full} and has ${found}; the file is damaged or of a newer kind.`;
     throw new LatheError("model.missing-key", message, { key: full, found });
   }
@@ -271,7 +275,12 @@ interface SizeLimits {
   readonly or?: number;
 }
 
-const isList = (value: unknown): boolean => Array.isArray(value) || ArrayBuffer.isView(value);
+/** The values of a list in the metadata. */
+function itemsOf(value: unknown): ArrayLike<unknown> | undefined {
+  if (typeof value !== "object" || value === null || !("items" in value)) return undefined;
+  return value.items as ArrayLike<unknown>;
+}
+const plain = (value: unknown): unknown => (typeof value === "boolean" || typeof value === "bigint" ? Number(value) : value);
 
 function wrongShape(tensor: TensorRecord, expected: readonly number[]): LatheError {
   const message = `Tensor ${tensor.name} has shape [${tensor.shape.join(", ")}] where the metadata asks for [${expected.join(", ")}]; the file is damaged.`;
