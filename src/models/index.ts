@@ -7,11 +7,24 @@ import * as llama from "./llama.ts";
 import * as mamba from "./mamba.ts";
 import * as plamo2 from "./plamo2.ts";
 import * as postNorm from "./post-norm.ts";
+import * as qwenDelta from "./qwen-delta.ts";
 import * as rwkv6 from "./rwkv6.ts";
 import * as rwkv7 from "./rwkv7.ts";
 import * as various from "./various.ts";
 
-const files: readonly Readonly<Record<string, unknown>>[] = [gemma, gpt, lfm2, llama, mamba, plamo2, postNorm, rwkv6, rwkv7, various];
+const files: readonly Readonly<Record<string, unknown>>[] = [
+  gemma,
+  gpt,
+  lfm2,
+  llama,
+  mamba,
+  plamo2,
+  postNorm,
+  qwenDelta,
+  rwkv6,
+  rwkv7,
+  various,
+];
 const isArchitecture = (x: unknown): x is Architecture => typeof x === "object" && x !== null && "names" in x && "build" in x;
 const all = files.flatMap(file => Object.values(file).filter(isArchitecture));
 
