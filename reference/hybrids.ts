@@ -52,7 +52,7 @@ class File {
   /** y = W x + b for each row; `expert` picks a slice of a three-dimensional weight. */
   linear(name: string, x: Rows, expert = 0): number[][] {
     const w = this.values(`${name}.weight`);
-    const [inputs, outputs] = this.shape(name);
+    const [inputs, outputs = 1] = this.shape(name);
     const bias = this.has(`${name}.bias`) ? this.values(`${name}.bias`) : undefined;
     const first = expert * inputs * outputs;
     return x.map(row => range(outputs).map(o => sum(row.map((v, i) => v * w[first + o * inputs + i])) + (bias?.[o] ?? 0)));

@@ -92,6 +92,23 @@ export const addScaled = (): Kernel =>
       });
   });
 
+/** to += scale * sigmoid(gate) * x. Slots: to, x, gate (one number a row); tokens, strides in bytes; scale. Grid: chunks of 32 columns. */
+export const addGated = (): Kernel =>
+  kernel("add_gated", s => {
+    const [to, x, gate] = [s.out("to"), s.in("x"), s.in("gate")];
+    const [tokens, toStride, xStride, gateStride] = [s.size("tokens"), s.size("toStride"), s.size("xStride"), s.size("gateStride")];
+    const scale = s.scalar("scale");
+    return chunk =>
+      each(0, tokens, t => {
+        const at = t.mul(toStride).add(chunk.mul(128));
+        const factor = sigmoid(gate.load("f32", 1, t.mul(gateStride)).repeat(4))
+          .slice(0, 1)
+          .mul(scale);
+        const own = to.load("f32", 32, at) as Chunk;
+        to.store(at, chunkAt(x, t.mul(xStride), chunk).mulAdd(factor.repeat(32) as Chunk, own));
+      });
+  });
+
 /** x += v in every row. Slots: x, v; tokens, bytes between rows. Grid: chunks of 32 columns. */
 export const addVector = (): Kernel =>
   kernel("add_vector", s => {

@@ -39,13 +39,15 @@ interface Operands {
 
 interface Tile {
   readonly group: Int;
+  /** Where the rows' results go, and their biases lie, if not at the rows' own place. */
+  readonly place?: { readonly result: Int; readonly bias: Int };
   readonly groups: number;
   readonly first: Int;
   readonly tokens: number;
 }
 
 /** One tile: `groups` x 8 rows from `group` on, `tokens` from `first` on. */
-function tile(packed: Packed, o: Operands, epilogue: Epilogue, { group, groups, first, tokens }: Tile): void {
+function tile(packed: Packed, o: Operands, epilogue: Epilogue, { group, place, groups, first, tokens }: Tile): void {
   const groupBytes = o.blocks.mul(packed.bytes);
   const weights = Array.from({ length: groups }, (_, g) => group.add(g).mul(groupBytes));
   const inputs = Array.from({ length: tokens }, (_, t) => first.mul(o.xStride).add(t * o.xStride));
@@ -64,8 +66,11 @@ function tile(packed: Packed, o: Operands, epilogue: Epilogue, { group, groups, 
       const sum = sums[g * tokens + t];
       const finished = packed.finish?.(sum) ?? sum;
       const scaled = o.scale ? finished.mul(o.scale.repeat(8)) : finished;
-      const result = o.bias ? scaled.add(o.bias.load("f32", 8, group.add(g).mul(32))) : scaled;
-      const at = first.add(t).mul(o.yStride).add(group.add(g).mul(32));
+      const result = o.bias ? scaled.add(o.bias.load("f32", 8, (place?.bias ?? group).add(g).mul(32))) : scaled;
+      const at = first
+        .add(t)
+        .mul(o.yStride)
+        .add((place?.result ?? group).add(g).mul(32));
       o.y.store(at, epilogue === "add" ? (o.y.load("f32", 8, at) as Rows).add(result) : result);
     });
   });
@@ -96,5 +101,38 @@ export function matmul(packed: Packed, schedule: MatmulSchedule, epilogue: Epilo
       const rest = schedule.tokens > 1 ? whole.mul(schedule.tokens) : 0;
       each(rest, tokens, first => tile(packed, operands, epilogue, { group, groups: schedule.groups, first, tokens: 1 }));
     };
+  });
+}
+
+/**
+ * The same with one of several matrices for each stretch of rows of x, which are sorted by matrix (kernels/route.ts). Slots: w (the matrices one
+ * after the other), x, y, starts (i32: first row of each matrix), active (i32: how many matrices have rows, then which); blocks per row, groups
+ * of eight rows of one matrix, bytes between rows of y; for a bias its values, matrix after matrix. Grid: units of rows of one matrix. Only the
+ * matrices that have rows are read.
+ */
+export function routedMatmul(packed: Packed, schedule: MatmulSchedule, xStride: number, bias: boolean): Kernel {
+  const name = `routed_matmul_${packed.name}_x${xStride}_t${schedule.tokens}g${schedule.groups}${bias ? "_bias" : ""}`;
+  return kernel(name, s => {
+    const [w, x, y, starts, active] = [s.in("w"), s.in("x"), s.out("y"), s.in("starts"), s.in("active")];
+    const [blocks, matrixGroups, yStride] = [s.size("blocks", 1 << 24), s.size("matrixGroups", 1 << 24), s.size("yStride")];
+    const operands: Operands = { w, x, y, blocks, xStride, yStride, bias: bias ? s.in("bias") : undefined };
+    return unit =>
+      each(0, active.load("i32", 1, 0), i => {
+        const matrix = active.load("i32", 1, i.add(1).mul(4));
+        const [begin, end] = [starts.load("i32", 1, matrix.mul(4)), starts.load("i32", 1, matrix.add(1).mul(4))];
+        const result = unit.mul(schedule.groups);
+        const group = matrix.mul(matrixGroups).add(result);
+        const whole = end.sub(begin).max(0).quotient(schedule.tokens);
+        if (schedule.tokens > 1) {
+          each(0, schedule.groups, g => {
+            const place = { result: result.add(g), bias: group.add(g) };
+            const rows = { group: group.add(g), place, groups: 1, tokens: schedule.tokens };
+            each(0, whole, t => tile(packed, operands, "set", { ...rows, first: begin.add(t.mul(schedule.tokens)) }));
+          });
+        }
+        const rest = schedule.tokens > 1 ? begin.add(whole.mul(schedule.tokens)) : begin;
+        const rows = { group, place: { result, bias: group }, groups: schedule.groups, tokens: 1 };
+        each(rest, end, first => tile(packed, operands, "set", { ...rows, first }));
+      });
   });
 }

@@ -5,6 +5,7 @@ import * as gpt from "./gpt.ts";
 import * as lfm2 from "./lfm2.ts";
 import * as llama from "./llama.ts";
 import * as mamba from "./mamba.ts";
+import * as moe from "./moe.ts";
 import * as plamo2 from "./plamo2.ts";
 import * as postNorm from "./post-norm.ts";
 import * as qwenDelta from "./qwen-delta.ts";
@@ -18,6 +19,7 @@ const files: readonly Readonly<Record<string, unknown>>[] = [
   lfm2,
   llama,
   mamba,
+  moe,
   plamo2,
   postNorm,
   qwenDelta,

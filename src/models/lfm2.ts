@@ -5,8 +5,8 @@
 import { arch } from "../nn/arch.ts";
 import { attention } from "../nn/attention.ts";
 import { decoder, headSizes, mixedConfig, preNorm, recurrentLayers, rotary } from "../nn/decoder.ts";
-import { ffn } from "../nn/ffn.ts";
 import { type Branch, endingIn, linear } from "../nn/linear.ts";
+import { expertHidden, moeOrFfn } from "../nn/moe.ts";
 import { rmsNorm } from "../nn/norm.ts";
 import { combine, combined, convolution } from "../nn/recurrent.ts";
 import type { Source } from "../nn/source.ts";
@@ -35,7 +35,7 @@ function shortConvolution(source: Source, at: string, dim: number): Branch {
   });
 }
 
-export const lfm2 = arch(["lfm2"], source => {
+export const lfm2 = arch(["lfm2", "lfm2moe"], source => {
   const recurrent = recurrentLayers(source);
   const c = mixedConfig(source, "rms", recurrent.indexOf(false));
   const rope = rotary(source, c, { pairs: "halves" });
@@ -43,8 +43,10 @@ export const lfm2 = arch(["lfm2"], source => {
     recurrent[i]
       ? shortConvolution(source, at, c.dim)
       : attention(source, at, { ...c, ...headSizes(source, c.dim, i), rope, qkNorm: { eps: c.eps } });
+  const hidden = expertHidden(source);
+  const feedForward = (at: string): Branch => moeOrFfn(source, at, { dim: c.dim, hidden, denseHidden: c.hidden, scores: "sigmoid" });
   return decoder(source, c, {
-    layer: (at, i) => preNorm(source, c, at, { attention: mixer(at, i), ffn: ffn(source, at, c) }),
+    layer: (at, i) => preNorm(source, c, at, { attention: mixer(at, i), ffn: feedForward(at) }),
     norm: rmsNorm(source, source.has("token_embd_norm.weight") ? "token_embd_norm" : "output_norm", c.dim, c.eps),
   });
 });

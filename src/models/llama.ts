@@ -5,7 +5,8 @@
 import { arch } from "../nn/arch.ts";
 import { type AttentionOptions, attention } from "../nn/attention.ts";
 import { type Config, config, type DecoderParts, decoder, preNorm, rotary } from "../nn/decoder.ts";
-import { type FfnOptions, ffn } from "../nn/ffn.ts";
+import type { FfnOptions } from "../nn/ffn.ts";
+import { expertHidden, type MoeOptions, moeOrFfn } from "../nn/moe.ts";
 import type { Pairs } from "../nn/rope.ts";
 import type { Source } from "../nn/source.ts";
 
@@ -13,11 +14,12 @@ interface Changes extends Partial<DecoderParts> {
   /** Of all layers, or by their number. */
   readonly attention?: Partial<AttentionOptions> | ((layer: number) => Partial<AttentionOptions>);
   readonly ffn?: Partial<FfnOptions>;
+  readonly moe?: Partial<MoeOptions>;
   readonly residualScale?: number;
   readonly ffnNorm?: string;
 }
 
-/** The plain decoder; biases, norms of queries and keys, and gates are bound where the file has them. */
+/** The plain decoder, with experts in the layers that have a router; biases, norms of queries and keys, and gates are bound where the file has them. */
 export function plain(source: Source, c: Config, pairs: Pairs, changes: Changes = {}) {
   const rope = rotary(source, c, { pairs });
   const scale = source.number("attention.scale", 0) || undefined;
@@ -26,7 +28,7 @@ export function plain(source: Source, c: Config, pairs: Pairs, changes: Changes 
     layer: (at, i) => {
       const parts = {
         attention: attention(source, at, { ...c, rope, scale, qkNorm: { eps: c.eps }, ...own(i) }),
-        ffn: ffn(source, at, { ...c, ...changes.ffn }),
+        ffn: moeOrFfn(source, at, { ...c, denseHidden: c.hidden, ...changes.ffn, ...changes.moe, hidden: expertHidden(source) }),
       };
       return preNorm(source, c, at, parts, { scale: changes.residualScale, names: { ffn: changes.ffnNorm } });
     },
@@ -34,12 +36,18 @@ export function plain(source: Source, c: Config, pairs: Pairs, changes: Changes 
   });
 }
 
-export const llama = arch(["llama", "internlm2", "xverse", "ernie4_5", "maincoder"], source => plain(source, config(source), "neighbours"));
+export const llama = arch(["llama", "internlm2", "xverse", "ernie4_5"], source => plain(source, config(source), "neighbours"));
 
 /** The same with values of a head that turn half a head apart: Qwen 2 to 3 (text of the VL models too), EXAONE 3, openPangu. */
 export const halves = arch(["qwen2", "qwen2vl", "qwen3", "qwen3vl", "exaone", "pangu-embedded", "paddleocr", "hunyuan_vl"], source =>
   plain(source, config(source), "halves"),
 );
+
+/** Maincoder: queries and keys are normed after they are rotated. */
+export const maincoder = arch(["maincoder"], source => {
+  const c = config(source);
+  return plain(source, c, "neighbours", { attention: { qkNorm: { eps: c.eps, after: "rope" } } });
+});
 
 /** Arcee: no gate, max(x, 0)^2. */
 export const arcee = arch(["arcee"], source => plain(source, config(source), "neighbours", { ffn: { activation: "relu2" } }));
@@ -68,18 +76,18 @@ export const smollm3 = arch(["smollm3"], source =>
   plain(source, config(source), "neighbours", { attention: i => ((i + 1) % 4 ? {} : { rope: undefined }) }),
 );
 
-/** MiniCPM: scales of embeddings, residuals and logits. */
+/** MiniCPM: scales of embeddings and residuals; logits are divided. */
 export const minicpm = arch(["minicpm"], source => {
   const c = config(source);
   return plain(source, c, "neighbours", {
     embeddingScale: source.number("embedding_scale", 12),
     residualScale: source.number("residual_scale", 1.4 / Math.sqrt(c.layers)),
-    logitScale: source.number("logit_scale", 256 / c.dim),
+    logitScale: 1 / source.number("logit_scale", c.dim / 256),
   });
 });
 
 /** Granite 3 and 4, dense and MoE: the same scales, of attention as well; logits are divided. */
-export const granite = arch(["granite"], source =>
+export const granite = arch(["granite", "granitemoe"], source =>
   plain(source, config(source), "neighbours", {
     embeddingScale: source.number("embedding_scale", 1),
     residualScale: source.number("residual_scale", 1),

@@ -7,8 +7,10 @@ import { attention } from "../nn/attention.ts";
 import { type Block, inTurn, parallel, residual } from "../nn/block.ts";
 import { type Config, config, decoder, headSizes, mixedConfig, preNorm, recurrentLayers, rotary } from "../nn/decoder.ts";
 import { ffn } from "../nn/ffn.ts";
+import { latentMoe } from "../nn/latent.ts";
 import type { Branch } from "../nn/linear.ts";
 import { mamba1, mamba2, mambaShape } from "../nn/mamba.ts";
+import { expertHidden, moeOrFfn } from "../nn/moe.ts";
 import { type Norm, rmsNorm } from "../nn/norm.ts";
 import type { Rope } from "../nn/rope.ts";
 import type { Source } from "../nn/source.ts";
@@ -48,10 +50,12 @@ export const graniteHybrid = arch(["granitehybrid"], source => {
   const rope = source.flag("rope.scaling.finetuned", false) ? rotary(source, c, { pairs: "neighbours" }) : undefined;
   const scale = source.number("residual_scale", 1);
   const mixer = (at: string, i: number): Branch => (recurrent[i] ? mamba2(source, at, shape) : attentionAt(source, c, at, i, rope));
+  const hidden = expertHidden(source);
+  const feedForward = (at: string): Branch => moeOrFfn(source, at, { dim: c.dim, hidden, denseHidden: c.hidden });
   return decoder(source, c, {
     embeddingScale: source.number("embedding_scale", 1),
     logitScale: 1 / (source.number("logit_scale", 0) || 1),
-    layer: (at, i) => preNorm(source, c, at, { attention: mixer(at, i), ffn: ffn(source, at, c) }, { scale }),
+    layer: (at, i) => preNorm(source, c, at, { attention: mixer(at, i), ffn: feedForward(at) }, { scale }),
   });
 });
 
@@ -60,16 +64,22 @@ export const jamba = arch(["jamba"], source => {
   const c = mixedConfig(source, "rms", recurrent.indexOf(false));
   const shape = mambaShape(source, c.dim);
   const mixer = (at: string, i: number): Branch => (recurrent[i] ? mamba1(source, at, shape) : attentionAt(source, c, at, i));
-  return decoder(source, c, { layer: (at, i) => preNorm(source, c, at, { attention: mixer(at, i), ffn: ffn(source, at, c) }) });
+  const hidden = expertHidden(source);
+  const feedForward = (at: string): Branch => moeOrFfn(source, at, { dim: c.dim, hidden, denseHidden: c.hidden, normalise: false });
+  return decoder(source, c, { layer: (at, i) => preNorm(source, c, at, { attention: mixer(at, i), ffn: feedForward(at) }) });
 });
 
-export const nemotronH = arch(["nemotron_h"], source => {
+export const nemotronH = arch(["nemotron_h", "nemotron_h_moe"], source => {
   const recurrent = recurrentLayers(source);
   const hidden = (i: number): number => source.layerSize("feed_forward_length", i, { min: 0 });
   const isAttention = recurrent.findIndex((r, i) => !r && hidden(i) === 0);
   const c = mixedConfig(source, "rms", isAttention);
   const shape = mambaShape(source, c.dim);
   const only = (at: string, i: number): Branch => {
+    if (source.has(`${at}.ffn_gate_inp.weight`)) {
+      const options = { dim: c.dim, hidden: source.size("expert_feed_forward_length"), activation: "relu2", scores: "sigmoid" } as const;
+      return latentMoe(source, at, { ...options, latent: source.size("moe_latent_size", { min: 0, or: 0 }), names: "ffn_latent" });
+    }
     if (hidden(i)) return ffn(source, at, { dim: c.dim, hidden: hidden(i), activation: "relu2" });
     return recurrent[i] ? mamba2(source, at, shape) : attentionAt(source, c, at, i);
   };

@@ -7,8 +7,8 @@ import { type AttentionShape, attend, reserveCache } from "../nn/attention.ts";
 import { type Config, decoder, headSizes, mixedConfig, preNorm, recurrentLayers, rotary } from "../nn/decoder.ts";
 import { type DeltaShape, deltaShape, gatedDeltaNet, groupedInputs, separateInputs } from "../nn/delta.ts";
 import { gated, gatings } from "../nn/elementwise.ts";
-import { ffn } from "../nn/ffn.ts";
 import { type Branch, endingIn, linear } from "../nn/linear.ts";
+import { expertHidden, moeOrFfn } from "../nn/moe.ts";
 import { headNorm } from "../nn/norm.ts";
 import { ungroup } from "../nn/recurrent.ts";
 import type { Rope } from "../nn/rope.ts";
@@ -37,31 +37,25 @@ function gatedAttention(source: Source, at: string, c: Config, rope: Rope): Bran
 }
 
 /** The stack, by how a family stores the inputs of a delta net and how it pairs heads. */
-function hybrid(source: Source, delta: (at: string, shape: DeltaShape) => Branch, feedForward: (at: string, c: Config) => Branch) {
+function hybrid(source: Source, delta: (at: string, shape: DeltaShape) => Branch) {
   const recurrent = recurrentLayers(source, 4);
   const c = mixedConfig(source, "rms", recurrent.indexOf(false));
   const shape = deltaShape(source, c.dim);
   const rope = rotary(source, c, { pairs: "halves" });
   const mixer = (at: string, i: number): Branch =>
     recurrent[i] ? delta(at, shape) : gatedAttention(source, at, { ...c, ...headSizes(source, c.dim, i) }, rope);
+  const hidden = expertHidden(source);
+  const feedForward = (at: string): Branch => moeOrFfn(source, at, { dim: c.dim, hidden, denseHidden: c.hidden });
   const names = { ffn: "post_attention_norm" };
   return decoder(source, c, {
-    layer: (at, i) => preNorm(source, c, at, { attention: mixer(at, i), ffn: feedForward(at, c) }, { names }),
+    layer: (at, i) => preNorm(source, c, at, { attention: mixer(at, i), ffn: feedForward(at) }, { names }),
   });
 }
 
 export const qwen3next = arch(["qwen3next"], source =>
-  hybrid(
-    source,
-    (at, shape) => gatedDeltaNet(source, at, shape, groupedInputs(source, at, shape), false),
-    (at, c) => ffn(source, at, c),
-  ),
+  hybrid(source, (at, shape) => gatedDeltaNet(source, at, shape, groupedInputs(source, at, shape), false)),
 );
 
-export const qwen35 = arch(["qwen35"], source =>
-  hybrid(
-    source,
-    (at, shape) => gatedDeltaNet(source, at, shape, separateInputs(source, at, shape), true),
-    (at, c) => ffn(source, at, c),
-  ),
+export const qwen35 = arch(["qwen35", "qwen35moe"], source =>
+  hybrid(source, (at, shape) => gatedDeltaNet(source, at, shape, separateInputs(source, at, shape), true)),
 );

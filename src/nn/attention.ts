@@ -17,7 +17,7 @@ import type { Arg } from "../runtime/launch.ts";
 import { clamp, gated, gatings, scaleRows } from "./elementwise.ts";
 import { count, once, type Region } from "./graph.ts";
 import { type Branch, endingIn, type Linear, linear } from "./linear.ts";
-import { type HeadNormOptions, headNorm, type Norm, type NormKind, wholeNorm } from "./norm.ts";
+import { bareHeadNorm, type HeadNormOptions, headNorm, type Norm, type NormKind, wholeNorm } from "./norm.ts";
 import { type Rope, splitPairs } from "./rope.ts";
 import { type Source, type Vector, vectorRegion } from "./source.ts";
 import type { Scalars, Step } from "./step.ts";
@@ -161,7 +161,14 @@ export interface AttentionOptions extends HeadSizes, Partial<Omit<AttentionShape
   /** Width of the model. */
   readonly dim: number;
   /** Norms of queries and keys, where the file has attn_q_norm and attn_k_norm: over each head or over all together. */
-  readonly qkNorm?: { readonly kind?: NormKind; readonly eps: number; readonly over?: "head" | "all"; readonly after?: "rope" };
+  readonly qkNorm?: {
+    readonly kind?: NormKind;
+    readonly eps: number;
+    readonly over?: "head" | "all";
+    readonly after?: "rope";
+    /** Without weights, whatever the file has. */
+    readonly bare?: boolean;
+  };
   /** Queries, keys and values are limited to +- this. */
   readonly clamp?: number;
   /** Queries are multiplied by a number that depends on the position. */
@@ -211,6 +218,7 @@ function headNorms(source: Source, at: string, o: AttentionOptions): (step: Step
   if (!qkNorm) return () => {};
   const bind = (name: string, heads: number) => {
     const options: HeadNormOptions = { kind: qkNorm.kind ?? "rms", eps: qkNorm.eps, heads, headDim: o.headDim, order: pairOrder(o) };
+    if (qkNorm.bare) return bareHeadNorm(options);
     return (qkNorm.over === "all" ? wholeNorm : headNorm)(source, `${at}.${name}`, options);
   };
   const [q, k] = [bind("attn_q_norm", o.heads), bind("attn_k_norm", o.kvHeads)];

@@ -36,10 +36,18 @@ export function headSizes(source: Source, dim: number, layer: number): Required<
   return { heads, kvHeads, headDim, valueDim, ropeDim };
 }
 
+/** Layers of the model itself: blocks at the end that only predict further tokens (nextn) are left out. */
+export function layerCount(source: Source): number {
+  const blocks = source.size("block_count", { max: 1024 });
+  const extra = source.size("nextn_predict_layers", { or: 0, min: 0, max: blocks - 1 });
+  for (let i = blocks - extra; i < blocks; i++) source.ignore(`blk.${i}.`);
+  return blocks - extra;
+}
+
 /** The sizes under the usual keys; "model.missing-key" where one is absent or out of its range. */
 export function config(source: Source, kind: NormKind = "rms"): Config {
   const dim = source.size("embedding_length");
-  const layers = source.size("block_count", { max: 1024 });
+  const layers = layerCount(source);
   const hidden = source.layerSize("feed_forward_length", 0, { or: 4 * dim, min: 0 });
   const eps = source.number(kind === "rms" ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon");
   return { dim, layers, hidden, norm: kind, eps, ...headSizes(source, dim, 0) };
@@ -50,7 +58,7 @@ export function config(source: Source, kind: NormKind = "rms"): Config {
  * attention) where the file has them, else those with no key-value heads.
  */
 export function recurrentLayers(source: Source, interval?: number): readonly boolean[] {
-  const layers = source.size("block_count", { max: 1024 });
+  const layers = layerCount(source);
   const every = interval === undefined ? 0 : source.size("full_attention_interval", { or: interval });
   return Array.from({ length: layers }, (_, i) => {
     if (source.hasKey("attention.recurrent_layers")) return source.layerNumber("attention.recurrent_layers", i) !== 0;
@@ -61,7 +69,7 @@ export function recurrentLayers(source: Source, interval?: number): readonly boo
 /** As `config`, of a model some or all of whose layers have no attention: head sizes are those of layer `attentionLayer`, if there is one. */
 export function mixedConfig(source: Source, kind: NormKind, attentionLayer: number): Config {
   const dim = source.size("embedding_length");
-  const layers = source.size("block_count", { max: 1024 });
+  const layers = layerCount(source);
   const hidden = source.layerSize("feed_forward_length", 0, { or: 0, min: 0 });
   const eps = source.number(kind === "rms" ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon");
   const none = { heads: 0, kvHeads: 0, headDim: 0, valueDim: 0, ropeDim: 0 };
@@ -136,7 +144,7 @@ export interface DecoderParts {
   readonly logitScale?: number;
   /** Logits x become c tanh(x / c). */
   readonly logitSoftcap?: number;
-  /** Times that the stack of layers is run, each with keys and values of its own. */
+  /** Times that the stack of layers is run, each with keys and values of its own; the last norm comes after each. */
   readonly loops?: number;
   /** Tokens see what comes after them too. */
   readonly bidirectional?: boolean;
@@ -164,9 +172,12 @@ export function decoder(source: Source, c: Config, parts: DecoderParts): Network
     describe: { layers, dim, hidden, heads, kvHeads, headDim },
     constants: [...source.constants],
     graph: step => {
-      const x = embed(step);
+      let x = embed(step);
       if (embeddingScale !== 1) scaleBy(step, x, embeddingScale);
-      for (const block of blocks) step.graph.scope(() => block(step, x));
+      blocks.forEach((block, i) => {
+        step.graph.scope(() => block(step, x));
+        if (i + 1 < blocks.length && (i + 1) % c.layers === 0) x = last(step, x).form("f32");
+      });
       const logits = head(step, last(step, x, "wanted"));
       if (logitSoftcap) softcap(step, logits, logitSoftcap);
       return logits;

@@ -2,6 +2,7 @@
 import {
   type Activation,
   activate as activateKernel,
+  addGated as addGatedKernel,
   addScaled as addScaledKernel,
   addVector as addVectorKernel,
   clampTo,
@@ -11,27 +12,27 @@ import {
   scaleRows as scaleRowsKernel,
   softcapTo,
 } from "../kernels/elementwise.ts";
-import { count, once } from "./graph.ts";
+import { once } from "./graph.ts";
 import { type Vector, vectorRegion } from "./source.ts";
 import type { Scalars, Step } from "./step.ts";
-import { chunks, forms, type Input, type Tensor } from "./tensor.ts";
+import { chunks, countOf, forms, type Input, type Tensor } from "./tensor.ts";
 
 export { type Activation, type ActivationName, activations, type Gating, gatings } from "../kernels/elementwise.ts";
 
 /** gating(gate, up), such as silu(gate) * up. Both have the same stride. */
 export function gated(step: Step, gating: Gating, gate: Tensor, up: Tensor): Input {
-  return forms(step.graph, gate.rows, gate.columns, (form, out) => {
+  return forms(step.graph, gate, (form, out) => {
     const kernel = once(step.graph, `gated_${gating.name}_${form}`, () => gatedKernel(gating, form));
-    const args = [gate.region.address, up.region.address, out.region.address, count(gate.rows), gate.stride, up.stride, out.stride];
+    const args = [gate.region.address, up.region.address, out.region.address, countOf(gate), gate.stride, up.stride, out.stride];
     step.graph.launch(kernel, chunks(gate.columns), args, { reads: [gate.region, up.region], writes: [out.region] });
   });
 }
 
 /** activation(x). */
 export function activate(step: Step, activation: Activation, x: Tensor): Input {
-  return forms(step.graph, x.rows, x.columns, (form, out) => {
+  return forms(step.graph, x, (form, out) => {
     const kernel = once(step.graph, `activate_${activation.name}_${form}`, () => activateKernel(activation, form));
-    const args = [x.region.address, out.region.address, count(x.rows), x.stride, out.stride];
+    const args = [x.region.address, out.region.address, countOf(x), x.stride, out.stride];
     step.graph.launch(kernel, chunks(x.columns), args, { reads: [x.region], writes: [out.region] });
   });
 }
@@ -39,14 +40,21 @@ export function activate(step: Step, activation: Activation, x: Tensor): Input {
 /** to += scale * x. */
 export function addScaled(step: Step, x: Tensor, to: Tensor, scale = 1): void {
   const kernel = once(step.graph, "add_scaled", addScaledKernel);
-  const args = [to.region.address, x.region.address, count(x.rows), to.stride, x.stride, scale];
+  const args = [to.region.address, x.region.address, countOf(x), to.stride, x.stride, scale];
   step.graph.launch(kernel, chunks(x.columns), args, { reads: [x.region], writes: [to.region] });
+}
+
+/** to += scale * sigmoid(gate) * x, with one number of `gate` a row. */
+export function addGated(step: Step, x: Tensor, gate: Tensor, to: Tensor, scale = 1): void {
+  const kernel = once(step.graph, "add_gated", addGatedKernel);
+  const args = [to.region.address, x.region.address, gate.region.address, countOf(x), to.stride, x.stride, gate.stride, scale];
+  step.graph.launch(kernel, chunks(x.columns), args, { reads: [x.region, gate.region], writes: [to.region] });
 }
 
 /** x += v in every row. */
 export function addVector(step: Step, v: Vector, x: Tensor): void {
   const kernel = once(step.graph, "add_vector", addVectorKernel);
-  const args = [x.region.address, v.address, count(x.rows), x.stride];
+  const args = [x.region.address, v.address, countOf(x), x.stride];
   step.graph.launch(kernel, chunks(x.columns), args, { reads: [vectorRegion(v)], writes: [x.region] });
 }
 
@@ -54,7 +62,7 @@ export function addVector(step: Step, v: Vector, x: Tensor): void {
 export function scaleRows(step: Step, x: Tensor, scalars: Scalars): void {
   const factors = step.scalars(scalars);
   const kernel = once(step.graph, "scale_rows", scaleRowsKernel);
-  const args = [x.region.address, factors.address, count(x.rows), x.stride];
+  const args = [x.region.address, factors.address, countOf(x), x.stride];
   step.graph.launch(kernel, chunks(x.columns), args, { reads: [factors], writes: [x.region] });
 }
 
@@ -62,7 +70,7 @@ const inPlace =
   (key: string, make: typeof multiplyBy) =>
   (step: Step, x: Tensor, parameter: number): void => {
     const kernel = once(step.graph, key, make);
-    step.graph.launch(kernel, chunks(x.columns), [x.region.address, count(x.rows), x.stride, parameter, 1 / parameter], {
+    step.graph.launch(kernel, chunks(x.columns), [x.region.address, countOf(x), x.stride, parameter, 1 / parameter], {
       reads: [],
       writes: [x.region],
     });

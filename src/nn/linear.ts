@@ -5,10 +5,10 @@
 import { type Epilogue, matmul, rowsPerUnit } from "../kernels/matmul.ts";
 import type { Arg } from "../runtime/launch.ts";
 import { addScaled } from "./elementwise.ts";
-import { count, once } from "./graph.ts";
+import { once } from "./graph.ts";
 import { blocksPerRow, paddedRows, type Source, vectorRegion, weightRegion } from "./source.ts";
 import type { Step } from "./step.ts";
-import { type Input, type Tensor, tensor } from "./tensor.ts";
+import { countOf, type Input, type Tensor, tensor } from "./tensor.ts";
 
 export interface Branch {
   (step: Step, x: Input): Tensor;
@@ -40,7 +40,7 @@ export function linear(source: Source, name: string, inputs: number, outputs: nu
     const after = { scale: scale !== 1, bias: bias !== undefined };
     const key = `matmul_${packed.name}_${epilogue}_${from.stride}_${JSON.stringify([schedule, after])}`;
     const kernel = once(step.graph, key, () => matmul(packed, schedule, epilogue, from.stride, after));
-    const args: Arg[] = [weight.address, from.region.address, y.region.address, blocksPerRow(weight), count(x.rows), y.stride];
+    const args: Arg[] = [weight.address, from.region.address, y.region.address, blocksPerRow(weight), countOf(x), y.stride];
     if (after.scale) args.push(scale);
     if (bias) args.push(bias.address);
     step.graph.launch(kernel, paddedRows(outputs) / rowsPerUnit(schedule), args, {
@@ -51,7 +51,7 @@ export function linear(source: Source, name: string, inputs: number, outputs: nu
     });
   };
   const apply = (step: Step, x: Input): Tensor => {
-    const y = tensor(step.graph, x.rows, outputs);
+    const y = tensor(step.graph, x.rows, outputs, x.per);
     record(step, x, y, "set", factor);
     return y;
   };

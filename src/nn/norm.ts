@@ -4,7 +4,7 @@ import type { Arg } from "../runtime/launch.ts";
 import { count, once, type Rows } from "./graph.ts";
 import { type Source, type Vector, vectorRegion } from "./source.ts";
 import type { Step } from "./step.ts";
-import { chunks, forms, type Input, packed, type Tensor } from "./tensor.ts";
+import { chunks, countOf, forms, type Input, packed, type Tensor } from "./tensor.ts";
 
 /** `rows` chooses which rows of x are normed: all tokens, or the wanted ones. */
 export type Norm = (step: Step, x: Tensor, rows?: Rows) => Input;
@@ -23,7 +23,7 @@ export function norm(source: Source, kind: NormKind, name: string | undefined, c
   const vectors = [weight, bias].filter(v => v !== undefined);
   return (step, given, rows = "tokens") => {
     const x = packed(step, given);
-    return forms(step.graph, rows, columns, (form, out) => {
+    return forms(step.graph, { rows, columns }, (form, out) => {
       const kernel = once(step.graph, `norm_${JSON.stringify(shape)}_${form}`, () => normKernel(shape, form));
       const which = rows === "tokens" ? step.numbers : step.wanted;
       const args: Arg[] = [x.region.address, ...vectors.map(v => v.address), which.address];
@@ -89,7 +89,7 @@ function inHeads(
   return (step, x) => {
     const key = `head_norm_${headDim}_${JSON.stringify(shape)}`;
     const kernel = once(step.graph, key, () => headNormKernel(shape, headDim));
-    const args: Arg[] = [x.region.address, ...vectors.map(v => v.address), count(x.rows), x.stride, 1 / headDim, eps];
-    step.graph.launch(kernel, count(x.rows, heads), args, { reads: vectors.map(vectorRegion), writes: [x.region] });
+    const args: Arg[] = [x.region.address, ...vectors.map(v => v.address), countOf(x), x.stride, 1 / headDim, eps];
+    step.graph.launch(kernel, countOf(x, heads), args, { reads: vectors.map(vectorRegion), writes: [x.region] });
   };
 }

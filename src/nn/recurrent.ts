@@ -21,7 +21,7 @@ import type { Arg } from "../runtime/launch.ts";
 import { count, once, type Region } from "./graph.ts";
 import { type Source, type State, type Vector, vectorRegion } from "./source.ts";
 import type { Step } from "./step.ts";
-import { chunks, forms, type Input, type Tensor, tensor } from "./tensor.ts";
+import { chunks, countOf, forms, type Input, type Tensor, tensor } from "./tensor.ts";
 
 /** A row for each token, or one row for all. */
 export type Operand = Tensor | Vector | Region;
@@ -39,14 +39,13 @@ function record(step: Step, name: string, operands: Operands, f: Expression, for
   const kernel = once(step.graph, `${key}_${form}`, () => mapRows(key, form, kinds, f));
   const regions = operands.map(regionOf);
   const strides = operands.filter(isTensor).map(t => t.stride);
-  const args: Arg[] = [...regions.map(r => r.address), out.region.address, count(out.rows), ...strides, out.stride];
+  const args: Arg[] = [...regions.map(r => r.address), out.region.address, countOf(out), ...strides, out.stride];
   step.graph.launch(kernel, chunks(out.columns), args, { reads: regions, writes: [out.region] });
 }
 
 /** f of the operands, column by column; as many columns as the first has. `name` says which expression it is: equal names, equal kernels. */
 export function combine(step: Step, name: string, operands: Operands, f: Expression): Input {
-  const [{ rows, columns }] = operands;
-  return forms(step.graph, rows, columns, (form, out) => record(step, name, operands, f, form, out));
+  return forms(step.graph, operands[0], (form, out) => record(step, name, operands, f, form, out));
 }
 
 /** `combine` as a plain tensor. */

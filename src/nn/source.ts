@@ -157,9 +157,9 @@ export class Source {
     });
   }
 
-  /** Takes a tensor for used that this network has no need of. */
-  ignore(tensor: string): void {
-    this.#asked.add(tensor);
+  /** Takes tensors whose names begin so for used: the network has no need of them. */
+  ignore(prefix: string): void {
+    for (const name of this.#tensors.keys()) if (name.startsWith(prefix)) this.#asked.add(name);
   }
 
   /** Room in every page of keys and values; gives its byte offset in a page. */
