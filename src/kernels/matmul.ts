@@ -42,15 +42,18 @@ interface Tile {
   /** Where the rows' results go, and their biases lie, if not at the rows' own place. */
   readonly place?: { readonly result: Int; readonly bias: Int };
   readonly groups: number;
+  /** Bytes in front of what a token's input begins with. */
+  readonly from?: Int;
   readonly first: Int;
   readonly tokens: number;
 }
 
 /** One tile: `groups` x 8 rows from `group` on, `tokens` from `first` on. */
-function tile(packed: Packed, o: Operands, epilogue: Epilogue, { group, place, groups, first, tokens }: Tile): void {
+function tile(packed: Packed, o: Operands, epilogue: Epilogue, { group, place, groups, from, first, tokens }: Tile): void {
   const groupBytes = o.blocks.mul(packed.bytes);
   const weights = Array.from({ length: groups }, (_, g) => group.add(g).mul(groupBytes));
-  const inputs = Array.from({ length: tokens }, (_, t) => first.mul(o.xStride).add(t * o.xStride));
+  const row = from ? first.mul(o.xStride).add(from) : first.mul(o.xStride);
+  const inputs = Array.from({ length: tokens }, (_, t) => row.add(t * o.xStride));
   const perBlock = activationBytes(packed.activation, packed.inputs);
   const zero = konst("f32", 8, 0);
   const sums = fold(
@@ -134,5 +137,31 @@ export function routedMatmul(packed: Packed, schedule: MatmulSchedule, xStride: 
         const rows = { group, place: { result, bias: group }, groups: schedule.groups, tokens: 1 };
         each(rest, end, first => tile(packed, operands, "set", { ...rows, first }));
       });
+  });
+}
+
+/**
+ * Every head of x times a matrix of its own: y[head] = W[head] x[head]. Slots: w (the matrices one after the other), x, y; blocks per row, groups
+ * of eight rows of one matrix, bytes of one head in x, tokens, bytes between rows of y. Grid: heads x units of rows, heads outermost.
+ */
+export function headMatmul(packed: Packed, schedule: MatmulSchedule, xStride: number): Kernel {
+  return kernel(`head_matmul_${packed.name}_x${xStride}_t${schedule.tokens}g${schedule.groups}`, s => {
+    const [w, x, y] = [s.in("w"), s.in("x"), s.out("y")];
+    const [blocks, matrixGroups, headBytes] = [s.size("blocks", 1 << 24), s.size("matrixGroups", 1 << 24), s.size("headBytes")];
+    const [tokens, yStride] = [s.size("tokens", 1 << 16), s.size("yStride")];
+    const operands: Operands = { w, x, y, blocks, xStride, yStride };
+    return unit => {
+      const group = unit.mul(schedule.groups); // rows of all heads lie one after the other, in w and in y
+      const from = group.quotient(matrixGroups.max(1)).mul(headBytes);
+      const whole = tokens.quotient(schedule.tokens);
+      each(0, whole, i => {
+        each(0, schedule.groups, g =>
+          tile(packed, operands, "set", { group: group.add(g), groups: 1, from, first: i.mul(schedule.tokens), tokens: schedule.tokens }),
+        );
+      });
+      each(whole.mul(schedule.tokens), tokens, first =>
+        tile(packed, operands, "set", { group, groups: schedule.groups, from, first, tokens: 1 }),
+      );
+    };
   });
 }

@@ -1,10 +1,13 @@
 /** All architectures. A new one is a file, or a few lines in its family's, and a line here. */
 import type { Architecture } from "../nn/arch.ts";
+import * as deepseek from "./deepseek.ts";
 import * as gemma from "./gemma.ts";
 import * as gpt from "./gpt.ts";
+import * as kimi from "./kimi.ts";
 import * as lfm2 from "./lfm2.ts";
 import * as llama from "./llama.ts";
 import * as mamba from "./mamba.ts";
+import * as minimax01 from "./minimax-01.ts";
 import * as moe from "./moe.ts";
 import * as plamo2 from "./plamo2.ts";
 import * as postNorm from "./post-norm.ts";
@@ -14,11 +17,14 @@ import * as rwkv7 from "./rwkv7.ts";
 import * as various from "./various.ts";
 
 const files: readonly Readonly<Record<string, unknown>>[] = [
+  deepseek,
   gemma,
   gpt,
+  kimi,
   lfm2,
   llama,
   mamba,
+  minimax01,
   moe,
   plamo2,
   postNorm,

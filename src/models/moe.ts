@@ -1,6 +1,6 @@
 /** Mixtures of experts in otherwise plain decoders: what the router makes of its logits, and a word or two about norms. ARCHITECTURES 3. */
 import { arch } from "../nn/arch.ts";
-import { attention } from "../nn/attention.ts";
+import { type AttentionOptions, attention } from "../nn/attention.ts";
 import { residual } from "../nn/block.ts";
 import { config, decoder, normOf, preNorm, rotary, windowedLayers } from "../nn/decoder.ts";
 import { addScaled, gatings } from "../nn/elementwise.ts";
@@ -88,12 +88,11 @@ export const llama4 = arch(["llama4"], source => {
   const chunked = windowedLayers(source, 4);
   const temperature = { at: (p: number) => 1 + 0.1 * Math.log(1 + Math.floor((p + 1) / chunk)) };
   const normed = source.size("expert_count") !== 128; // not in Maverick
-  const near = {
-    window: { kind: "chunked", size: chunk },
-    ...(normed ? { qkNorm: { eps: c.eps, after: "rope" as const, bare: true } } : {}),
-  } as const;
+  const qkNorm = normed ? ({ eps: c.eps, after: "rope", bare: true } as const) : undefined;
+  const near: Partial<AttentionOptions> = { window: { kind: "chunked", size: chunk }, qkNorm };
+  const far: Partial<AttentionOptions> = { rope: undefined, temperature };
   return plain(source, c, "neighbours", {
-    attention: i => (chunked(i) ? near : { rope: undefined, temperature }),
+    attention: i => (chunked(i) ? near : far),
     moe: { scores: "sigmoid", normalise: false, weightInput: true },
   });
 });
@@ -116,7 +115,7 @@ export const arctic = arch(["arctic"], source => {
   });
 });
 
-/** GroveMoE: besides the chosen experts the small ones of their groups, scaled. */
+/** GroveMoE: the small experts of the chosen ones' groups get what these give, as llama.cpp has it; scaled. */
 export const grovemoe = arch(["grovemoe"], source => {
   const c = config(source);
   const rope = rotary(source, c, { pairs: "halves" });
@@ -130,7 +129,8 @@ export const grovemoe = arch(["grovemoe"], source => {
       const small = experts(source, at, { dim: c.dim, hidden, experts: Math.ceil(count / neighbours), suffix: "_chexps" });
       const both = branch((step, x) => {
         const y = large(step, choose(step, x), x);
-        small.addTo(step, chooseSmall(step, x), x, y, scale);
+        const z = small(step, chooseSmall(step, x), input(step, y));
+        addScaled(step, z, y, scale);
         return y;
       });
       return preNorm(source, c, at, { attention: attention(source, at, { ...c, rope, qkNorm: { eps: c.eps } }), ffn: both });
@@ -138,15 +138,18 @@ export const grovemoe = arch(["grovemoe"], source => {
   });
 });
 
-/** SmallThinker: the router sees the block's input; gates of max(x, 0); windows with rotation, and every fourth layer neither. */
+/** SmallThinker: the router sees the block's input; gates of max(x, 0); windows with rotation, and every fourth layer neither (of four all turn). */
 export const smallthinker = arch(["smallthinker"], source => {
   const c = config(source);
   const rope = rotary(source, c, { pairs: "halves" });
-  const near = windowedLayers(source, 4);
+  const windowed = windowedLayers(source, 4, true);
   const window = { kind: "sliding", size: 4096 } as const;
+  const sparse = source.number("attention.sliding_window", 0) > 0;
+  const near = (i: number) =>
+    sparse && !windowed(i) ? { rope: c.layers === 4 ? rope : undefined } : { rope, window: sparse ? window : undefined };
   return decoder(source, c, {
     layer: (at, i) => {
-      const attend = residual(normOf(source, c, `${at}.attn_norm`), attention(source, at, { ...c, ...(near(i) ? { rope, window } : {}) }));
+      const attend = residual(normOf(source, c, `${at}.attn_norm`), attention(source, at, { ...c, ...near(i) }));
       const choose = router(source, at, c);
       const norm = normOf(source, c, `${at}.ffn_norm`);
       const own = { dim: c.dim, hidden: expertHidden(source), experts: source.size("expert_count"), activation: "relu" } as const;

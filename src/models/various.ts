@@ -3,10 +3,14 @@ import { arch } from "../nn/arch.ts";
 import { attention } from "../nn/attention.ts";
 import { type Block, inTurn, parallel, residual } from "../nn/block.ts";
 import { config, decoder, headSizes, normOf, preNorm, rotary, windowedLayers } from "../nn/decoder.ts";
+import { addScaled, copyTo } from "../nn/elementwise.ts";
+import { embedding } from "../nn/embedding.ts";
 import { ffn } from "../nn/ffn.ts";
 import { linear } from "../nn/linear.ts";
-import { rmsNorm } from "../nn/norm.ts";
+import { bareHeadNorm, rmsNorm, scaledHeadNorm } from "../nn/norm.ts";
 import { rope as ropeOf } from "../nn/rope.ts";
+import type { Step } from "../nn/step.ts";
+import { type Tensor, tensor } from "../nn/tensor.ts";
 
 /** OLMo 1: norms without weights; queries, keys and values are limited. */
 export const olmo = arch(["olmo"], source => {
@@ -97,6 +101,38 @@ export const deci = arch(["deci"], source => {
       }
       if (hidden) blocks.push(residual(normOf(source, c, `${at}.ffn_norm`), ffn(source, at, { dim, hidden })));
       return inTurn(...blocks);
+    },
+  });
+});
+
+/** Talkie: norms without weights; every layer adds the normed embeddings, scaled; queries have one scale a head. */
+export const talkie = arch(["talkie"], source => {
+  const c = config(source);
+  const rope = rotary(source, c, { pairs: "halves" });
+  const norm = normOf(source, c, undefined);
+  const tokens = embedding(source, "token_embd", c.dim);
+  let skip: Tensor | undefined;
+  const embed = (step: Step): Tensor => {
+    skip = norm(step, tokens(step)).form("f32");
+    const x = tensor(step.graph, "tokens", c.dim);
+    copyTo(step, skip, x);
+    return x;
+  };
+  return decoder(source, c, {
+    norm,
+    embed,
+    logitScale: source.number("logit_scale", 1),
+    layer: at => {
+      const scale = source.constant(`${at}.layer_output_scale.weight`, 1);
+      const options = { kind: "rms", eps: c.eps, headDim: c.headDim } as const;
+      const queries = scaledHeadNorm(source, `${at}.attn_q_norm`, { ...options, heads: c.heads });
+      const keys = bareHeadNorm({ ...options, heads: c.kvHeads });
+      const attends = attention(source, at, { ...c, rope, normsAfterRope: { queries, keys } });
+      const blocks = [residual(norm, attends), residual(norm, ffn(source, at, c))];
+      return (step, x) => {
+        for (const block of blocks) block(step, x);
+        addScaled(step, skip!, x, step.values(scale)[0]);
+      };
     },
   });
 });

@@ -14,7 +14,7 @@ import {
   writeKv,
 } from "../kernels/attend.ts";
 import type { Arg } from "../runtime/launch.ts";
-import { clamp, gated, gatings, scaleRows } from "./elementwise.ts";
+import { type ActivationName, clamp, gatedBy, scaleRows } from "./elementwise.ts";
 import { count, once, type Region } from "./graph.ts";
 import { type Branch, endingIn, type Linear, linear } from "./linear.ts";
 import { bareHeadNorm, type HeadNormOptions, headNorm, type Norm, type NormKind, wholeNorm } from "./norm.ts";
@@ -169,10 +169,14 @@ export interface AttentionOptions extends HeadSizes, Partial<Omit<AttentionShape
     /** Without weights, whatever the file has. */
     readonly bare?: boolean;
   };
+  /** Norms of queries and keys in place, after they are rotated. */
+  readonly normsAfterRope?: Readonly<Record<"queries" | "keys", (step: Step, x: Tensor) => void>>;
   /** Queries, keys and values are limited to +- this. */
   readonly clamp?: number;
   /** Queries are multiplied by a number that depends on the position. */
   readonly temperature?: Scalars;
+  /** What an output gate (attn_gate) goes through; default sigmoid. */
+  readonly gate?: ActivationName;
   /** Applied before the projection back. */
   readonly subNorm?: Norm;
   /** Inputs and name of the projection back, and the names of the others. */
@@ -228,28 +232,38 @@ function headNorms(source: Source, at: string, o: AttentionOptions): (step: Step
   };
 }
 
+/** The gate of what attention gives, for each value or each head, where the file has one. */
+export function outputGate(source: Source, at: string, dim: number, heads: number, valueDim: number): Linear | undefined {
+  const name = `${at}.attn_gate`;
+  if (!source.has(`${name}.weight`)) return undefined;
+  return linear(source, name, dim, source.rowsOf(`${name}.weight`) === heads ? heads : heads * valueDim);
+}
+
 /** Self-attention from normed activations to the width of the model. Binds what is there of biases, norms, sinks and an output gate. */
 export function attention(source: Source, at: string, o: AttentionOptions): Branch {
   const { heads, headDim, valueDim = headDim, scale = headDim ** -0.5, clamp: limit, qkNorm, temperature, subNorm } = o;
   checkHeads(o, o.rope?.dim ?? 0);
   const project = projections(source, at, o);
   const norms = headNorms(source, at, o);
+  const { normsAfterRope } = o;
   const sinks = source.has(`${at}.attn_sinks.weight`) ? source.vector(`${at}.attn_sinks.weight`, heads) : undefined;
-  const gate = source.has(`${at}.attn_gate.weight`) ? linear(source, `${at}.attn_gate`, o.dim, heads * valueDim) : undefined;
+  const gate = outputGate(source, at, o.dim, heads, valueDim);
   const out = linear(source, `${at}.${o.names?.out ?? "attn_output"}`, heads * valueDim, o.dim);
   const shape: AttentionShape = { ...o, scale, sinks, cache: reserveCache(source, o) };
   return endingIn(out, (step, x) => {
     const parts = project(step, x);
     if (limit !== undefined) for (const t of [parts.q, parts.k, parts.v]) clamp(step, t, limit);
-    const turnFirst = qkNorm?.after === "rope" && o.rope;
+    const turnFirst = (qkNorm?.after === "rope" || normsAfterRope) && o.rope;
     if (turnFirst) {
       rotate(step, turnFirst, parts.q, heads, headDim);
       rotate(step, turnFirst, parts.k, o.kvHeads, headDim);
     }
     norms(step, parts);
+    normsAfterRope?.queries(step, parts.q);
+    normsAfterRope?.keys(step, parts.k);
     if (temperature) scaleRows(step, parts.q, temperature);
     const y = attend(step, turnFirst ? { ...shape, rope: undefined } : shape, parts.q, parts.k, parts.v);
-    if (gate) return gated(step, gatings.sigmoid, gate(step, x), y);
+    if (gate) return gatedBy(step, o.gate ?? "sigmoid", gate(step, x), y, heads);
     return subNorm ? subNorm(step, y) : input(step, y);
   });
 }

@@ -3,7 +3,7 @@
  * decays every key by itself (ARCHITECTURES 1.6, 3.2, 3.5, 11).
  */
 import { LatheError } from "../errors.ts";
-import { exp, sigmoid, silu, softplus } from "../kernels/math.ts";
+import { exp, sigmoid, silu } from "../kernels/math.ts";
 import { type Branch, endingIn, type Linear, linear } from "./linear.ts";
 import { sigmoidOf, softplusOf } from "./mamba.ts";
 import { checkLanes, combine, combined, convolution, groupNormed, linearStates, spread, tiled, ungroup } from "./recurrent.ts";
@@ -121,18 +121,18 @@ export interface KdaShape {
   readonly headDim: number;
   readonly kernel: number;
   readonly eps: number;
-  /** The decay's exponent is lowerBound * sigmoid(|a| x), or where absent a * softplus(x), of x = projection + bias. */
-  readonly lowerBound?: number;
+  /** The decay's exponent is by * sigmoid(sign * a x), or where absent a * softplus(x), of x = projection + bias. */
+  readonly bounded?: { readonly by: number; readonly sign: 1 | -1 };
 }
 
-/** The shape that the keys give, with a bound of the decay where the file has one. */
-export const kdaShape = (source: Source, dim: number): KdaShape => ({
+/** The shape that the keys give, with a bound of the decay where the file has one; `sign` is how the family stores a. */
+export const kdaShape = (source: Source, dim: number, sign: 1 | -1): KdaShape => ({
   dim,
   heads: source.size("attention.head_count", { max: 4096 }),
   headDim: source.size("kda.head_dim", { max: 4096 }),
   kernel: source.size("ssm.conv_kernel", { min: 2, max: 16 }),
   eps: source.number("attention.layer_norm_rms_epsilon"),
-  lowerBound: source.hasKey("kda.gate_lower_bound") ? source.number("kda.gate_lower_bound") : undefined,
+  bounded: source.hasKey("kda.gate_lower_bound") ? { by: source.number("kda.gate_lower_bound"), sign } : undefined,
 });
 
 /** One projection, or one of low rank in two steps where the file has `<name>_b` as well. */
@@ -173,19 +173,17 @@ export function kimiDeltaAttention(source: Source, at: string, c: KdaShape): Bra
   return endingIn(linear(source, `${at}.attn_output`, inner, dim), (step, x) => {
     const keys = unitKeys(step, q(step, x), k(step, x), headDim, c.eps);
     const rate = combined(step, "sigmoid", [beta(step, x)], sigmoidOf);
-    const { lowerBound } = c;
+    const { bounded } = c;
     const factors = step.table(
       spread(
-        Float32Array.from(step.values(a), value => (lowerBound === undefined ? value : Math.abs(value))),
+        Float32Array.from(step.values(a), value => value * (bounded?.sign ?? 1)),
         headDim,
       ),
     );
-    const decay =
-      lowerBound === undefined
-        ? combined(step, "delta_decay", [forget(step, x), bias, factors], (f, dt, factor) => exp(softplus(f.add(dt)).mul(factor)))
-        : combined(step, `bounded_decay_${lowerBound}`, [forget(step, x), bias, factors], (f, dt, factor) =>
-            exp(sigmoid(f.add(dt).mul(factor)).mul(lowerBound)),
-          );
+    const operands = [forget(step, x), bias, factors] as const;
+    const decay = bounded
+      ? combined(step, `bounded_decay_${bounded.by}`, operands, (f, dt, by) => exp(sigmoid(f.add(dt).mul(by)).mul(bounded.by)))
+      : combined(step, "delta_decay", operands, (f, dt, by) => exp(softplusOf(f, dt).mul(by)));
     const o = past(step, { ...keys, v: v(step, x), decay, rate });
     const normed = groupNormed(step, o, { kind: "rms", width: headDim, eps: c.eps, weight: step.table(tiled(step.values(weight), heads)) });
     return combine(step, "times_sigmoid", [normed, gate(step, x)], (value, g) => value.mul(sigmoid(g)));

@@ -1,21 +1,26 @@
 /** Words that go over activations number by number: activations with and without gate, sums, scales, limits. */
+import { convert } from "../kernels/activations.ts";
 import {
   type Activation,
+  type ActivationName,
   activate as activateKernel,
+  activations,
   addGated as addGatedKernel,
   addScaled as addScaledKernel,
   addVector as addVectorKernel,
   clampTo,
   type Gating,
   gated as gatedKernel,
+  gatings,
   multiplyBy,
   scaleRows as scaleRowsKernel,
   softcapTo,
 } from "../kernels/elementwise.ts";
+import { gateHeads } from "../kernels/heads.ts";
 import { once } from "./graph.ts";
 import { type Vector, vectorRegion } from "./source.ts";
 import type { Scalars, Step } from "./step.ts";
-import { chunks, countOf, forms, type Input, type Tensor } from "./tensor.ts";
+import { chunks, countOf, forms, type Input, input, type Tensor } from "./tensor.ts";
 
 export { type Activation, type ActivationName, activations, type Gating, gatings } from "../kernels/elementwise.ts";
 
@@ -26,6 +31,16 @@ export function gated(step: Step, gating: Gating, gate: Tensor, up: Tensor): Inp
     const args = [gate.region.address, up.region.address, out.region.address, countOf(gate), gate.stride, up.stride, out.stride];
     step.graph.launch(kernel, chunks(gate.columns), args, { reads: [gate.region, up.region], writes: [out.region] });
   });
+}
+
+/** x times activation(gate), where `gate` has as many columns as x, or one for each head. */
+export function gatedBy(step: Step, activation: ActivationName, gate: Tensor, x: Tensor, heads: number): Input {
+  if (gate.columns === x.columns) return gated(step, gatings[activation], gate, x);
+  const headDim = x.columns / heads;
+  const kernel = once(step.graph, `gate_heads_${activation}_${heads}_${headDim}`, () => gateHeads(activations[activation], heads, headDim));
+  const args = [x.region.address, gate.region.address, x.stride, gate.stride];
+  step.graph.launch(kernel, countOf(x), args, { reads: [gate.region], writes: [x.region] });
+  return input(step, x);
 }
 
 /** activation(x). */
@@ -41,6 +56,13 @@ export function activate(step: Step, activation: Activation, x: Tensor): Input {
 export function addScaled(step: Step, x: Tensor, to: Tensor, scale = 1): void {
   const kernel = once(step.graph, "add_scaled", addScaledKernel);
   const args = [to.region.address, x.region.address, countOf(x), to.stride, x.stride, scale];
+  step.graph.launch(kernel, chunks(x.columns), args, { reads: [x.region], writes: [to.region] });
+}
+
+/** to = x. */
+export function copyTo(step: Step, x: Tensor, to: Tensor): void {
+  const kernel = once(step.graph, "convert_f32", () => convert("f32"));
+  const args = [x.region.address, to.region.address, countOf(x), x.stride, to.stride];
   step.graph.launch(kernel, chunks(x.columns), args, { reads: [x.region], writes: [to.region] });
 }
 

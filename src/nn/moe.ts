@@ -98,7 +98,7 @@ function sorted(step: Step, routes: Routes, x: Input, weighted: boolean): Input 
 }
 
 /** Rows of a matrix go in units of eight times as many groups as divide them. */
-function fitting(schedule: MatmulSchedule, rows: number): MatmulSchedule {
+export function fitting(schedule: MatmulSchedule, rows: number): MatmulSchedule {
   let { groups } = schedule;
   while (groups > 1 && rows % (GROUP * groups)) groups /= 2;
   return { ...schedule, groups };

@@ -1,7 +1,7 @@
 /** Norms of rows (before and after branches) and of heads (queries and keys). Each binds what the file has of weight and bias. */
 import { headNorm as headNormKernel, norm as normKernel } from "../kernels/norm.ts";
 import type { Arg } from "../runtime/launch.ts";
-import { count, once, type Rows } from "./graph.ts";
+import { count, once, type Region, type Rows } from "./graph.ts";
 import { type Source, type Vector, vectorRegion } from "./source.ts";
 import type { Step } from "./step.ts";
 import { chunks, countOf, forms, type Input, packed, type Tensor } from "./tensor.ts";
@@ -66,11 +66,15 @@ export function headNorm(source: Source, name: string, o: HeadNormOptions): ((st
   const perHead = source.elements(`${name}.weight`) === all;
   const [weight, , bias] = bound(source, name, perHead ? all : o.headDim, o.order);
   const shape = { center: o.kind === "layer", weight: true, bias: bias !== undefined, perHead };
-  return inHeads(
-    shape,
-    [weight, bias].filter(v => v !== undefined),
-    o,
-  );
+  const vectors = [weight, bias].filter(v => v !== undefined);
+  return inHeads(shape, () => vectors.map(vectorRegion), o);
+}
+
+/** A norm in place of each head, times one number a head: `<name>.weight` [1, heads]. */
+export function scaledHeadNorm(source: Source, name: string, o: HeadNormOptions): (step: Step, x: Tensor) => void {
+  const scales = source.constant(`${name}.weight`, o.heads);
+  const shape = { center: o.kind === "layer", weight: true, bias: false, perHead: true };
+  return inHeads(shape, step => [step.table(Array.from(step.values(scales)).flatMap(v => new Array<number>(o.headDim).fill(v)))], o);
 }
 
 /** The norm over all heads' values together: one head as long as the row. */
@@ -79,17 +83,18 @@ export const wholeNorm = (source: Source, name: string, o: HeadNormOptions): ((s
 
 /** A weightless norm in place of each head. */
 export const bareHeadNorm = (o: HeadNormOptions): ((step: Step, x: Tensor) => void) =>
-  inHeads({ center: o.kind === "layer", weight: false, bias: false, perHead: false }, [], o);
+  inHeads({ center: o.kind === "layer", weight: false, bias: false, perHead: false }, () => [], o);
 
 function inHeads(
   shape: Parameters<typeof headNormKernel>[0],
-  vectors: readonly Vector[],
+  regions: (step: Step) => readonly Region[],
   { heads, headDim, eps }: HeadNormOptions,
 ): (step: Step, x: Tensor) => void {
   return (step, x) => {
     const key = `head_norm_${headDim}_${JSON.stringify(shape)}`;
     const kernel = once(step.graph, key, () => headNormKernel(shape, headDim));
-    const args: Arg[] = [x.region.address, ...vectors.map(v => v.address), countOf(x), x.stride, 1 / headDim, eps];
-    step.graph.launch(kernel, countOf(x, heads), args, { reads: vectors.map(vectorRegion), writes: [x.region] });
+    const reads = regions(step);
+    const args: Arg[] = [x.region.address, ...reads.map(r => r.address), countOf(x), x.stride, 1 / headDim, eps];
+    step.graph.launch(kernel, countOf(x, heads), args, { reads, writes: [x.region] });
   };
 }

@@ -22,6 +22,8 @@ export interface Tensor extends Extent {
   /** Bytes between rows. */
   readonly stride: number;
   readonly region: Region;
+  /** What follows the columns in a row belongs to others. */
+  readonly partial?: boolean;
 }
 
 /** Activations that can be had in the form that a weight multiplies with. */
@@ -45,12 +47,12 @@ export const tensor = (graph: Graph, rows: Rows, columns: number, per?: number):
 /** Some columns of a tensor, in its own memory. What follows them in a row belongs to others: see `packed`. */
 export function view(x: Tensor, from: number, columns: number): Tensor {
   if (from === 0 && columns === x.columns) return x;
-  return { ...x, columns, region: { address: x.region.address + 4 * from, bytes: x.region.bytes - 4 * from } };
+  return { ...x, columns, partial: true, region: { address: x.region.address + 4 * from, bytes: x.region.bytes - 4 * from } };
 }
 
 /** The tensor, or a copy whose rows are padded with zeros, if it is a view of columns that are no whole pieces of 32. */
 export function packed(step: Step, x: Tensor): Tensor {
-  if (x.columns % 32 === 0 || x.stride === 128 * chunks(x.columns)) return x;
+  if (x.columns % 32 === 0 || !x.partial) return x;
   const out = tensor(step.graph, x.rows, x.columns, x.per);
   const kernel = once(step.graph, `copy_columns_${x.columns}`, () => copyColumns(x.columns));
   step.graph.launch(kernel, countOf(x), [x.region.address, out.region.address, x.stride, out.stride], {
