@@ -16,7 +16,8 @@ import type { PackTask } from "../runtime/member.ts";
 import { collectGarbage, compileOptimised, enableRelaxedSimd } from "../runtime/platform.node.ts";
 import { Team } from "../runtime/team.node.ts";
 import { hasMemory64 } from "../target/wasm/features.ts";
-import { LEAST_STATES, makePlan, type PlanOptions, pagesFor, stateBytes } from "./plan.ts";
+import { makePlan, type PlanOptions, pagesFor } from "./plan.ts";
+import { LEAST_STATES, stateBytes } from "./states.ts";
 import { Stepper } from "./step.ts";
 
 /** Source bytes of one packing task, about. */

@@ -3,6 +3,7 @@
  * the network's graph; step.ts runs it.
  */
 
+import { LatheError } from "../errors.ts";
 import type { Packed } from "../formats/packed.ts";
 import type { Kernel } from "../ir/node.ts";
 import { PAGE } from "../kernels/attend.ts";
@@ -15,6 +16,7 @@ import type { Rotation, Scalars, Step } from "../nn/step.ts";
 import type { Tensor } from "../nn/tensor.ts";
 import type { Arena } from "../runtime/arena.ts";
 import type { Program } from "../runtime/launch.ts";
+import { placeStates, stateBytes } from "./states.ts";
 
 export interface PlanOptions {
   /** Tokens of the longest sequence. */
@@ -46,29 +48,6 @@ export const schedules = (packed: Packed): MatmulSchedule =>
   packed.activation === "f32" ? { tokens: 4, groups: 4 } : { tokens: 4, groups: 2 };
 
 export const pagesFor = (tokens: number): number => Math.ceil(tokens / PAGE);
-
-/** Bytes of one slot: the states of all recurrent layers. */
-export const stateBytes = (states: readonly State[]): number => states.reduce((sum, s) => sum + s.bytes, 0);
-/** Slots that a model with recurrent layers cannot do without: the empty state, one sequence's, one that it is changed from, one checkpoint. */
-export const LEAST_STATES = 4;
-/** Checkpoints that there is room for, on average, for each sequence as long as the context. */
-const CHECKPOINTS = 4;
-/** Kernels reach into a layer's states with signed 32-bit indices. */
-const INDEXABLE = 2 ** 31 - 1;
-
-/** Slots for the states: as many as wished for, or as half of what is left allows. */
-function placeStates(states: readonly State[], arena: Arena, options: PlanOptions): number {
-  if (!states.length) return 0;
-  const wish = 1 + Math.ceil(options.cacheTokens / options.context) * (1 + CHECKPOINTS);
-  const room = Math.floor((arena.left - 2 ** 26) / 2 / stateBytes(states));
-  const most = Math.floor(INDEXABLE / Math.max(...states.map(s => s.bytes)));
-  const slots = Math.max(LEAST_STATES, Math.min(wish, room, most));
-  for (const s of states) {
-    s.slots = slots;
-    s.address = arena.allocate(slots * s.bytes, "The states of recurrent layers");
-  }
-  return slots;
-}
 
 /** The regions that every step fills. */
 function stepTables(arena: Arena, { maxTokens, maxWanted, context }: PlanOptions, region: (bytes: number) => Region) {
@@ -127,9 +106,13 @@ export function makePlan(
   const allocate = (bytes: number): number => arena.allocate(bytes, "Running the model");
   const region = (bytes: number): Region => ({ address: allocate(bytes), bytes });
   const { maxTokens, maxWanted, context } = options;
+  if (network.longestContext !== undefined && context > network.longestContext) {
+    const message = `This model has positions for ${network.longestContext} tokens and no more; ask for a context of at most that.`;
+    throw new LatheError("option.invalid", message, { context, longest: network.longestContext });
+  }
   const graph = new Graph({ limits: { tokens: maxTokens, wanted: maxWanted, segments: maxTokens }, allocate });
   const tables = stepTables(arena, options, region);
-  const stateCapacity = placeStates(states, arena, options);
+  const stateCapacity = placeStates(states, arena, options.cacheTokens / context);
   // Pages are only touched when they are used; the pool is as large as wished for, or as what is left allows.
   const wish = pagesFor(options.cacheTokens);
   const least = pagesFor(context);

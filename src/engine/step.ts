@@ -2,6 +2,7 @@
  * The one entry to compute: a step evaluates new tokens of any number of sequences and gives the logits of those rows that are wanted. Nothing
  * else runs the model. Which tokens share a step never changes a result (DESIGN ideas 4 and 6).
  */
+import { LatheError } from "../errors.ts";
 import { PAGE } from "../kernels/attend.ts";
 import { segmentFields } from "../kernels/segments.ts";
 import { PagePool, type PageStore, Sequence, type Slot } from "../kv/pages.ts";
@@ -38,6 +39,16 @@ interface Places {
   readonly segments: ReadonlyMap<Sequence, readonly StateSegment[]>;
 }
 
+/** A bidirectional network computes a text in one step or not at all. */
+function requireWhole(tokens: readonly StepToken[]): void {
+  for (const { sequence } of tokens) {
+    if (sequence.length === 0) continue;
+    const message =
+      "This model reads a text from its first token to its last in one step, and a part of this one was read before; use a new sequence.";
+    throw new LatheError("option.invalid", message, { length: sequence.length });
+  }
+}
+
 export class Stepper {
   readonly plan: Plan;
   readonly network: Network;
@@ -65,13 +76,14 @@ export class Stepper {
   }
 
   /**
-   * Evaluates the tokens, in order. At most `options.maxTokens`, of which `maxWanted` wanted. Gives one row of `network.vocabulary` logits for
+   * Evaluates the tokens, in order. At most `options.maxTokens`, of which `maxWanted` wanted. Gives one row of `network.columns` numbers (logits) for
    * each wanted token, valid until the next step. If pages or states run out, sequences are left as they were.
    */
   step(tokens: readonly StepToken[], times?: Float64Array): Float32Array[] {
     const { maxTokens, maxWanted } = this.plan.options;
     const wanted = tokens.flatMap((t, i) => (t.wanted ? [i] : []));
     if (!tokens.length || tokens.length > maxTokens || wanted.length > maxWanted) throw new RangeError(`a step of ${tokens.length} tokens`);
+    if (this.network.bidirectional) requireWhole(tokens);
     const { slots, segments } = this.#append(tokens);
     this.#fill(tokens, slots, wanted);
     if (this.store.states) this.#fillSegments(tokens, segments);
@@ -81,7 +93,7 @@ export class Stepper {
     else this.#runner.run(0);
     for (const sequence of segments.keys()) sequence.settle();
     const { region, stride } = this.plan.logits;
-    return wanted.map((_, i) => this.#arena.f32(region.address + i * stride, this.network.vocabulary));
+    return wanted.map((_, i) => this.#arena.f32(region.address + i * stride, this.network.columns));
   }
 
   #append(tokens: readonly StepToken[]): Places {

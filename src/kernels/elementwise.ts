@@ -149,6 +149,17 @@ export const softcapTo = inPlace("softcap_to", (x, limit, reciprocal) => tanh(x.
 /** min(max(x, -limit), limit). */
 export const clampTo = inPlace("clamp_to", (x, limit) => x.min(limit).max(f(0).sub(limit)));
 
+/** Slots: x, rows (i32 row number of each token), out; chunks of 32 columns, strides in bytes. Grid: rows. */
+export const gatherRows = (form: Form): Kernel =>
+  kernel(`gather_rows_${form}`, s => {
+    const [x, rows, out] = [s.in("x"), s.in("rows"), s.out("out")];
+    const [chunks, xStride, outStride] = [s.size("chunks", 1 << 20), s.size("xStride"), s.size("outStride")];
+    return row => {
+      const from = rows.load("i32", 1, row.mul(4)).mul(xStride);
+      each(0, chunks, c => sink(form, out, row.mul(outStride), c, chunkAt(x, from, c)));
+    };
+  });
+
 /** Copies rows whose columns are no whole chunks; the rest of the last chunk becomes zero. Slots: x, out; strides in bytes. Grid: tokens. */
 export const copyColumns = (columns: number): Kernel =>
   kernel(`copy_columns_${columns}`, s => {

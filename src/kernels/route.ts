@@ -16,7 +16,7 @@ export type RouterGating = "softmax" | "sigmoid" | "sqrt_softplus" | "selected";
 
 export interface Routing {
   readonly experts: number;
-  /** So many neighbouring experts stand for one that the token goes to; 1: each for itself. */
+  /** So many neighbouring experts stand for one that the token goes to, with the probability at that one's number; 1: each for itself. */
   readonly neighbours: number;
   /** Experts that a token goes to. */
   readonly used: number;
@@ -150,8 +150,9 @@ export function route(r: Routing): Kernel {
       each(0, r.used, j => {
         const best = greatest(scratch, u.scores, r.experts);
         const place = token.mul(r.used).add(j).mul(4);
-        chosen.store(place, r.neighbours > 1 ? best.quotient(r.neighbours) : best);
-        weights.store(place, scratch.load("f32", 1, at(u.probabilities, best)));
+        const target = r.neighbours > 1 ? best.quotient(r.neighbours) : best;
+        chosen.store(place, target);
+        weights.store(place, scratch.load("f32", 1, at(u.probabilities, target)));
         scratch.store(at(u.scores, best), konst("f32", 1, 2 * OUT));
       });
       weigh(r, weights, token.mul(4 * r.used), scale);

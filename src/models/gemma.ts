@@ -50,6 +50,7 @@ export function gemma3Network(source: Source, bidirectional: boolean) {
   const shared = { ...c, scale: scaleOf(c, 62), qkNorm: { eps: c.eps }, bidirectional };
   return decoder(source, c, {
     bidirectional,
+    encoder: bidirectional,
     embeddingScale: Math.sqrt(c.dim),
     logitSoftcap: source.number("final_logit_softcapping", 0),
     layer: (at, i) => {
@@ -58,3 +59,6 @@ export function gemma3Network(source: Source, bidirectional: boolean) {
     },
   });
 }
+
+/** EmbeddingGemma: the same without a causal mask. */
+export const gemmaEmbedding = arch(["gemma-embedding"], source => gemma3Network(source, true));

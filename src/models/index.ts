@@ -1,5 +1,6 @@
 /** All architectures. A new one is a file, or a few lines in its family's, and a line here. */
 import type { Architecture } from "../nn/arch.ts";
+import * as bert from "./bert.ts";
 import * as deepseek from "./deepseek.ts";
 import * as gemma from "./gemma.ts";
 import * as gpt from "./gpt.ts";
@@ -17,6 +18,7 @@ import * as rwkv7 from "./rwkv7.ts";
 import * as various from "./various.ts";
 
 const files: readonly Readonly<Record<string, unknown>>[] = [
+  bert,
   deepseek,
   gemma,
   gpt,

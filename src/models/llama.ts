@@ -26,8 +26,9 @@ export function plain(source: Source, c: Config, pairs: Pairs, changes: Changes 
   const own = (i: number) => (typeof changes.attention === "function" ? changes.attention(i) : changes.attention);
   return decoder(source, c, {
     layer: (at, i) => {
+      const { bidirectional } = changes;
       const parts = {
-        attention: attention(source, at, { ...c, rope, scale, qkNorm: { eps: c.eps }, ...own(i) }),
+        attention: attention(source, at, { ...c, rope, scale, bidirectional, qkNorm: { eps: c.eps }, ...own(i) }),
         ffn: moeOrFfn(source, at, { ...c, denseHidden: c.hidden, ...changes.ffn, ...changes.moe, hidden: expertHidden(source) }),
       };
       return preNorm(source, c, at, parts, { scale: changes.residualScale, names: { ffn: changes.ffnNorm } });
@@ -118,3 +119,11 @@ export const qwen = arch(["qwen"], source => {
 /** Phi-3 and 4, ChatGLM 3 and 4: fused projections; half of the heads may stand still. */
 export const phi3 = arch(["phi3"], source => plain(source, config(source), "halves"));
 export const chatglm = arch(["chatglm"], source => plain(source, config(source), "neighbours"));
+
+/** Models whose tokens see the whole text: diffusion language models (LLaDA, Dream), embeddings (Llama-Embed, EuroBERT). */
+export const llada = arch(["llada"], source => plain(source, config(source), "neighbours", { bidirectional: true }));
+export const dream = arch(["dream"], source => plain(source, config(source), "halves", { bidirectional: true }));
+export const llamaEmbed = arch(["llama-embed"], source =>
+  plain(source, config(source), "neighbours", { bidirectional: true, encoder: true }),
+);
+export const eurobert = arch(["eurobert"], source => plain(source, config(source), "halves", { bidirectional: true, encoder: true }));

@@ -162,3 +162,6 @@ export const smallthinker = arch(["smallthinker"], source => {
     },
   });
 });
+
+/** RND1, a diffusion language model: Qwen 3 MoE whose tokens see the whole text. */
+export const rnd1 = arch(["rnd1"], source => plain(source, config(source), "halves", { bidirectional: true }));

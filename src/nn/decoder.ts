@@ -5,10 +5,11 @@
 import type { Network } from "./arch.ts";
 import { checkHeads, type HeadSizes } from "./attention.ts";
 import { type Block, inTurn, residual } from "./block.ts";
-import { addScaled, scaleBy, softcap } from "./elementwise.ts";
+import { addScaled, scaleBy } from "./elementwise.ts";
 import { embedding } from "./embedding.ts";
-import { type Branch, linear } from "./linear.ts";
+import type { Branch } from "./linear.ts";
 import { type Norm, type NormKind, norm } from "./norm.ts";
+import { head } from "./output.ts";
 import { type Rope, type RopeChoices, rope } from "./rope.ts";
 import type { Source } from "./source.ts";
 import type { Step } from "./step.ts";
@@ -146,6 +147,8 @@ export interface DecoderParts {
   readonly logitSoftcap?: number;
   /** Times that the stack of layers is run, each with keys and values of its own; the last norm comes after each. */
   readonly loops?: number;
+  /** There are no logits: rows are embeddings. */
+  readonly encoder?: boolean;
   /** Tokens see what comes after them too. */
   readonly bidirectional?: boolean;
   /** The longest sequence that the weights allow (learned positions). */
@@ -154,17 +157,19 @@ export interface DecoderParts {
 
 /** The network from token ids to logits (output, or the embeddings where that is absent). */
 export function decoder(source: Source, c: Config, parts: DecoderParts): Network {
-  const { embeddingScale = 1, logitScale = 1, logitSoftcap } = parts;
+  const { embeddingScale = 1 } = parts;
   const embeddings = source.has("token_embd.weight") ? "token_embd" : "output";
   const vocabulary = source.rows(`${embeddings}.weight`);
   const embed = parts.embed ?? embedding(source, embeddings, c.dim);
   const loops = parts.loops ?? 1;
   const blocks = Array.from({ length: loops * c.layers }, (_, i) => parts.layer(`blk.${i % c.layers}`, i));
   const last = parts.norm ?? normOf(source, c, "output_norm");
-  const head = linear(source, "output", c.dim, vocabulary, { or: "token_embd", scale: logitScale });
+  const end = head(source, c.dim, { ...parts, vocabulary });
   const { dim, layers, hidden, heads, kvHeads, headDim } = c;
   return {
     vocabulary,
+    output: end.output,
+    columns: end.columns,
     trainedContext: source.size("context_length", { max: 2 ** 30 }),
     longestContext: parts.longestContext,
     bidirectional: parts.bidirectional,
@@ -178,9 +183,7 @@ export function decoder(source: Source, c: Config, parts: DecoderParts): Network
         step.graph.scope(() => block(step, x));
         if (i + 1 < blocks.length && (i + 1) % c.layers === 0) x = last(step, x).form("f32");
       });
-      const logits = head(step, last(step, x, "wanted"));
-      if (logitSoftcap) softcap(step, logits, logitSoftcap);
-      return logits;
+      return end.apply(step, last(step, x, "wanted"));
     },
   };
 }
