@@ -80,7 +80,7 @@ export async function loadModel(spec: LoadSpec, progress: (done: number, total: 
   const memory64 = spec.memory64 ?? (spec.target === "wasm" && total > 2 ** 32 - 2 ** 20 && hasMemory64());
   const arena = new Arena({ budget: spec.memory, memory64 });
   arena.require(total, "This model");
-  if (memory64) requireIndexable(source, need.cache);
+  if (memory64) requireIndexable(source, pagesFor(spec.plan.context) * network.pageBytes);
   const mostPages = memory64 ? Math.floor(INDEXABLE / network.pageBytes) : Number.POSITIVE_INFINITY;
   const team = Team.start(spec.target === "interp" ? 1 : spec.threads, arena);
   try {

@@ -1,4 +1,5 @@
 /** Memory for the states of recurrent layers: how many slots there are, and where they lie. What the slots are for: kv/states.ts. */
+import { LatheError } from "../errors.ts";
 import type { State } from "../nn/source.ts";
 import type { Arena } from "../runtime/arena.ts";
 
@@ -17,6 +18,10 @@ export function placeStates(states: readonly State[], arena: Arena, sequences: n
   const wish = 1 + Math.ceil(sequences) * (1 + CHECKPOINTS);
   const room = Math.floor((arena.left - 2 ** 26) / 2 / stateBytes(states));
   const most = Math.floor(INDEXABLE / Math.max(...states.map(s => s.bytes)));
+  if (most < LEAST_STATES) {
+    const message = "The state of one recurrent layer takes more than half a GiB, which is not supported; use a smaller model.";
+    throw new LatheError("memory.insufficient", message, { needed: LEAST_STATES * stateBytes(states), available: INDEXABLE });
+  }
   const slots = Math.max(LEAST_STATES, Math.min(wish, room, most));
   for (const s of states) {
     s.slots = slots;

@@ -10,7 +10,7 @@ import { decoder, headSizes, mixedConfig, recurrentLayers, rotary } from "../nn/
 import { type Branch, endingIn, linear } from "../nn/linear.ts";
 import { expertHidden, moe } from "../nn/moe.ts";
 import { type Norm, rmsNorm } from "../nn/norm.ts";
-import { assign, combine, combined, linearStates, ungroup } from "../nn/recurrent.ts";
+import { assign, combine, combined, linearStates, ungrouped } from "../nn/recurrent.ts";
 import type { Source } from "../nn/source.ts";
 import { view } from "../nn/tensor.ts";
 
@@ -29,7 +29,7 @@ const rates = (heads: number): number[] => Array.from({ length: heads }, (_, h) 
 function lightningAttention(source: Source, at: string, c: LightningShape): Branch {
   const { dim, heads, headDim, eps } = c;
   const width = heads * headDim;
-  const qkv = linear(source, `${at}.attn_qkv`, dim, 3 * width, { order: ungroup(heads, [headDim, headDim, headDim]) });
+  const qkv = ungrouped(source, `${at}.attn_qkv`, dim, heads, [headDim, headDim, headDim]);
   const gate = linear(source, `${at}.attn_gate`, dim, width);
   const norm = rmsNorm(source, `${at}.attn_norm_2`, width, eps);
   const past = linearStates(source, {

@@ -9,7 +9,7 @@ import { type Config, decoder, headSizes, mixedConfig, postNorm, recurrentLayers
 import { ffn } from "../nn/ffn.ts";
 import { type Branch, endingIn, linear } from "../nn/linear.ts";
 import { checkMambaHeads, gatedOutput, type MambaShape, mambaShape } from "../nn/mamba.ts";
-import { combined, convolution, groupNormed, linearStates, spread, ungroup } from "../nn/recurrent.ts";
+import { combined, convolution, groupNormed, linearStates, spread, ungrouped } from "../nn/recurrent.ts";
 import type { Source } from "../nn/source.ts";
 import { input, view } from "../nn/tensor.ts";
 
@@ -17,7 +17,7 @@ function mambaOfHeads(source: Source, at: string, c: MambaShape): Branch {
   const { dim, inner, rank: heads, states, eps } = c;
   checkMambaHeads(source, { ...c, groups: 1 });
   const headDim = inner / heads;
-  const enter = linear(source, `${at}.ssm_in`, dim, 2 * inner, { order: ungroup(heads, [headDim, headDim]) });
+  const enter = ungrouped(source, `${at}.ssm_in`, dim, heads, [headDim, headDim]);
   const conv = convolution(source, `${at}.ssm_conv1d`, inner, { kernel: c.kernel, silu: true });
   const stepDim = Math.max(64, Math.floor(dim / 16));
   const project = linear(source, `${at}.ssm_x`, inner, 2 * states + stepDim);

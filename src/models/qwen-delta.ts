@@ -10,7 +10,7 @@ import { gated, gatings } from "../nn/elementwise.ts";
 import { type Branch, endingIn, linear } from "../nn/linear.ts";
 import { expertHidden, moeOrFfn } from "../nn/moe.ts";
 import { headNorm } from "../nn/norm.ts";
-import { ungroup } from "../nn/recurrent.ts";
+import { ungrouped } from "../nn/recurrent.ts";
 import type { Rope } from "../nn/rope.ts";
 import type { Source } from "../nn/source.ts";
 import { view } from "../nn/tensor.ts";
@@ -19,7 +19,7 @@ import { view } from "../nn/tensor.ts";
 function gatedAttention(source: Source, at: string, c: Config, rope: Rope): Branch {
   const { dim, heads, kvHeads, headDim, valueDim, eps } = c;
   const width = heads * headDim;
-  const both = linear(source, `${at}.attn_q`, dim, 2 * width, { order: ungroup(heads, [headDim, headDim]) });
+  const both = ungrouped(source, `${at}.attn_q`, dim, heads, [headDim, headDim]);
   const k = linear(source, `${at}.attn_k`, dim, kvHeads * headDim);
   const v = linear(source, `${at}.attn_v`, dim, kvHeads * valueDim);
   const qNorm = headNorm(source, `${at}.attn_q_norm`, { kind: "rms", eps, heads, headDim });

@@ -6,7 +6,7 @@ import { LatheError } from "../errors.ts";
 import { exp, sigmoid, silu } from "../kernels/math.ts";
 import { type Branch, endingIn, type Linear, linear } from "./linear.ts";
 import { sigmoidOf, softplusOf } from "./mamba.ts";
-import { checkLanes, combine, combined, convolution, groupNormed, linearStates, spread, tiled, ungroup } from "./recurrent.ts";
+import { checkLanes, combine, combined, convolution, groupNormed, linearStates, spread, tiled, ungrouped } from "./recurrent.ts";
 import type { Source } from "./source.ts";
 import type { Step } from "./step.ts";
 import { type Input, input, type Tensor, view } from "./tensor.ts";
@@ -60,14 +60,14 @@ export function separateInputs(source: Source, at: string, c: DeltaShape): Delta
 export function groupedInputs(source: Source, at: string, c: DeltaShape): DeltaInputs {
   const ratio = c.heads / c.keyHeads;
   const [keys, values] = [c.keyHeads * c.keyDim, c.heads * c.valueDim];
-  const ba = linear(source, `${at}.ssm_ba`, c.dim, 2 * c.heads, { order: ungroup(c.keyHeads, [ratio, ratio]) });
+  const ba = ungrouped(source, `${at}.ssm_ba`, c.dim, c.keyHeads, [ratio, ratio]);
   const rates = { b: part(ba, 0, c.heads), a: part(ba, c.heads, c.heads) };
   if (source.has(`${at}.attn_qkv.weight`)) {
     const qkv = linear(source, `${at}.attn_qkv`, c.dim, 2 * keys + values);
     return { qkv, z: linear(source, `${at}.attn_gate`, c.dim, values), ...rates };
   }
   const sizes = [c.keyDim, c.keyDim, ratio * c.valueDim, ratio * c.valueDim];
-  const all = linear(source, `${at}.ssm_in`, c.dim, 2 * keys + 2 * values, { order: ungroup(c.keyHeads, sizes) });
+  const all = ungrouped(source, `${at}.ssm_in`, c.dim, c.keyHeads, sizes);
   return { qkv: part(all, 0, 2 * keys + values), z: part(all, 2 * keys + values, values), ...rates };
 }
 

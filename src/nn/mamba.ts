@@ -3,7 +3,17 @@ import { LatheError } from "../errors.ts";
 import type { Chunk } from "../kernels/activations.ts";
 import { exp, sigmoid, silu, softplus } from "../kernels/math.ts";
 import { type Branch, endingIn, linear } from "./linear.ts";
-import { checkLanes, combine, combined, convolution, groupNormed, linearStates, selectiveScan, spread, transposed } from "./recurrent.ts";
+import {
+  checkLanes,
+  combine,
+  combined,
+  convolution,
+  groupNormed,
+  linearStates,
+  selectiveScan,
+  spread,
+  transposedVector,
+} from "./recurrent.ts";
 import type { Source } from "./source.ts";
 import type { Step } from "./step.ts";
 import { type Input, input, type Tensor, view } from "./tensor.ts";
@@ -53,7 +63,7 @@ export function mamba1(source: Source, at: string, c: MambaShape, bareNorms = fa
   const conv = convolution(source, `${at}.ssm_conv1d`, inner, { kernel: c.kernel, silu: true });
   const project = linear(source, `${at}.ssm_x`, inner, rank + 2 * states);
   const expand = linear(source, `${at}.ssm_dt`, rank, inner);
-  const a = source.vector(`${at}.ssm_a`, states * inner, transposed(inner, states));
+  const a = transposedVector(source, `${at}.ssm_a`, inner, states);
   const d = source.vector(`${at}.ssm_d`, inner);
   const scan = selectiveScan(source, { channels: inner, states });
   const normed = (name: string, width: number) => {

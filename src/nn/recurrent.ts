@@ -19,6 +19,7 @@ import { type ScanShape, scan, scanState, scanUnits } from "../kernels/scan.ts";
 import { lanesOf } from "../kernels/segments.ts";
 import type { Arg } from "../runtime/launch.ts";
 import { count, once, type Region } from "./graph.ts";
+import { type Linear, linear } from "./linear.ts";
 import { type Source, type State, type Vector, vectorRegion } from "./source.ts";
 import type { Step } from "./step.ts";
 import { chunks, countOf, forms, type Input, type Tensor, tensor } from "./tensor.ts";
@@ -73,8 +74,15 @@ export function groupNormed(
 }
 
 /** For a tensor of `inner` values for each of `outer`: the order that makes it `outer` values for each of `inner`. */
-export const transposed = (outer: number, inner: number): readonly number[] =>
+const transposed = (outer: number, inner: number): readonly number[] =>
   Array.from({ length: outer * inner }, (_, i) => (i % outer) * inner + Math.floor(i / outer));
+
+/** A vector of `inner` values for each of `outer` in the file, bound as `outer` values for each of `inner`. */
+export function transposedVector(source: Source, name: string, outer: number, inner: number): Vector {
+  const length = outer * inner;
+  // The file's tensor bounds what is allocated: a length that it has not is an error before there is an order.
+  return source.vector(name, length, source.elements(name) === length ? transposed(outer, inner) : undefined);
+}
 
 /** Each value `times` times, one after the other. */
 export const spread = (values: ArrayLike<number>, times: number): Float32Array =>
@@ -106,7 +114,7 @@ export interface ConvolutionOptions {
 /** A causal convolution, one filter a channel: `<name>.weight` [kernel, channels], and `<name>.bias` where the file has it. */
 export function convolution(source: Source, name: string, channels: number, o: ConvolutionOptions): (step: Step, x: Tensor) => Tensor {
   checkLanes(source, name, channels);
-  const weight = source.vector(`${name}.weight`, o.kernel * channels, transposed(channels, o.kernel));
+  const weight = transposedVector(source, `${name}.weight`, channels, o.kernel);
   const bias = source.has(`${name}.bias`) ? source.vector(`${name}.bias`, channels) : undefined;
   const shape = { channels, kernel: o.kernel, bias: bias !== undefined, silu: o.silu ?? false };
   const state = source.state(convState(shape));
@@ -181,14 +189,18 @@ export function linearStates(source: Source, shape: LinearStateShape): (step: St
   };
 }
 
-/**
- * Row order for a projection whose outputs lie together by groups, `sizes` rows of each part in every group: it brings each part of all groups
- * into one stretch.
- */
-export function ungroup(groups: number, sizes: readonly number[]): readonly number[] {
+/** The order that brings each part of all groups into one stretch, where rows lie together by groups, `sizes` rows of each part in a group. */
+function ungroup(groups: number, sizes: readonly number[]): readonly number[] {
   const all = sizes.reduce((a, b) => a + b, 0);
   const first = sizes.map((_, i) => sizes.slice(0, i).reduce((a, b) => a + b, 0));
   return sizes.flatMap((size, part) =>
     Array.from({ length: groups * size }, (_, i) => Math.floor(i / size) * all + first[part] + (i % size)),
   );
+}
+
+/** A projection whose outputs lie in the file group by group (see `ungroup`); here each part is one stretch. */
+export function ungrouped(source: Source, name: string, inputs: number, groups: number, sizes: readonly number[]): Linear {
+  const rows = groups * sizes.reduce((a, b) => a + b, 0);
+  const order = source.rowsOf(`${name}.weight`) === rows ? ungroup(groups, sizes) : undefined; // else the shape is refused
+  return linear(source, name, inputs, rows, { order });
 }
