@@ -70,11 +70,6 @@ const contextOf = (network: Network, wished: number | undefined): number => wish
  */
 export async function load(path: string, options: LoadOptions = {}): Promise<Model> {
   const o = resolveLoad(options);
-  if (o.target === "native") {
-    throw new LatheError("target.unavailable", 'The native target is not built yet; use "wasm" or leave target at "auto".', {
-      target: "native",
-    });
-  }
   o.signal?.throwIfAborted();
   const gguf = await openModelFile(path);
   try {
@@ -90,7 +85,7 @@ export async function load(path: string, options: LoadOptions = {}): Promise<Mod
       metadata,
       tensors: gguf.tensors,
       parts: gguf.parts.map(p => p.name),
-      target: o.target === "auto" ? "wasm" : o.target,
+      target: o.target,
       threads: o.threads ?? defaultThreads(),
       memory: parseBytes(o.memory ?? availableMemory())!,
       plan: {

@@ -10,13 +10,14 @@ import { architectures } from "../models/index.ts";
 import type { Network } from "../nn/arch.ts";
 import { packedBytes, paddedRows, Source, type TensorRecord, type Weight } from "../nn/source.ts";
 import { Arena } from "../runtime/arena.ts";
-import { compileKernels, type TargetName } from "../runtime/compile.ts";
+import { backendFor } from "../runtime/backend.node.ts";
+import type { Backend, TargetName } from "../runtime/compile.ts";
 import { openParts } from "../runtime/member.node.ts";
 import type { PackTask } from "../runtime/member.ts";
-import { collectGarbage, compileOptimised, enableRelaxedSimd } from "../runtime/platform.node.ts";
+import { collectGarbage, enableRelaxedSimd } from "../runtime/platform.node.ts";
 import { Team } from "../runtime/team.node.ts";
 import { hasMemory64 } from "../target/wasm/features.ts";
-import { makePlan, type PlanOptions, pagesFor } from "./plan.ts";
+import { makePlan, type PlanOptions, pagesFor, schedules } from "./plan.ts";
 import { LEAST_STATES, stateBytes } from "./states.ts";
 import { Stepper } from "./step.ts";
 
@@ -31,7 +32,7 @@ export interface LoadSpec {
   readonly tensors: ReadonlyMap<string, TensorRecord>;
   /** Paths of the model's files. */
   readonly parts: readonly string[];
-  readonly target: TargetName;
+  readonly target: TargetName | "auto";
   readonly threads: number;
   readonly memory: number;
   readonly plan: PlanOptions;
@@ -43,8 +44,11 @@ export interface Loaded {
   readonly stepper: Stepper;
   readonly team: Team;
   readonly arena: Arena;
+  readonly backend: Backend;
   readonly seconds: { readonly pack: number; readonly compile: number };
   readonly weightBytes: number;
+  /** Ends the threads and gives back what the compiled kernels take. */
+  readonly close: () => Promise<void>;
 }
 
 /** Throws "model.unsupported-arch" where no file in models/ answers to the name. */
@@ -82,23 +86,28 @@ export async function loadModel(spec: LoadSpec, progress: (done: number, total: 
   arena.require(total, "This model");
   if (memory64) requireIndexable(source, pagesFor(spec.plan.context) * network.pageBytes);
   const mostPages = memory64 ? Math.floor(INDEXABLE / network.pageBytes) : Number.POSITIVE_INFINITY;
-  const team = Team.start(spec.target === "interp" ? 1 : spec.threads, arena);
+  const backend = await backendFor(spec.target, arena);
+  const team = Team.start(backend.name === "interp" ? 1 : spec.threads, arena);
+  const close = async (): Promise<void> => {
+    await team.close();
+    backend.close();
+  };
   try {
     const begun = performance.now();
     loadVectors(source, spec.parts, arena);
-    await packWeights(source.weights, spec, arena, team, progress);
+    await packWeights(source.weights, spec, arena, team, backend, progress);
     const packed = performance.now();
     const constants = new Map(network.constants.map(name => [name, readTensor(spec.tensors.get(name)!, spec.parts)]));
     const options = { ...spec.plan, cacheTokens: Math.min(spec.plan.cacheTokens, mostPages * PAGE) };
-    const plan = makePlan(network, source.states, arena, options, name => constants.get(name)!);
-    const compiled = compileKernels(spec.target, plan.kernels, arena, compileOptimised);
-    await team.setKernels(compiled.table, compiled.module, compiled.slots);
+    const plan = makePlan(network, source.states, arena, options, schedules(backend.name), name => constants.get(name)!);
+    await team.setKernels(backend.compile(plan.kernels));
     await team.setPrograms([plan.program]);
     collectGarbage();
     const seconds = { pack: (packed - begun) / 1000, compile: (performance.now() - packed) / 1000 };
-    return { stepper: new Stepper(plan, network, arena, team), team, arena, seconds, weightBytes: need.weights };
+    const stepper = new Stepper(plan, network, arena, team);
+    return { stepper, team, arena, backend, seconds, weightBytes: need.weights, close };
   } catch (e) {
-    await team.close();
+    await close();
     throw e;
   }
 }
@@ -196,6 +205,7 @@ async function packWeights(
   spec: LoadSpec,
   arena: Arena,
   team: Team,
+  backend: Backend,
   progress: (done: number, total: number) => void,
 ): Promise<void> {
   const total = weights.reduce((sum, w) => sum + w.tensor.bytes, 0);
@@ -205,8 +215,7 @@ async function packWeights(
   };
   const run = async (list: readonly Pending[]): Promise<void> => {
     const kernels = [...new Map(list.map(({ weight: { format } }) => [format.packed.name + format.name, pack(format)])).values()];
-    const compiled = compileKernels(spec.target, kernels, arena, compileOptimised);
-    await team.setKernels(compiled.table, compiled.module, compiled.slots);
+    await team.setKernels(backend.compile(kernels));
     const tasks = list.flatMap(({ weight, worst }) => tasksOf(weight, weight.format, worst));
     const bytes = Math.max(...tasks.map(t => 2 * t.paddedRows * t.rowBytes)) + 64;
     await arena.scratch(() => {

@@ -4,17 +4,16 @@
  */
 
 import { LatheError } from "../errors.ts";
-import type { Packed } from "../formats/packed.ts";
 import type { Kernel } from "../ir/node.ts";
 import { PAGE } from "../kernels/attend.ts";
-import type { MatmulSchedule } from "../kernels/matmul.ts";
 import { segmentFields } from "../kernels/segments.ts";
 import type { Network } from "../nn/arch.ts";
 import { Graph, type Region } from "../nn/graph.ts";
 import type { State } from "../nn/source.ts";
-import type { Rotation, Scalars, Step } from "../nn/step.ts";
+import type { Rotation, Scalars, Schedule, Step } from "../nn/step.ts";
 import type { Tensor } from "../nn/tensor.ts";
 import type { Arena } from "../runtime/arena.ts";
+import type { TargetName } from "../runtime/compile.ts";
 import type { Program } from "../runtime/launch.ts";
 import { placeStates, stateBytes } from "./states.ts";
 
@@ -43,15 +42,33 @@ export interface Plan {
   readonly workBytes: number;
 }
 
-/** Tiles per packed format: tokens whose sums stay in the sixteen registers of x86-64, row groups that keep enough of the memory busy (docs/decisions/0003). */
-export const schedules = (packed: Packed): MatmulSchedule =>
-  packed.activation === "f32" ? { tokens: 4, groups: 4 } : { tokens: 4, groups: 2 };
+/**
+ * Tiles per packed format: tokens whose sums stay in the sixteen registers of x86-64, row groups that keep enough of the memory busy
+ * (docs/decisions/0003). Registers twice as wide hold twice the tokens.
+ */
+export const schedules =
+  (target: TargetName): Schedule =>
+  packed => {
+    if (target === "native") return packed.activation === "f32" ? { tokens: 6, groups: 4 } : { tokens: 6, groups: 2 };
+    return packed.activation === "f32" ? { tokens: 4, groups: 4 } : { tokens: 4, groups: 2 };
+  };
 
 export const pagesFor = (tokens: number): number => Math.ceil(tokens / PAGE);
 
-/** The regions that every step fills. */
-function stepTables(arena: Arena, { maxTokens, maxWanted, context }: PlanOptions, region: (bytes: number) => Region) {
-  const words = (n: number): Region => region(4 * n);
+function remembered<K>(made: Map<K, Region>, key: K, make: () => Region): Region {
+  const known = made.get(key) ?? make();
+  made.set(key, known);
+  return known;
+}
+
+function checkContext(network: Network, context: number): void {
+  if (network.longestContext === undefined || context <= network.longestContext) return;
+  const message = `This model has positions for ${network.longestContext} tokens and no more; ask for a context of at most that.`;
+  throw new LatheError("option.invalid", message, { context, longest: network.longestContext });
+}
+
+/** The tables that a step fills. */
+function stepTables(arena: Arena, { context, maxTokens, maxWanted }: PlanOptions, words: (n: number) => Region) {
   const tables = {
     ids: words(maxTokens),
     positions: words(maxTokens),
@@ -63,7 +80,7 @@ function stepTables(arena: Arena, { maxTokens, maxWanted, context }: PlanOptions
     wanted: words(maxWanted),
     pageTable: words(maxTokens * pagesFor(context)),
     order: words(maxTokens),
-    segments: region(segmentFields.bytes * maxTokens),
+    segments: words((segmentFields.bytes / 4) * maxTokens),
   };
   arena.i32(tables.numbers.address, tables.numbers.bytes / 4).forEach((_, i, all) => {
     all[i] = i;
@@ -71,47 +88,24 @@ function stepTables(arena: Arena, { maxTokens, maxWanted, context }: PlanOptions
   return tables;
 }
 
-/** The regions that a graph asks for while it is traced: some to be filled by every step, some filled now. */
-function onDemand(arena: Arena, maxTokens: number, region: (bytes: number) => Region) {
-  const rotations = new Map<Rotation, Region>();
-  const scalars = new Map<Scalars, Region>();
-  const words: Pick<Step, "rotation" | "scalars" | "table"> = {
-    rotation: r => {
-      const known = rotations.get(r) ?? region(8 * r.frequencies.length * maxTokens);
-      rotations.set(r, known);
-      return known;
-    },
-    scalars: s => {
-      const known = scalars.get(s) ?? region(4 * maxTokens);
-      scalars.set(s, known);
-      return known;
-    },
-    table: list => {
-      const made = region(128 * Math.ceil(list.length / 32));
-      arena.f32(made.address, list.length).set(list);
-      return made;
-    },
-  };
-  return { rotations, scalars, words };
-}
-
 export function makePlan(
   network: Network,
   states: readonly State[],
   arena: Arena,
   options: PlanOptions,
+  schedule: Schedule,
   values: (tensor: string) => Float32Array,
 ): Plan {
   const before = arena.used;
   const allocate = (bytes: number): number => arena.allocate(bytes, "Running the model");
   const region = (bytes: number): Region => ({ address: allocate(bytes), bytes });
   const { maxTokens, maxWanted, context } = options;
-  if (network.longestContext !== undefined && context > network.longestContext) {
-    const message = `This model has positions for ${network.longestContext} tokens and no more; ask for a context of at most that.`;
-    throw new LatheError("option.invalid", message, { context, longest: network.longestContext });
-  }
+  checkContext(network, context);
   const graph = new Graph({ limits: { tokens: maxTokens, wanted: maxWanted, segments: maxTokens }, allocate });
-  const tables = stepTables(arena, options, region);
+  const rotations = new Map<Rotation, Region>();
+  const scalars = new Map<Scalars, Region>();
+  const words = (n: number): Region => region(4 * n);
+  const tables = stepTables(arena, options, words);
   const stateCapacity = placeStates(states, arena, options.cacheTokens / context);
   // Pages are only touched when they are used; the pool is as large as wished for, or as what is left allows.
   const wish = pagesFor(options.cacheTokens);
@@ -121,8 +115,22 @@ export function makePlan(
     address: arena.allocate(pageCapacity * network.pageBytes, `A context of ${context} tokens`),
     bytes: pageCapacity * network.pageBytes,
   };
-  const made = onDemand(arena, maxTokens, region);
-  const step: Step = { ...tables, ...made.words, graph, context, values, schedule: schedules, pages, pageBytes: network.pageBytes };
+  const step: Step = {
+    ...tables,
+    graph,
+    context,
+    values,
+    schedule,
+    pages,
+    pageBytes: network.pageBytes,
+    rotation: r => remembered(rotations, r, () => words(2 * r.frequencies.length * maxTokens)),
+    scalars: s => remembered(scalars, s, () => words(maxTokens)),
+    table: list => {
+      const made = words(32 * Math.ceil(list.length / 32));
+      arena.f32(made.address, list.length).set(list);
+      return made;
+    },
+  };
   const logits = network.graph(step);
   graph.sync();
   const workBytes = arena.used - before - pages.bytes - stateCapacity * stateBytes(states);
@@ -131,8 +139,8 @@ export function makePlan(
     program: graph.launches,
     kernels: [...graph.kernels.values()],
     step,
-    rotations: made.rotations,
-    scalars: made.scalars,
+    rotations,
+    scalars,
     logits,
     pageCapacity,
     stateCapacity,

@@ -230,8 +230,8 @@ const list: OpInfo[] = [
   { name: "neg", shape: same, range: ([a]) => ({ min: -a.max, max: -a.min }), meaning: lanewise(a => -a) },
   { name: "abs", shape: same, range: ([a]) => ({ min: 0, max: Math.max(Math.abs(a.min), Math.abs(a.max)) }), meaning: lanewise(Math.abs) },
   { name: "sqrt", shape: floatOnly, meaning: lanewise(Math.sqrt) },
-  { name: "nearest", shape: floatOnly, meaning: lanewise(roundEven) },
-  { name: "floor", shape: floatOnly, meaning: lanewise(Math.floor) },
+  { name: "nearest", shape: floatOnly, range: ([a]) => ({ min: roundEven(a.min), max: roundEven(a.max) }), meaning: lanewise(roundEven) },
+  { name: "floor", shape: floatOnly, range: ([a]) => ({ min: Math.floor(a.min), max: Math.floor(a.max) }), meaning: lanewise(Math.floor) },
   // Shifts take their distance from attr. `shr` keeps the sign of signed types.
   {
     name: "shl",

@@ -4,7 +4,7 @@
  */
 import { Activations, activationBytes, type Int, type Packed, type Rows } from "../formats/packed.ts";
 import type { Kernel } from "../ir/node.ts";
-import { type Bytes, each, fold, kernel, konst, type Val } from "../ir/trace.ts";
+import { type Bytes, each, fold, int, kernel, konst, type Val } from "../ir/trace.ts";
 
 /** Numbers that change speed and never results. */
 export interface MatmulSchedule {
@@ -79,6 +79,38 @@ function tile(packed: Packed, o: Operands, epilogue: Epilogue, { group, place, g
   });
 }
 
+/** A stretch of tokens, and the row groups of a unit that it is multiplied with, from `group` on (counted from the unit's first). */
+interface Stretch {
+  readonly first: Int;
+  readonly tokens: number;
+  readonly group: Int;
+  readonly groups: number;
+}
+
+/** Covers the tokens from `begin` to `end`: tiles of the schedule's size, one of half the size, of half of that ..., the last one by one. */
+function cover({ tokens, groups }: MatmulSchedule, begin: Int, end: Int, visit: (s: Stretch) => void): void {
+  let done = begin;
+  if (tokens > 1) {
+    const whole = end.sub(begin).max(0).quotient(tokens);
+    each(0, groups, group => each(0, whole, i => visit({ first: begin.add(i.mul(tokens)), tokens, group, groups: 1 })));
+    done = begin.add(whole.mul(tokens));
+  }
+  for (let size = halfOf(tokens); size > 1; size = halfOf(size)) {
+    const first = done;
+    const fits = first.add(size).le(end).neg();
+    each(0, fits.mul(groups), group => visit({ first, tokens: size, group, groups: 1 }));
+    done = first.add(fits.mul(size));
+  }
+  each(done, end, first => visit({ first, tokens: 1, group: int(0), groups }));
+}
+
+/** The next smaller power of two. */
+const halfOf = (n: number): number => 2 ** (Math.ceil(Math.log2(n)) - 1);
+
+/** Blocks of a row: so many that a group's bytes still have an index. */
+const mostBlocks = (packed: Packed): number => Math.floor((2 ** 31 - 1) / packed.bytes);
+const MOST_TOKENS = 1 << 16;
+
 /**
  * For activations whose rows are `xStride` bytes apart. Slots: w, x, y; blocks per row, tokens, bytes between tokens in y; then scale and bias,
  * as `after` says. Grid: units of `rowsPerUnit(schedule)` rows. y is f32, and is written for whole units, so its rows are padded.
@@ -88,22 +120,13 @@ export function matmul(packed: Packed, schedule: MatmulSchedule, epilogue: Epilo
   const name = `matmul_${packed.name}_${epilogue}_x${xStride}_t${schedule.tokens}g${schedule.groups}${suffix}`;
   return kernel(name, s => {
     const [w, x, y] = [s.in("w"), s.in("x"), s.out("y")];
-    const [blocks, tokens] = [s.size("blocks", 1 << 24), s.size("tokens", 1 << 16)];
-    const yStride = s.size("yStride");
+    const [blocks, tokens, yStride] = [s.size("blocks", mostBlocks(packed)), s.size("tokens", MOST_TOKENS), s.size("yStride")];
     const scale = after.scale ? s.scalar("scale") : undefined;
     const operands: Operands = { w, x, y, blocks, xStride, yStride, scale, bias: after.bias ? s.in("bias") : undefined };
-    return unit => {
-      const group = unit.mul(schedule.groups);
-      const whole = tokens.quotient(schedule.tokens);
-      if (schedule.tokens > 1) {
-        each(0, schedule.groups, g => {
-          const rows = { group: group.add(g), groups: 1, tokens: schedule.tokens };
-          each(0, whole, i => tile(packed, operands, epilogue, { ...rows, first: i.mul(schedule.tokens) }));
-        });
-      }
-      const rest = schedule.tokens > 1 ? whole.mul(schedule.tokens) : 0;
-      each(rest, tokens, first => tile(packed, operands, epilogue, { group, groups: schedule.groups, first, tokens: 1 }));
-    };
+    return unit =>
+      cover(schedule, int(0), tokens, ({ group, ...rest }) =>
+        tile(packed, operands, epilogue, { ...rest, group: unit.mul(schedule.groups).add(group) }),
+      );
   });
 }
 
@@ -117,25 +140,17 @@ export function routedMatmul(packed: Packed, schedule: MatmulSchedule, xStride: 
   const name = `routed_matmul_${packed.name}_x${xStride}_t${schedule.tokens}g${schedule.groups}${bias ? "_bias" : ""}`;
   return kernel(name, s => {
     const [w, x, y, starts, active] = [s.in("w"), s.in("x"), s.out("y"), s.in("starts"), s.in("active")];
-    const [blocks, matrixGroups, yStride] = [s.size("blocks", 1 << 24), s.size("matrixGroups", 1 << 24), s.size("yStride")];
+    const [blocks, matrixGroups, yStride] = [s.size("blocks", mostBlocks(packed)), s.size("matrixGroups", 1 << 24), s.size("yStride")];
     const operands: Operands = { w, x, y, blocks, xStride, yStride, bias: bias ? s.in("bias") : undefined };
     return unit =>
       each(0, active.load("i32", 1, 0), i => {
         const matrix = active.load("i32", 1, i.add(1).mul(4));
         const [begin, end] = [starts.load("i32", 1, matrix.mul(4)), starts.load("i32", 1, matrix.add(1).mul(4))];
-        const result = unit.mul(schedule.groups);
-        const group = matrix.mul(matrixGroups).add(result);
-        const whole = end.sub(begin).max(0).quotient(schedule.tokens);
-        if (schedule.tokens > 1) {
-          each(0, schedule.groups, g => {
-            const place = { result: result.add(g), bias: group.add(g) };
-            const rows = { group: group.add(g), place, groups: 1, tokens: schedule.tokens };
-            each(0, whole, t => tile(packed, operands, "set", { ...rows, first: begin.add(t.mul(schedule.tokens)) }));
-          });
-        }
-        const rest = schedule.tokens > 1 ? begin.add(whole.mul(schedule.tokens)) : begin;
-        const rows = { group, place: { result, bias: group }, groups: schedule.groups, tokens: 1 };
-        each(rest, end, first => tile(packed, operands, "set", { ...rows, first }));
+        cover(schedule, begin, end, ({ group, ...rest }) => {
+          const result = unit.mul(schedule.groups).add(group);
+          const own = matrix.mul(matrixGroups).add(result);
+          tile(packed, operands, "set", { ...rest, group: own, place: { result, bias: own } });
+        });
       });
   });
 }
@@ -147,21 +162,13 @@ export function routedMatmul(packed: Packed, schedule: MatmulSchedule, xStride: 
 export function headMatmul(packed: Packed, schedule: MatmulSchedule, xStride: number): Kernel {
   return kernel(`head_matmul_${packed.name}_x${xStride}_t${schedule.tokens}g${schedule.groups}`, s => {
     const [w, x, y] = [s.in("w"), s.in("x"), s.out("y")];
-    const [blocks, matrixGroups, headBytes] = [s.size("blocks", 1 << 24), s.size("matrixGroups", 1 << 24), s.size("headBytes")];
-    const [tokens, yStride] = [s.size("tokens", 1 << 16), s.size("yStride")];
+    const [blocks, matrixGroups, headBytes] = [s.size("blocks", mostBlocks(packed)), s.size("matrixGroups", 1 << 24), s.size("headBytes")];
+    const [tokens, yStride] = [s.size("tokens", MOST_TOKENS), s.size("yStride")];
     const operands: Operands = { w, x, y, blocks, xStride, yStride };
     return unit => {
-      const group = unit.mul(schedule.groups); // rows of all heads lie one after the other, in w and in y
-      const from = group.quotient(matrixGroups.max(1)).mul(headBytes);
-      const whole = tokens.quotient(schedule.tokens);
-      each(0, whole, i => {
-        each(0, schedule.groups, g =>
-          tile(packed, operands, "set", { group: group.add(g), groups: 1, from, first: i.mul(schedule.tokens), tokens: schedule.tokens }),
-        );
-      });
-      each(whole.mul(schedule.tokens), tokens, first =>
-        tile(packed, operands, "set", { group, groups: schedule.groups, from, first, tokens: 1 }),
-      );
+      const begin = unit.mul(schedule.groups); // rows of all heads lie one after the other, in w and in y
+      const from = begin.quotient(matrixGroups.max(1)).mul(headBytes);
+      cover(schedule, int(0), tokens, ({ group, ...rest }) => tile(packed, operands, "set", { ...rest, from, group: begin.add(group) }));
     };
   });
 }

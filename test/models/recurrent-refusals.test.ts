@@ -57,7 +57,7 @@ describe("metadata that does not fit", () => {
     for (const [tensor] of toys[name].tensors) {
       // These may be absent in some file of the family: a tied output, norms of heads and groups, biases, the gate of a network.
       if (
-        /^(output|output_norm|token_embd)\.weight$|ssm_norm|_[qk]_norm|ssm_(dt|b|c)_norm|\.bias$|ffn_gate(_exps|_shexp|_inp_shexp)?\.weight$/.test(
+        /^(output|output_norm|token_embd)\.weight$|ssm_norm|attn_kv_a_norm|_[qk]_norm|ssm_(dt|b|c)_norm|\.bias$|ffn_gate(_exps|_shexp|_inp_shexp)?\.weight$/.test(
           tensor,
         )
       )
