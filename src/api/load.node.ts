@@ -14,6 +14,7 @@ import { type LoadOptions, parseBytes, resolveLoad } from "./options.ts";
 import type { FromEngine } from "./protocol.ts";
 
 const DEFAULT_CONTEXT = 4096;
+const DEFAULT_ENCODER_CONTEXT = 512;
 /** Rows of logits that one step may give. */
 const MAX_WANTED = 32;
 
@@ -62,7 +63,9 @@ function checkVocabulary(tokens: number, rows: number): void {
   throw new LatheError("tokenizer.malformed", message, { tokens, rows });
 }
 
-const contextOf = (network: Network, wished: number | undefined): number => wished ?? Math.min(network.trainedContext, DEFAULT_CONTEXT);
+/** Encoders compute a whole context in one step, so theirs is short unless asked for. */
+const contextOf = (network: Network, wished: number | undefined): number =>
+  wished ?? Math.min(network.trainedContext, network.bidirectional ? DEFAULT_ENCODER_CONTEXT : DEFAULT_CONTEXT);
 
 /**
  * Loads a GGUF model. Weights are read and packed on all threads.
@@ -80,6 +83,7 @@ export async function load(path: string, options: LoadOptions = {}): Promise<Mod
     const context = contextOf(network, o.context);
     const fileBytes = gguf.parts.reduce((sum, p) => sum + p.size, 0);
     const client = new EngineClient(startEngine());
+    const maxTokens = network.bidirectional ? Math.max(o.batchTokens, context) : o.batchTokens;
     const spec = {
       architecture,
       metadata,
@@ -91,8 +95,8 @@ export async function load(path: string, options: LoadOptions = {}): Promise<Mod
       plan: {
         context,
         cacheTokens: o.cacheTokens ?? 4 * context,
-        maxTokens: o.batchTokens,
-        maxWanted: Math.min(MAX_WANTED, o.batchTokens),
+        maxTokens,
+        maxWanted: network.output.kind === "embedding" ? maxTokens : Math.min(MAX_WANTED, maxTokens),
       },
     } as const;
     const info = await client.load(spec, (done, total) => o.onProgress?.({ stage: "pack", done, total }), o.signal);

@@ -7,9 +7,11 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { benchCommand } from "./commands/bench.ts";
 import { chatCommand } from "./commands/chat.ts";
+import { embedCommand } from "./commands/embed.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { kernelsCommand } from "./commands/kernels.ts";
 import { perplexityCommand } from "./commands/perplexity.ts";
+import { rerankCommand } from "./commands/rerank.ts";
 import { runCommand } from "./commands/run.ts";
 import { tokenizeCommand } from "./commands/tokenize.ts";
 import { failed } from "./failure.ts";
@@ -17,7 +19,17 @@ import { listenForInterrupts } from "./interrupt.ts";
 import { examples } from "./options.ts";
 import { endQuietlyOnClosedPipes, paint } from "./terminal.ts";
 
-const commands = [runCommand, chatCommand, inspectCommand, tokenizeCommand, perplexityCommand, benchCommand, kernelsCommand];
+const commands = [
+  runCommand,
+  chatCommand,
+  inspectCommand,
+  tokenizeCommand,
+  perplexityCommand,
+  embedCommand,
+  rerankCommand,
+  benchCommand,
+  kernelsCommand,
+];
 
 function version(): string {
   return (JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }).version;

@@ -56,7 +56,7 @@ export function bind(spec: Pick<LoadSpec, "architecture" | "metadata" | "tensors
   const found = architectures.get(spec.architecture);
   if (!found) {
     const known = [...architectures.keys()].join(", ");
-    const message = `The architecture "${spec.architecture}" is not supported by this version, which runs: ${known}.`;
+    const message = `The architecture "${spec.architecture}" is not supported by this version, which runs ${architectures.size} others; use another model or a newer Lathe.`;
     throw new LatheError("model.unsupported-arch", message, { architecture: spec.architecture, known });
   }
   const source = new Source(spec.architecture, spec.metadata, spec.tensors);

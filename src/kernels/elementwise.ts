@@ -3,7 +3,7 @@ import type { Form } from "../formats/packed.ts";
 import type { Kernel } from "../ir/node.ts";
 import { each, kernel, konst } from "../ir/trace.ts";
 import { type Chunk, chunkAt, sink } from "./activations.ts";
-import { geluErf, geluTanh, sigmoid, silu, softplus, tanh } from "./math.ts";
+import { exp, geluErf, geluTanh, sigmoid, silu, softplus, tanh } from "./math.ts";
 
 export interface Activation {
   readonly name: string;
@@ -31,10 +31,20 @@ const functions = {
 export type ActivationName = keyof typeof functions;
 const names = Object.keys(functions) as ActivationName[];
 
-export const activations = Object.fromEntries(names.map(name => [name, { name, of: functions[name] }])) as Record<
-  ActivationName,
-  Activation
->;
+const named = Object.fromEntries(names.map(name => [name, { name, of: functions[name] }])) as Record<ActivationName, Activation>;
+
+export const activations = {
+  ...named,
+  /** xIELU (Huang 2025): x > 0: p x^2 + beta x, else n (e^min(x, eps) - 1 - x) + beta x. */
+  xielu: ({ n, p, beta, eps }: Readonly<Record<"n" | "p" | "beta" | "eps", number>>): Activation => ({
+    name: `xielu_${[n, p, beta, eps].map(v => v.toExponential(8).replace(/[^0-9]/g, "_")).join("_")}`,
+    of: x => {
+      const low = exp(x.min(eps)).sub(1).sub(x).mul(n);
+      const high = x.mul(x).mul(p);
+      return f(0).lt(x).select(high, low).add(x.mul(beta));
+    },
+  }),
+} as const;
 const plain = Object.fromEntries(names.map(name => [name, { name, of: (g: Chunk, u: Chunk) => functions[name](g).mul(u) }]));
 
 /** activation(gate) * up under the activation's name, and the kinds that limit their operands. */

@@ -3,6 +3,7 @@ import type { Architecture } from "../nn/arch.ts";
 import * as bert from "./bert.ts";
 import * as deepseek from "./deepseek.ts";
 import * as gemma from "./gemma.ts";
+import * as gemma4 from "./gemma4.ts";
 import * as gpt from "./gpt.ts";
 import * as kimi from "./kimi.ts";
 import * as lfm2 from "./lfm2.ts";
@@ -10,6 +11,7 @@ import * as llama from "./llama.ts";
 import * as mamba from "./mamba.ts";
 import * as minimax01 from "./minimax-01.ts";
 import * as moe from "./moe.ts";
+import * as moeGated from "./moe-gated.ts";
 import * as plamo2 from "./plamo2.ts";
 import * as postNorm from "./post-norm.ts";
 import * as qwenDelta from "./qwen-delta.ts";
@@ -21,6 +23,7 @@ const files: readonly Readonly<Record<string, unknown>>[] = [
   bert,
   deepseek,
   gemma,
+  gemma4,
   gpt,
   kimi,
   lfm2,
@@ -28,6 +31,7 @@ const files: readonly Readonly<Record<string, unknown>>[] = [
   mamba,
   minimax01,
   moe,
+  moeGated,
   plamo2,
   postNorm,
   qwenDelta,

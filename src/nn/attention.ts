@@ -177,6 +177,8 @@ export interface AttentionOptions extends HeadSizes, Partial<Omit<AttentionShape
   readonly temperature?: Scalars;
   /** What an output gate (attn_gate) goes through; default sigmoid. */
   readonly gate?: ActivationName;
+  /** The projection back is multiplied by it. */
+  readonly outputScale?: number;
   /** Applied before the projection back. */
   readonly subNorm?: Norm;
   /** Inputs and name of the projection back, and the names of the others. */
@@ -248,7 +250,7 @@ export function attention(source: Source, at: string, o: AttentionOptions): Bran
   const { normsAfterRope } = o;
   const sinks = source.has(`${at}.attn_sinks.weight`) ? source.vector(`${at}.attn_sinks.weight`, heads) : undefined;
   const gate = outputGate(source, at, o.dim, heads, valueDim);
-  const out = linear(source, `${at}.${o.names?.out ?? "attn_output"}`, heads * valueDim, o.dim);
+  const out = linear(source, `${at}.${o.names?.out ?? "attn_output"}`, heads * valueDim, o.dim, { scale: o.outputScale });
   const shape: AttentionShape = { ...o, scale, sinks, cache: reserveCache(source, o) };
   return endingIn(out, (step, x) => {
     const parts = project(step, x);

@@ -138,6 +138,8 @@ export interface DecoderParts {
   readonly layer: (at: string, index: number) => Block;
   /** Default: rows of token_embd for the tokens' ids. */
   readonly embed?: (step: Step) => Tensor;
+  /** Run once a step with the scaled embeddings, before the first layer. */
+  readonly prepare?: (step: Step, x: Tensor) => void;
   /** Embeddings are multiplied by it. */
   readonly embeddingScale?: number;
   /** Absent: the config's norm named output_norm. */
@@ -179,6 +181,7 @@ export function decoder(source: Source, c: Config, parts: DecoderParts): Network
     graph: step => {
       let x = embed(step);
       if (embeddingScale !== 1) scaleBy(step, x, embeddingScale);
+      parts.prepare?.(step, x);
       blocks.forEach((block, i) => {
         step.graph.scope(() => block(step, x));
         if (i + 1 < blocks.length && (i + 1) % c.layers === 0) x = last(step, x).form("f32");

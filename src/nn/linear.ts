@@ -31,7 +31,7 @@ export function linear(source: Source, name: string, inputs: number, outputs: nu
   const { order, or, scale: factor = 1 } = options;
   const weight = source.matrix(`${name}.weight`, inputs, outputs, { order, or: or && `${or}.weight` });
   const bias = source.has(`${name}.bias`) ? source.vector(`${name}.bias`, outputs, order) : undefined;
-  const scaleName = source.has(`${name}.scale`) ? source.constant(`${name}.scale`, 1) : undefined;
+  const scaleName = source.elements(`${name}.scale`) === 1 ? source.constant(`${name}.scale`, 1) : undefined;
   const record = (step: Step, x: Input, y: Tensor, epilogue: Epilogue, times: number): void => {
     const { packed } = weight.format;
     const schedule = step.schedule(packed);

@@ -5,19 +5,29 @@
 import { LatheError } from "../errors.ts";
 import { GROUP } from "../formats/packed.ts";
 import { type MatmulSchedule, routedMatmul } from "../kernels/matmul.ts";
-import { combine, gather, type RouterGating, type Routing, route, routeScratch, sortByExpert } from "../kernels/route.ts";
+import {
+  combine,
+  gather,
+  type RouterGating,
+  type Routing,
+  route,
+  routeScratch,
+  sortByExpert,
+  weighByExpert as weighByExpertKernel,
+} from "../kernels/route.ts";
 import type { Arg } from "../runtime/launch.ts";
 import { type ActivationName, activate, activations, addGated, addScaled, type Gating, gated, gatings } from "./elementwise.ts";
 import { type FfnOptions, ffn } from "./ffn.ts";
 import { count, once, type Region } from "./graph.ts";
 import { type Branch, linear } from "./linear.ts";
-import { blocksPerRow, type Source, vectorRegion, type Weight, weightRegion } from "./source.ts";
+import { blocksPerRow, type Source, type Vector, vectorRegion, type Weight, weightRegion } from "./source.ts";
 import type { Step } from "./step.ts";
 import { chunks, countOf, forms, type Input, type Tensor, tensor, view } from "./tensor.ts";
 
 /** Where a step's tokens go. All lists are i32 or f32 by entry, `used` entries a token. */
 export interface Routes {
   readonly routing: Routing;
+  readonly chosen: Region;
   readonly weights: Region;
   readonly starts: Region;
   readonly active: Region;
@@ -31,6 +41,8 @@ export interface RouterOptions {
   readonly scores?: RouterGating;
   /** Where the metadata has no expert_weights_norm; default true. */
   readonly normalise?: boolean;
+  /** Logits are multiplied by it. */
+  readonly logitScale?: number;
   /** Default: ffn_gate_inp. */
   readonly name?: string;
   /** So many neighbouring experts stand for one of a smaller set, which the tokens go to. */
@@ -63,7 +75,7 @@ export function router(source: Source, at: string, o: RouterOptions): (step: Ste
   const routing = routingOf(source, biasName !== undefined, o);
   const { experts, used } = routing;
   const targets = Math.ceil(experts / routing.neighbours);
-  const logits = linear(source, `${at}.${o.name ?? "ffn_gate_inp"}`, o.dim, experts);
+  const logits = linear(source, `${at}.${o.name ?? "ffn_gate_inp"}`, o.dim, experts, { scale: o.logitScale });
   const bias = biasName === undefined ? undefined : source.vector(biasName, experts);
   const scale = source.number("expert_weights_scale", 0) || 1;
   return (step, x) => {
@@ -80,7 +92,7 @@ export function router(source: Source, at: string, o: RouterOptions): (step: Ste
     const sort = once(graph, `sort_by_expert_${targets}`, () => sortByExpert(targets));
     const lists = [starts, active, entries, places];
     graph.launch(sort, 1, [chosen.address, ...lists.map(r => r.address), count("tokens", used)], { reads: [chosen], writes: lists });
-    return { routing, weights, starts, active, entries, places };
+    return { routing, chosen, weights, starts, active, entries, places };
   };
 }
 
@@ -144,6 +156,15 @@ function combined(step: Step, routes: Routes, y: Tensor, to: Tensor, o: { weight
   step.graph.launch(kernel, chunks(to.columns), args, { reads, writes: [to.region] });
 }
 
+/** weights *= factor of the chosen expert. */
+function weighByExpert(step: Step, routes: Routes, factors: Vector): void {
+  const { used } = routes.routing;
+  const kernel = once(step.graph, "weigh_by_expert", weighByExpertKernel);
+  const reads = [routes.chosen, vectorRegion(factors)];
+  const args: Arg[] = [routes.weights.address, ...reads.map(r => r.address)];
+  step.graph.launch(kernel, count("tokens", used), args, { reads, writes: [routes.weights] });
+}
+
 export interface ExpertsOptions {
   readonly dim: number;
   /** Width of an expert. */
@@ -172,6 +193,8 @@ export function experts(source: Source, at: string, o: ExpertsOptions): Experts 
   const gate = there("gate") ? bind("gate", dim, hidden) : undefined;
   const up = both ? undefined : bind("up", dim, hidden);
   const down = bind("down", hidden, dim);
+  // One factor for each expert's result goes into the weights.
+  const factors = source.elements(`${at}.ffn_down${suffix}.scale`) === n ? source.vector(`${at}.ffn_down${suffix}.scale`, n) : undefined;
   const inner = (step: Step, routes: Routes, x: Input): Input => {
     if (both) {
       const h = both(step, routes, x);
@@ -181,6 +204,7 @@ export function experts(source: Source, at: string, o: ExpertsOptions): Experts 
     return gate ? gated(step, gating, gate(step, routes, x), h) : activate(step, activations[activation], h);
   };
   const record = (step: Step, routes: Routes, x: Input, to: Tensor, add: boolean, scale: number): void => {
+    if (factors) weighByExpert(step, routes, factors);
     const y = down(step, routes, inner(step, routes, sorted(step, routes, x, weightInput)));
     combined(step, routes, y, to, { weighted: !weightInput, add, scale });
   };

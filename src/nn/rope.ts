@@ -90,7 +90,9 @@ export function rope(source: Source, o: RopeChoices): Rope {
   const scaling = o.scaling ?? ropeScaling(source);
   const magnitude = source.number("rope.scaling.attn_factor", 1);
   const bind = (name: string): string | undefined =>
-    o.factors !== false && source.has(`${name}.weight`) ? source.constant(`${name}.weight`, dim / 2) : undefined;
+    o.factors !== false && source.has(`${name}.weight`)
+      ? source.constant(`${name}.weight`, Math.max(dim / 2, source.elements(`${name}.weight`)))
+      : undefined;
   const [freqs, short, long] = ["rope_freqs", "rope_factors_short", "rope_factors_long"].map(bind);
   const originalContext = short || long ? source.number("rope.scaling.original_context_length") : 0;
   let made: { readonly step: Step; readonly rotation: Rotation } | undefined;

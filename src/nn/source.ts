@@ -236,7 +236,8 @@ export class Source {
     );
   }
 
-  #value = (key: string): unknown => this.#metadata.get(`${this.architecture}.${key}`);
+  /** Keys begin with the architecture's name, but for a few (xielu.*). */
+  #value = (key: string): unknown => this.#metadata.get(`${this.architecture}.${key}`) ?? this.#metadata.get(key);
 
   #finite(key: string, value: unknown, fallback: number | undefined): number {
     if (value === undefined && fallback !== undefined) return fallback;

@@ -43,7 +43,7 @@ const zeros = (type: string, shape: readonly number[]): Partial<GgufTensor> => {
 const f32 = (value: number): GgufInput => ({ type: "f32", value });
 
 const cases: readonly (readonly [string, ErrorCode, Damage])[] = [
-  ["another architecture", "model.unsupported-arch", { keys: { "general.architecture": "mamba" } }],
+  ["another architecture", "model.unsupported-arch", { keys: { "general.architecture": "whisper" } }],
   ["no architecture", "model.unsupported-arch", { keys: { "general.architecture": undefined } }],
   [
     "a type that is not run",

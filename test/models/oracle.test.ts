@@ -7,8 +7,9 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { pool } from "../../src/engine/pool.ts";
 import { architectures } from "../../src/models/index.ts";
-import { type Engine, openEngine, sameRows } from "../fixtures/engine.ts";
+import { openEngine, sameRows } from "../fixtures/engine.ts";
 import { describeShared } from "../shared.ts";
+import { besideAnother, fed } from "./feeding.ts";
 import { kinds, todo, tolerance } from "./oracle.ts";
 
 interface Record {
@@ -49,29 +50,6 @@ function furthest(own: readonly ArrayLike<number>[], recorded: readonly (readonl
 
 /** The record's own statement. */
 const EMBEDDING = 1e-3;
-
-function fed(engine: Engine, ids: readonly number[], chunk: number): Float32Array[] {
-  const s = engine.stepper.newSequence();
-  const rows = engine.feed(s, ids, chunk);
-  s.close();
-  return rows;
-}
-
-/** The rows of `ids`, with another sequence's tokens before, between and after them in every step. */
-function besideAnother({ stepper }: Engine, ids: readonly number[]): Float32Array[] {
-  const [own, other] = [stepper.newSequence(), stepper.newSequence()];
-  const rows: Float32Array[] = [];
-  for (let at = 0; at < ids.length; at += 5) {
-    const batch = ids.slice(at, at + 5).flatMap((id, i) => {
-      const mine = { id, sequence: own, wanted: true };
-      return i % 2 ? [mine] : [{ id: ids[ids.length - 1 - at - i], sequence: other, wanted: false }, mine];
-    });
-    rows.push(...stepper.step(batch).map(r => r.slice()));
-  }
-  own.close();
-  other.close();
-  return rows;
-}
 
 describeShared("architectures as llama.cpp runs them", "arch-oracle", folder => {
   const names = readdirSync(folder).flatMap(f => (f.endsWith(".gguf") ? [f.slice(0, -5)] : []));

@@ -1,6 +1,7 @@
 /** Metadata of recurrent models that does not fit their tensors, or that kernels do not take: refused when bound, before anything is allocated. */
 import { describe, expect, it } from "vitest";
 import { bind } from "../../src/engine/load.node.ts";
+import type { ErrorCode } from "../../src/errors.ts";
 import type { TensorRecord } from "../../src/nn/source.ts";
 import { caught } from "../files/caught.ts";
 import { type Toy, toys } from "../fixtures/hybrids.ts";
@@ -24,7 +25,7 @@ function bound(
   return bind({ architecture: toy.architecture, metadata, tensors: new Map(records.filter(([n]) => !without.includes(n))) });
 }
 
-const refusals: readonly (readonly [toy: string, changes: Parameters<typeof bound>[1], code: string])[] = [
+const refusals: readonly (readonly [toy: string, changes: Parameters<typeof bound>[1], code: ErrorCode])[] = [
   ["falcon-h1", { "ssm.conv_kernel": undefined }, "model.missing-key"],
   ["falcon-h1", { "ssm.conv_kernel": 1 }, "model.missing-key"],
   ["falcon-h1", { "ssm.conv_kernel": 5 }, "model.wrong-shape"],
