@@ -84,10 +84,10 @@ function profile(context: number, steps: number, code: boolean): Profile {
   const { stepper } = loaded!;
   const { program, kernels, options } = stepper.plan;
   const sequence = stepper.newSequence();
-  const one = { id: 0, sequence, wanted: true };
+  const one = { id: 0, sequence, wanted: true, checkpoint: true };
   while (sequence.length < context - 1) {
     const n = Math.min(options.maxTokens, context - 1 - sequence.length);
-    stepper.step(Array.from({ length: n }, (_, i) => ({ ...one, wanted: i === n - 1 })));
+    stepper.step(Array.from({ length: n }, (_, i) => ({ ...one, wanted: i === n - 1, checkpoint: false })));
   }
   const times = new Float64Array(program.length);
   for (let i = -2; i < steps; i++) {

@@ -18,6 +18,7 @@ import { collectGarbage, enableRelaxedSimd } from "../runtime/platform.node.ts";
 import { Team } from "../runtime/team.node.ts";
 import { hasMemory64 } from "../target/wasm/features.ts";
 import { makePlan, type PlanOptions, pagesFor, schedules } from "./plan.ts";
+import { LEAST_STATES, stateBytes } from "./states.ts";
 import { Stepper } from "./step.ts";
 
 /** Source bytes of one packing task, about. */
@@ -70,10 +71,10 @@ export function bind(spec: Pick<LoadSpec, "architecture" | "metadata" | "tensors
   return { source, network };
 }
 
-/** Bytes that a model needs in memory: weights, keys and values of the context, and room for work. */
+/** Bytes that a model needs in memory: weights, keys, values and states of the context, and room for work. */
 export function memoryNeeded(source: Source, network: Network, context: number): { weights: number; cache: number; work: number } {
   const weights = source.weights.reduce((sum, w) => sum + packedBytes(w), 0) + source.vectors.reduce((sum, v) => sum + 4 * v.length, 0);
-  return { weights, cache: pagesFor(context) * network.pageBytes, work: WORK_ESTIMATE };
+  return { weights, cache: pagesFor(context) * network.pageBytes + LEAST_STATES * stateBytes(source.states), work: WORK_ESTIMATE };
 }
 
 export async function loadModel(spec: LoadSpec, progress: (done: number, total: number) => void): Promise<Loaded> {
@@ -84,7 +85,7 @@ export async function loadModel(spec: LoadSpec, progress: (done: number, total: 
   const memory64 = spec.memory64 ?? (spec.target === "wasm" && total > 2 ** 32 - 2 ** 20 && hasMemory64());
   const arena = new Arena({ budget: spec.memory, memory64 });
   arena.require(total, "This model");
-  if (memory64) requireIndexable(source, need.cache);
+  if (memory64) requireIndexable(source, pagesFor(spec.plan.context) * network.pageBytes);
   const mostPages = memory64 ? Math.floor(INDEXABLE / network.pageBytes) : Number.POSITIVE_INFINITY;
   const backend = await backendFor(spec.target, arena, spec.numerics);
   const team = Team.start(backend.name === "interp" ? 1 : spec.threads, arena);
@@ -99,7 +100,7 @@ export async function loadModel(spec: LoadSpec, progress: (done: number, total: 
     const packed = performance.now();
     const constants = new Map(network.constants.map(name => [name, readTensor(spec.tensors.get(name)!, spec.parts)]));
     const options = { ...spec.plan, cacheTokens: Math.min(spec.plan.cacheTokens, mostPages * PAGE) };
-    const plan = makePlan(network, arena, options, schedules(backend.name), name => constants.get(name)!);
+    const plan = makePlan(network, source.states, arena, options, schedules(backend.name), name => constants.get(name)!);
     await team.setKernels(backend.compile(plan.kernels));
     await team.setPrograms([plan.program]);
     collectGarbage();

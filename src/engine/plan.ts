@@ -6,13 +6,16 @@
 import { LatheError } from "../errors.ts";
 import type { Kernel } from "../ir/node.ts";
 import { PAGE } from "../kernels/attend.ts";
+import { segmentFields } from "../kernels/segments.ts";
 import type { Network } from "../nn/arch.ts";
 import { Graph, type Region } from "../nn/graph.ts";
+import type { State } from "../nn/source.ts";
 import type { Rotation, Scalars, Schedule, Step } from "../nn/step.ts";
 import type { Tensor } from "../nn/tensor.ts";
 import type { Arena } from "../runtime/arena.ts";
 import type { TargetName } from "../runtime/compile.ts";
 import type { Program } from "../runtime/launch.ts";
+import { placeStates, stateBytes } from "./states.ts";
 
 export interface PlanOptions {
   /** Tokens of the longest sequence. */
@@ -33,6 +36,8 @@ export interface Plan {
   readonly scalars: ReadonlyMap<Scalars, Region>;
   readonly logits: Tensor;
   readonly pageCapacity: number;
+  /** Slots for the states of recurrent layers, that of the empty state counted; 0 where the model has none. */
+  readonly stateCapacity: number;
   /** Bytes of activations and step tables. */
   readonly workBytes: number;
 }
@@ -75,6 +80,8 @@ function stepTables(arena: Arena, { context, maxTokens, maxWanted }: PlanOptions
     numbers: words(Math.max(PAGE, maxTokens)),
     wanted: words(maxWanted),
     pageTable: words(maxTokens * pagesFor(context)),
+    order: words(maxTokens),
+    segments: words((segmentFields.bytes / 4) * maxTokens),
   };
   arena.i32(tables.numbers.address, tables.numbers.bytes / 4).forEach((_, i, all) => {
     all[i] = i;
@@ -84,6 +91,7 @@ function stepTables(arena: Arena, { context, maxTokens, maxWanted }: PlanOptions
 
 export function makePlan(
   network: Network,
+  states: readonly State[],
   arena: Arena,
   options: PlanOptions,
   schedule: Schedule,
@@ -94,11 +102,12 @@ export function makePlan(
   const region = (bytes: number): Region => ({ address: allocate(bytes), bytes });
   const { maxTokens, maxWanted, context } = options;
   checkContext(network, context);
-  const graph = new Graph({ limits: { tokens: maxTokens, wanted: maxWanted }, allocate });
+  const graph = new Graph({ limits: { tokens: maxTokens, wanted: maxWanted, segments: maxTokens }, allocate });
   const rotations = new Map<Rotation, Region>();
   const scalars = new Map<Scalars, Region>();
   const words = (n: number): Region => region(4 * n);
   const tables = stepTables(arena, options, words);
+  const stateCapacity = placeStates(states, arena, options.cacheTokens / context);
   // Pages are only touched when they are used; the pool is as large as wished for, or as what is left allows.
   const wish = pagesFor(options.cacheTokens);
   const least = pagesFor(context);
@@ -125,7 +134,7 @@ export function makePlan(
   };
   const logits = network.graph(step);
   graph.sync();
-  const workBytes = arena.used - before - pages.bytes;
+  const workBytes = arena.used - before - pages.bytes - stateCapacity * stateBytes(states);
   return {
     options,
     program: graph.launches,
@@ -135,6 +144,7 @@ export function makePlan(
     scalars,
     logits,
     pageCapacity,
+    stateCapacity,
     workBytes,
   };
 }

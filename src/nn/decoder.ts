@@ -54,6 +54,29 @@ export function config(source: Source, kind: NormKind = "rms"): Config {
   return { dim, layers, hidden, norm: kind, eps, ...headSizes(source, dim, 0) };
 }
 
+/**
+ * Which layers have a state instead of keys and values: by `attention.recurrent_layers` or `full_attention_interval` (every so many layers one has
+ * attention) where the file has them, else those with no key-value heads.
+ */
+export function recurrentLayers(source: Source, interval?: number): readonly boolean[] {
+  const layers = layerCount(source);
+  const every = interval === undefined ? 0 : source.size("full_attention_interval", { or: interval });
+  return Array.from({ length: layers }, (_, i) => {
+    if (source.hasKey("attention.recurrent_layers")) return source.layerNumber("attention.recurrent_layers", i) !== 0;
+    return every ? (i + 1) % every !== 0 : source.layerNumber("attention.head_count_kv", i, 1) === 0;
+  });
+}
+
+/** As `config`, of a model some or all of whose layers have no attention: head sizes are those of layer `attentionLayer`, if there is one. */
+export function mixedConfig(source: Source, kind: NormKind, attentionLayer: number): Config {
+  const dim = source.size("embedding_length");
+  const layers = layerCount(source);
+  const hidden = source.layerSize("feed_forward_length", 0, { or: 0, min: 0 });
+  const eps = source.number(kind === "rms" ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon");
+  const none = { heads: 0, kvHeads: 0, headDim: 0, valueDim: 0, ropeDim: 0 };
+  return { dim, layers, hidden, norm: kind, eps, ...(attentionLayer < 0 ? none : headSizes(source, dim, attentionLayer)) };
+}
+
 /** The rotation of the metadata over the config's rotated values. */
 export const rotary = (source: Source, c: Config, choices: Partial<RopeChoices> & Pick<RopeChoices, "pairs">): Rope =>
   rope(source, { dim: c.ropeDim, ...choices });

@@ -38,6 +38,14 @@ export interface Vector {
   address: number;
 }
 
+/** A part of every sequence's state that belongs to one layer. `address` (of slot 0) and `slots` are settled while the plan is made. */
+export interface State {
+  /** Bytes of a slot. */
+  readonly bytes: number;
+  address: number;
+  slots: number;
+}
+
 export const paddedRows = (outputs: number): number => Math.ceil(outputs / ROW_PADDING) * ROW_PADDING;
 export const blocksPerRow = (w: Weight): number => w.inputs / w.format.packed.inputs;
 export const packedBytes = (w: Weight): number => (paddedRows(w.outputs) / GROUP) * blocksPerRow(w) * w.format.packed.bytes;
@@ -57,18 +65,19 @@ export class Source {
   readonly architecture: string;
   readonly weights: Weight[] = [];
   readonly vectors: Vector[] = [];
+  readonly states: State[] = [];
   /** Small tensors whose values the graph needs while it is traced. */
   readonly constants = new Set<string>();
   /** Bytes that one page of keys and values takes, all layers together. */
   pageBytes = 0;
   readonly #metadata: Metadata;
-  readonly #tensors: ReadonlyMap<string, TensorRecord>;
+  readonly #tensors: Map<string, TensorRecord>;
   readonly #asked = new Set<string>();
 
   constructor(architecture: string, metadata: Metadata, tensors: ReadonlyMap<string, TensorRecord>) {
     this.architecture = architecture;
     this.#metadata = metadata;
-    this.#tensors = tensors;
+    this.#tensors = new Map(tensors);
   }
 
   has = (tensor: string): boolean => this.#tensors.has(tensor);
@@ -114,6 +123,9 @@ export class Source {
     return typeof value === "string" ? value : fallback;
   }
 
+  /** The tensor's name with `.weight` at its end, or without where only that is there. */
+  either = (name: string): string => (this.has(name) && !this.has(`${name}.weight`) ? name : `${name}.weight`);
+
   /** Number of entries of the vocabulary: the embedding's rows. */
   rows(tensor: string): number {
     return this.#tensor(tensor).shape[1] ?? 1;
@@ -128,6 +140,21 @@ export class Source {
   /** The tensor must be there: else "model.missing-tensor". */
   need(tensor: string): void {
     this.#tensor(tensor);
+  }
+
+  /** Makes a tensor known as so many tensors of their own, parts along its last dimension. */
+  split(name: string, parts: readonly string[]): void {
+    const tensor = this.#tensor(name);
+    const shape = tensor.shape.slice(
+      0,
+      tensor.shape.findLastIndex(n => n !== 1),
+    );
+    const bytes = tensor.bytes / parts.length;
+    const last = tensor.shape.findLast(n => n !== 1) ?? 1;
+    if (last !== parts.length || !Number.isInteger(bytes)) throw wrongShape(tensor, [...shape, parts.length]);
+    parts.forEach((part, i) => {
+      this.#tensors.set(part, { ...tensor, name: part, shape, bytes, offset: tensor.offset + i * bytes });
+    });
   }
 
   /** Takes tensors whose names begin so for used: the network has no need of them. */
@@ -184,6 +211,13 @@ export class Source {
     const vector: Vector = { tensor, length, order, address: 0 };
     this.vectors.push(vector);
     return vector;
+  }
+
+  /** Room for a recurrent layer's state of `bytes` in every slot. */
+  state(bytes: number): State {
+    const state = { bytes, address: 0, slots: 0 };
+    this.states.push(state);
+    return state;
   }
 
   /** Tensors of the file that nothing has asked for: a network that ignores weights would give wrong answers. */

@@ -37,6 +37,9 @@ export interface Step {
   readonly pageTable: Region;
   readonly pages: Region;
   readonly pageBytes: number;
+  /** i32: the step's rows, sequence after sequence; then the segments of their states (kernels/segments.ts). */
+  readonly order: Region;
+  readonly segments: Region;
   /** f32 a token: cosines, then sines, of a rotation; the engine fills them. The same object gives the same region. */
   readonly rotation: (r: Rotation) => Region;
   /** f32 a token; the engine fills them. The same object gives the same region. */
