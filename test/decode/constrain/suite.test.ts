@@ -14,7 +14,7 @@ interface Group {
   tests: { description: string; data: unknown; valid: boolean }[];
 }
 
-export interface Tally {
+interface Tally {
   schemas: number;
   refused: Map<string, number>;
   right: number;
@@ -57,14 +57,30 @@ describeShared("the published suite", "json-schema-test-suite/tests", folder => 
     return tally;
   };
   it.each([
-    ["draft2020-12", { ...reading, draft: 2020, formats: "annotate" }],
-    ["draft7", { ...reading, draft: 7, formats: "annotate" }],
-    ["draft2020-12/optional/format", { ...reading, draft: 2020 }],
-    ["draft7/optional/format", { ...reading, draft: 7 }],
-    ["draft2020-12/optional", { ...reading, draft: 2020 }],
-  ] as [string, Profile][])("%s", (path, profile) => {
-    const tally = tallyOf(path, profile);
-    console.log(path, tally);
+    [2020, "draft2020-12", 1150, { "schema.unsupported $ref": 22, "schema.unsupported $dynamicRef": 17, "schema.unsupported multipleOf": 1 }],
+    [7, "draft7", 850, { "schema.unsupported $ref": 13, "schema.unsupported multipleOf": 1 }],
+  ] as const)("draft %i: every instance is judged rightly, or its schema refused", (draft, path, least, refused) => {
+    const tally = tallyOf(path, { ...reading, draft, formats: "annotate" });
     expect(tally.wronglyAccepted).toEqual([]);
+    expect(tally.wronglyRefused).toEqual([]);
+    expect(tally.right).toBeGreaterThan(least);
+    expect(Object.fromEntries(tally.refused)).toMatchObject(refused);
+    expect([...tally.refused.values()].reduce((a, b) => a + b)).toBeLessThan(0.12 * tally.schemas);
+  });
+
+  it.each([2020, 7] as const)("formats of draft %i: nothing invalid is accepted", draft => {
+    const tally = tallyOf(`draft${draft === 7 ? 7 : "2020-12"}/optional/format`, { ...reading, draft });
+    expect(tally.wronglyAccepted).toEqual([]);
+    expect(tally.right).toBeGreaterThan(500);
+    // Leap seconds away from UTC and host names in Punycode are valid, and refused.
+    const exotic = /leap second|A-label|[Pp]unycode|hostname/;
+    expect(tally.wronglyRefused.filter(name => !exotic.test(name))).toEqual([]);
+  });
+
+  it("the optional tests: nothing invalid is accepted", () => {
+    const tally = tallyOf("draft2020-12/optional", { ...reading, draft: 2020 });
+    expect(tally.wronglyAccepted).toEqual([]);
+    expect(tally.wronglyRefused).toEqual([expect.stringContaining("float-overflow")]);
+    expect(tally.right).toBeGreaterThan(130);
   });
 });

@@ -17,7 +17,9 @@ class Reader {
   readonly values: Values;
   readonly #references: References;
   readonly #legacy: boolean;
-  readonly #numbers = new Map<JsonObject, number>();
+  readonly #formulas = new Map<JsonObject, Formula>();
+  /** By what tells schemas apart: equal ones are one. */
+  readonly #alike = new Map<string, Formula>();
   readonly #order = new Map<string, number>();
   readonly #waiting: Formula[] = [];
   readonly #evaluated: Evaluated;
@@ -55,13 +57,13 @@ class Reader {
     const { formulas } = this.values;
     if (typeof schema === "boolean") return formulas.boolean(schema);
     if (!isObject(schema)) throw new LatheError("schema.invalid", "A schema must be an object, true or false.", {});
-    const known = this.#numbers.get(schema);
-    const number = known ?? this.#numbers.size;
-    const made = formulas.lazy(`${number}`, () => this.#read(schema));
-    if (known === undefined) {
-      this.#numbers.set(schema, number);
-      this.#waiting.push(made);
-    }
+    const known = this.#formulas.get(schema);
+    if (known) return known;
+    const text = this.#references.identity(schema);
+    const made = (text !== undefined && this.#alike.get(text)) || formulas.lazy(`${this.#formulas.size}`, () => this.#read(schema));
+    if (text !== undefined) this.#alike.set(text, made);
+    this.#formulas.set(schema, made);
+    this.#waiting.push(made);
     return made;
   }
 
@@ -150,6 +152,7 @@ export function compileSchema(schema: unknown, profile: Profile = generating): C
   const { values } = reader;
   values.explore(formula);
   if (!values.satisfiable(formula)) throw new LatheError("schema.unsatisfiable", "No value is valid by this schema; some of its keywords contradict others.", {});
+  values.formulas.endCompiling();
   const { grammar } = values;
   const blank = values.around();
   return { grammar, root: grammar.seq(blank, values.value(formula), blank) };

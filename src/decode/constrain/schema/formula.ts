@@ -51,8 +51,8 @@ export type Formula =
   | { readonly id: number; readonly kind: "lazy"; readonly open: () => Formula };
 
 const MOST = 200_000;
-/** Steps of taking formulas apart that one schema may need. */
-const MOST_STEPS = 2_000_000;
+/** Steps of taking formulas apart that one schema may need before anything is generated. */
+const MOST_STEPS = 400_000;
 
 const infinite = Number.POSITIVE_INFINITY;
 
@@ -61,6 +61,7 @@ export class Formulas {
   readonly false: Formula = { id: 1, kind: "false" };
   #next = 2;
   #steps = 0;
+  #mostSteps = MOST_STEPS;
   readonly #known = new Map<string, Formula>();
 
   #intern(key: string, make: (id: number) => Formula): Formula {
@@ -72,9 +73,19 @@ export class Formulas {
     return made;
   }
 
-  /** Counts work, so that no schema takes too long. */
+  /** Counts work, so that no schema takes too long; a step is some 2 microseconds. */
   step(count = 1): void {
-    if ((this.#steps += count) > MOST_STEPS) throw tooComplex();
+    if ((this.#steps += count) > this.#mostSteps) throw tooComplex();
+  }
+
+  /** The share of the steps that is used up. */
+  get used(): number {
+    return this.#steps / this.#mostSteps;
+  }
+
+  /** From here on, what is worked out is paid for by what is generated. */
+  endCompiling(): void {
+    this.#mostSteps = infinite;
   }
 
   boolean(value: boolean): Formula {
@@ -96,6 +107,7 @@ export class Formulas {
       if (part.kind === "types") mask = kind === "and" ? mask & part.mask : mask | part.mask;
       else if (part !== neutral) flat.add(part);
     }
+    for (const part of flat) if (part.kind === "not" && flat.has(part.of)) return ruling;
     this.step(parts.length);
     const types = this.types(mask);
     if (types === ruling) return ruling;

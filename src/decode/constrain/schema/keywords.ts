@@ -62,6 +62,15 @@ function constant(value: Json, place: Place): Formula {
   return f.and(f.types(OBJECT), ...properties, f.every(nameSet(names, [], true), f.false));
 }
 
+/** One of many constants; texts together, because there may be thousands. */
+function oneOfThese(value: Json, place: Place): Formula {
+  const { formulas: f } = place;
+  const texts = list(value, place).filter(v => typeof v === "string");
+  const others = list(value, place).filter(v => typeof v !== "string");
+  const equal = f.or(...texts.map(text => f.atom({ on: STRING, kind: "equal", text }, text)));
+  return f.or(f.and(f.types(STRING), equal), ...others.map(v => constant(v, place)));
+}
+
 function compare(value: Json, ways: number, place: Place): Formula {
   if (typeof value !== "number") throw place.invalid("it must be a number");
   const to = decimalOf(value);
@@ -195,7 +204,7 @@ const described: Keyword = (_, { formulas }) => formulas.true;
 export const keywords: ReadonlyMap<string, Keyword> = new Map<string, Keyword>([
   ["type", (v, p) => p.formulas.or(...(Array.isArray(v) ? v : [v]).map(name => oneType(name, p)))],
   ["const", constant],
-  ["enum", (v, p) => p.formulas.or(...list(v, p).map(value => constant(value, p)))],
+  ["enum", oneOfThese],
   ["multipleOf", multiple],
   ["minimum", (v, p) => compare(v, EQUAL | GREATER, p)],
   ["maximum", (v, p) => compare(v, EQUAL | LESS, p)],

@@ -6,6 +6,7 @@ export type NameTest = { readonly kind: "pattern"; readonly source: string } | {
 
 export interface NameSet {
   readonly names: readonly string[];
+  readonly has: (name: string) => boolean;
   readonly tests: readonly NameTest[];
   /** All others instead. */
   readonly others: boolean;
@@ -17,7 +18,8 @@ export function nameSet(names: readonly string[], tests: readonly NameTest[] = [
   const byKey = new Map(tests.map(test => [testKey(test), test]));
   const keys = [...byKey.keys()].sort();
   const key = JSON.stringify([sorted, keys, others]);
-  return { names: sorted, tests: keys.map(k => byKey.get(k)!), others, key };
+  const known = new Set(sorted);
+  return { names: sorted, has: name => known.has(name), tests: keys.map(k => byKey.get(k)!), others, key };
 }
 
 export const testKey = (test: NameTest): string => (test.kind === "pattern" ? `p${test.source}` : `f${test.formula.id}`);

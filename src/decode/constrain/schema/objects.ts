@@ -229,6 +229,7 @@ export class Objects {
   rules(atoms: readonly Atom[], key: string): ObjectRules {
     const known = this.#known.get(key);
     if (known) return known;
+    this.#context.formulas.step(20);
     const shape = new Shape(this.#known.size, this.#context, atoms, this.#order, this.#machine);
     const made = new ObjectRules(this.#context, shape, this.#anyText);
     this.#known.set(key, made);

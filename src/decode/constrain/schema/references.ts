@@ -11,13 +11,14 @@ export const get = (o: JsonObject, key: string): Json | undefined => (Object.has
 
 const MOST_DEPTH = 128;
 const MOST_VALUES = 100_000;
+/** Longer schemas are not compared with others. */
+const MOST_IDENTITY = 500;
 const ROOT = "json-schema:///root";
 
 /** Keywords whose values are data and hold no schemas. */
 const data = new Set(["const", "enum", "default", "examples"]);
 
 export class References {
-  readonly #root: Json;
   readonly #bases = new Map<JsonObject, string>();
   readonly #resources = new Map<string, JsonObject>();
   readonly #anchors = new Map<string, JsonObject>();
@@ -25,7 +26,6 @@ export class References {
 
   /** @param legacy `$ref` overrules what stands beside it, `$id` too, and `$id: "#name"` is an anchor: as in draft 7. */
   constructor(root: Json, legacy: boolean) {
-    this.#root = root;
     this.#legacy = legacy;
     if (isObject(root)) this.#resources.set(ROOT, root);
     this.#collect(root);
@@ -90,9 +90,21 @@ export class References {
     throw new LatheError("schema.invalid", `$ref ${JSON.stringify(reference.slice(0, 200))} leads to no schema.`, { reference });
   }
 
-  get root(): Json {
-    return this.#root;
+  /** A text that is the same for schemas that say the same; undefined for long ones. */
+  identity(schema: JsonObject): string | undefined {
+    if (!isSmall(schema, { left: MOST_IDENTITY })) return undefined;
+    const text = JSON.stringify(schema);
+    return text.length > MOST_IDENTITY ? undefined : `${this.#bases.get(schema)} ${text}`;
   }
+}
+
+/** Whether a value has few parts, found without looking at more. */
+function isSmall(value: Json, budget: { left: number }): boolean {
+  budget.left -= typeof value === "string" ? 1 + value.length : 1;
+  if (budget.left < 0) return false;
+  if (typeof value !== "object" || value === null) return true;
+  for (const key in value) if (!isSmall((value as JsonObject)[key], budget)) return false;
+  return true;
 }
 
 function decode(fragment: string): string {

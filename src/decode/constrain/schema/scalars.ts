@@ -6,7 +6,7 @@ import { type Component, compareComponent, expressionComponent, multipleComponen
 import type { Context } from "./context.ts";
 import { type Atom, EQUAL, type Formula, NUMBER, STRING } from "./formula.ts";
 import { anyChar, anyInteger, anyNumber, contentByte, decimalNumber } from "./json.ts";
-import { Product } from "./product.ts";
+import { type Condition, Product } from "./product.ts";
 
 const allBytes = Array.from({ length: 256 }, (_, i) => i);
 const numberBytes = [...new TextEncoder().encode("0123456789.-")];
@@ -39,16 +39,46 @@ function holds(formula: Formula, answer: (atom: Formula) => boolean): boolean {
   }
 }
 
-/** The values of a formula that only lists some; undefined otherwise. */
-function listed<T>(formula: Formula, valueOf: (atom: Atom) => T | undefined): T[] | undefined {
-  const parts = formula.kind === "or" ? formula.parts : [formula];
-  const values = parts.map(p => (p.kind === "atom" ? valueOf(p.atom) : undefined));
-  return values.every(v => v !== undefined) ? (values as T[]) : undefined;
+/** Whether a formula can be true of a text of which only the `living` atoms can. */
+function possible(formula: Formula, living: (atom: Formula) => boolean): boolean {
+  switch (formula.kind) {
+    case "and":
+      return formula.parts.every(p => possible(p, living));
+    case "or":
+    case "one":
+      return formula.parts.some(p => possible(p, living));
+    case "atom":
+      return living(formula);
+    default:
+      return formula.kind !== "false";
+  }
 }
+
+/** The values that a formula lists, and what else it says; undefined where it lists none to choose from. */
+function listed<T>(formula: Formula, valueOf: (atom: Atom) => T | undefined): { values: T[]; also: readonly Formula[] } | undefined {
+  if (formula.kind === "and") {
+    for (const part of formula.parts) {
+      const found = listed(part, valueOf);
+      if (found) return { values: found.values, also: formula.parts.filter(p => p !== part) };
+    }
+    return undefined;
+  }
+  const parts = formula.kind === "or" ? formula.parts : [formula];
+  const values: T[] = [];
+  for (const part of parts) {
+    const value = part.kind === "atom" ? valueOf(part.atom) : undefined;
+    if (value === undefined) return undefined;
+    values.push(value);
+  }
+  return { values, also: [] };
+}
+
+const encoder = new TextEncoder();
 
 export class Scalars {
   readonly #context: Context;
   readonly #products = new Map<Formula, Product>();
+  readonly #listed = new Map<Formula, string[]>();
   readonly #patterns = new Map<string, Component>();
   readonly #anyText: Component;
   #anyString: Expr | undefined;
@@ -77,12 +107,12 @@ export class Scalars {
     const written = (): Expr => (profile.plainNumbers && isInteger(formula) ? anyInteger : decimalNumber)(grammar, profile);
     const base = type === STRING ? this.#anyText : expressionComponent(grammar, written());
     const components = [base, ...[...atoms.keys()].map(f => this.#component((f as Extract<Formula, { kind: "atom" }>).atom))];
-    const made = new Product(
-      components,
-      accepts => accepts(0) && holds(formula, f => accepts(1 + atoms.get(f)!)),
-      type === STRING ? allBytes : numberBytes,
-      () => formulas.step(components.length),
-    );
+    const condition: Condition = {
+      holds: accepts => accepts(0) && holds(formula, f => accepts(1 + atoms.get(f)!)),
+      possible: living => living(0) && possible(formula, f => living(1 + atoms.get(f)!)),
+    };
+    const work = (steps: number): void => formulas.step(steps / 10);
+    const made = new Product(components, condition, type === STRING ? allBytes : numberBytes, work);
     this.#products.set(formula, made);
     return made;
   }
@@ -111,13 +141,35 @@ export class Scalars {
 
   satisfiable(formula: Formula, type: number): boolean {
     if (formula.kind === "true" || formula.kind === "false") return formula.kind === "true";
-    if (type === STRING && this.#texts(formula)) return true;
+    const values = this.#texts(formula, type);
+    if (values) return values.length > 0;
+    if (lengthOnly(formula)) return true;
     const product = this.product(formula, type);
     return product.alive(product.start);
   }
 
-  #texts(formula: Formula): string[] | undefined {
-    return listed(formula, a => (a.kind === "equal" ? a.text : undefined));
+  /** The contents of strings, or the texts of numbers, of which the formula is true, if it lists some to choose from. */
+  #texts(formula: Formula, type: number): string[] | undefined {
+    const known = this.#listed.get(formula);
+    if (known) return known;
+    const choice = listed(formula, a => (type === STRING ? equalText(a) : equalNumber(a)));
+    if (!choice) return undefined;
+    const isTrue = (part: Formula, text: string): boolean =>
+      holds(part, f => {
+        this.#context.formulas.step();
+        return this.#isTrueOf((f as Extract<Formula, { kind: "atom" }>).atom, text);
+      });
+    const found = choice.values.filter(text => choice.also.every(part => isTrue(part, text)));
+    this.#listed.set(formula, found);
+    return found;
+  }
+
+  #isTrueOf(atom: Atom, text: string): boolean {
+    if (atom.kind === "equal") return atom.text === text;
+    const machine = this.#component(atom);
+    let state = machine.start;
+    for (const byte of encoder.encode(text)) if (state >= 0) state = machine.step(state, byte);
+    return state >= 0 && machine.accepts(state);
   }
 
   /** JSON strings of which the formula is true. */
@@ -126,7 +178,7 @@ export class Scalars {
     const quote = grammar.text('"');
     if (formula.kind === "false") return grammar.fail;
     if (formula.kind === "true") return (this.#anyString ??= this.#stringOf(0, Number.POSITIVE_INFINITY));
-    const texts = this.#texts(formula);
+    const texts = this.#texts(formula, STRING);
     if (texts) return grammar.literals(texts.map(t => JSON.stringify(t)));
     const range = lengthOnly(formula);
     if (range) return this.#stringOf(range.min, range.max);
@@ -157,8 +209,8 @@ export class Scalars {
     if (formula.kind === "false") return grammar.fail;
     if (formula.kind === "true") return anyNumber(grammar, profile);
     if (formula.kind === "atom" && formula.atom.kind === "integer") return anyInteger(grammar, profile);
-    const values = profile.plainNumbers && listed(formula, a => (a.kind === "compare" && a.ways === EQUAL ? a.to : undefined));
-    if (values) return grammar.literals(values.map(v => `${v.negative ? "-" : ""}${v.whole}${v.fraction && `.${v.fraction}`}`));
+    const values = profile.plainNumbers && this.#texts(formula, NUMBER);
+    if (values) return grammar.literals(values);
     const product = this.product(formula, NUMBER);
     return product.alive(product.start) ? this.#digits(grammar, product, `${formula.id}`, product.start) : grammar.fail;
   }
@@ -192,4 +244,13 @@ function lengthOnly(formula: Formula): { min: number; max: number } | undefined 
 function isInteger(formula: Formula): boolean {
   const parts = formula.kind === "and" ? formula.parts : [formula];
   return parts.some(p => p.kind === "atom" && p.atom.kind === "integer");
+}
+
+const equalText = (atom: Atom): string | undefined => (atom.kind === "equal" ? atom.text : undefined);
+
+/** The shortest text of the number that an atom asks for. */
+function equalNumber(atom: Atom): string | undefined {
+  if (atom.kind !== "compare" || atom.ways !== EQUAL) return undefined;
+  const { negative, whole, fraction } = atom.to;
+  return `${negative ? "-" : ""}${whole}${fraction && `.${fraction}`}`;
 }

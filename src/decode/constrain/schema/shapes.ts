@@ -52,12 +52,19 @@ export class Shape {
     this.machines = this.tests.map(machine);
     const must = about.filter(a => a.kind === "some");
     this.wanted = must.filter(a => singleName(a.names) === undefined);
-    this.required = this.names.map(name => must.some(a => singleName(a.names) === name));
+    const single = new Map<string, Formula[]>();
+    const isSimple = (set: NameSet): boolean => !set.others && set.tests.length === 0;
+    for (const { kind, names, value } of about) {
+      const own = kind === "every" ? isSimple(names) : singleName(names) !== undefined;
+      for (const name of own ? names.names : []) single.set(name, [...(single.get(name) ?? []), value]);
+    }
+    const needed = new Set(must.map(a => singleName(a.names)));
+    this.required = this.names.map(name => needed.has(name));
+    const manifold = this.#every.filter(a => !isSimple(a.names));
     this.values = this.names.map((name, i) => {
       const answers = this.answers(encoder.encode(name));
-      const own = must.filter(a => singleName(a.names) === name).map(a => a.value);
-      formulas.step(about.length);
-      return formulas.and(...this.#every.filter(a => this.isIn(a.names, i, answers)).map(a => a.value), ...own);
+      formulas.step(1 + manifold.length);
+      return formulas.and(...manifold.filter(a => this.isIn(a.names, i, answers)).map(a => a.value), ...(single.get(name) ?? []));
     });
   }
 
@@ -75,7 +82,7 @@ export class Shape {
   /** Whether a name is in a set: by its place (-1: not spelled in the schema) and the tests' answers. */
   isIn(set: NameSet, place: number, answers: string): boolean {
     const found =
-      (place >= 0 && set.names.includes(this.names[place])) ||
+      (place >= 0 && set.has(this.names[place])) ||
       set.tests.some(test => answers[this.tests.findIndex(t => testKey(t) === testKey(test))] === "1");
     return found !== set.others;
   }

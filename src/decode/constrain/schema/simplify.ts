@@ -52,8 +52,15 @@ export class Simplifier {
         const negated = f.not(this.under(inner, type));
         return negated.kind === "not" ? negated : this.under(negated, type);
       }
-      case "and":
-        return f.and(...formula.parts.map(p => this.under(p, type)));
+      case "and": {
+        const parts: Formula[] = [];
+        for (const part of formula.parts) {
+          const own = this.under(part, type);
+          if (own === f.false) return own;
+          parts.push(own);
+        }
+        return f.and(...parts);
+      }
       case "or":
         return f.or(...formula.parts.map(p => this.under(p, type)));
       case "one": {

@@ -16,6 +16,8 @@ import { Simplifier } from "./simplify.ts";
 
 /** Formulas that are taken apart before anything is generated. */
 const MOST_EXPLORED = 2_000;
+/** The share of all steps after which no more are. */
+const EXPLORED_SHARE = 0.1;
 /** Values inside values that are looked into. */
 const DEEPEST = 150;
 
@@ -66,7 +68,7 @@ export class Values implements Context {
   explore(root: Formula): void {
     const seen = new Set([root]);
     const visit = (formula: Formula): void => {
-      if (seen.size < MOST_EXPLORED) seen.add(formula);
+      if (seen.size < MOST_EXPLORED && this.formulas.used < EXPLORED_SHARE) seen.add(formula);
     };
     for (const formula of seen) {
       for (const type of [OBJECT, ARRAY]) {
@@ -121,7 +123,7 @@ export class Values implements Context {
       return false; // a value inside itself is not finite: it must be possible without
     }
     if (this.#open.size > DEEPEST) return true;
-    this.formulas.step();
+    this.formulas.step(5);
     const own = this.#open.size;
     this.#open.set(formula, own);
     const before = this.#leansOn;
