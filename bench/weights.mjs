@@ -125,6 +125,35 @@ function writeQ6_K(out, at, from) {
   }
 }
 
+/**
+ * A block of random codes: `half` bytes offset of its scale, which makes the weights' deviation SIGMA where it is `deviation` at scale 1; `minimum`: offset
+ * of a second half and what it is to the first, so that the weights' mean is zero.
+ */
+const randomCodes =
+  (bytes, deviation, half, minimum = undefined) =>
+  (out, at, from) => {
+    for (let i = 0; i < bytes; i++) out.setUint8(at + i, Math.floor(256 * from.uniform()));
+    const d = (SIGMA / deviation) * (0.75 + 0.5 * from.uniform());
+    out.setUint16(at + half, halfBits(d), true);
+    if (minimum) out.setUint16(at + minimum.half, halfBits(d * minimum.factor), true);
+  };
+
+/** 256 weights of random codes; the scale's four bits at a time stand at the top of the last four words. */
+function writeIQ1_M(out, at, from) {
+  for (let i = 0; i < 56; i++) out.setUint8(at + i, Math.floor(256 * from.uniform()));
+  const bits = halfBits((SIGMA / 6.5) * (0.75 + 0.5 * from.uniform()));
+  for (let i = 0; i < 4; i++) {
+    const word = out.getUint16(at + 48 + 2 * i, true) & 0xfff;
+    out.setUint16(at + 48 + 2 * i, word | (((bits >> (4 * i)) & 15) << 12), true);
+  }
+}
+
+/** The same for a block that begins with `scales` bytes of small floats, any of `least` .. `least` + `range` - 1. */
+const randomFloat4 = (bytes, scales, least, range) => (out, at, from) => {
+  for (let i = 0; i < bytes; i++)
+    out.setUint8(at + i, i < scales ? least + Math.floor(range * from.uniform()) : Math.floor(256 * from.uniform()));
+};
+
 /** 256 weights of -d, 0 or d: 2 bits each, then d. */
 function writeTQ2_0(out, at, from) {
   const d = SIGMA * (1.1 + 0.25 * from.uniform());
@@ -156,6 +185,26 @@ export const FORMATS = {
   q4_0: { id: 2, fileType: 2, block: 32, bytes: 18, write: writeQ4_0 },
   q8_0: { id: 8, fileType: 7, block: 32, bytes: 34, write: writeQ8_0 },
   q4_k: { id: 12, fileType: 14, block: 256, bytes: 144, write: writeQ4_K },
+  q4_1: { id: 3, fileType: 3, block: 32, bytes: 20, write: randomCodes(20, 4.6, 0, { half: 2, factor: -7.5 }) },
+  q5_0: { id: 6, fileType: 8, block: 32, bytes: 22, write: randomCodes(22, 9.2, 0) },
+  q5_1: { id: 7, fileType: 9, block: 32, bytes: 24, write: randomCodes(24, 9.2, 0, { half: 2, factor: -15.5 }) },
+  q2_k: { id: 10, fileType: 10, block: 256, bytes: 84, write: randomCodes(84, 20, 80, { half: 82, factor: 1.5 }) },
+  q3_k: { id: 11, fileType: 12, block: 256, bytes: 110, write: randomCodes(110, 42, 108) },
+  q5_k: { id: 13, fileType: 17, block: 256, bytes: 176, write: randomCodes(176, 530, 0, { half: 2, factor: 15.5 }) },
+  iq1_s: { id: 19, fileType: 24, block: 256, bytes: 50, write: randomCodes(50, 6.5, 0) },
+  iq2_xxs: { id: 16, fileType: 19, block: 256, bytes: 66, write: randomCodes(66, 57, 0) },
+  iq2_xs: { id: 17, fileType: 20, block: 256, bytes: 74, write: randomCodes(74, 57, 0) },
+  iq2_s: { id: 22, fileType: 28, block: 256, bytes: 82, write: randomCodes(82, 57, 0) },
+  iq3_xxs: { id: 18, fileType: 23, block: 256, bytes: 98, write: randomCodes(98, 142, 0) },
+  iq3_s: { id: 21, fileType: 26, block: 256, bytes: 110, write: randomCodes(110, 148, 0) },
+  iq1_m: { id: 29, fileType: 31, block: 256, bytes: 56, write: writeIQ1_M },
+  iq4_nl: { id: 20, fileType: 25, block: 32, bytes: 18, write: randomCodes(18, 68, 0) },
+  iq4_xs: { id: 23, fileType: 30, block: 256, bytes: 136, write: randomCodes(136, 1250, 0) },
+  mxfp4: { id: 39, fileType: 38, block: 32, bytes: 17, write: randomFloat4(17, 1, 118, 2) },
+  nvfp4: { id: 40, fileType: 39, block: 64, bytes: 36, write: randomFloat4(36, 4, 6, 4) },
+  tq1_0: { id: 34, fileType: 36, block: 256, bytes: 54, write: randomCodes(54, 0.8, 52) },
+  q2_0: { id: 42, fileType: 41, block: 64, bytes: 18, write: randomCodes(18, 1.2, 0) },
+  q1_0: { id: 41, fileType: 40, block: 128, bytes: 18, write: randomCodes(18, 1, 0) },
   q6_k: { id: 14, fileType: 18, block: 256, bytes: 210, write: writeQ6_K },
   tq2_0: { id: 35, fileType: 37, block: 256, bytes: 66, write: writeTQ2_0 },
 };

@@ -1,6 +1,7 @@
 /**
  * The reference: the Llama family in float64, from the bytes of a GGUF file to logits, in one file that reads from top to bottom in the
- * order of the papers. Everything faster is compared with it, so it shares no code with `src/` and imports nothing but the file system.
+ * order of the papers. Everything faster is compared with it, so it shares no code with `src/` and imports nothing but the file system
+ * and its own weight types of lesser use (blocks.ts).
  * It is written to be checked by eye, not to be fast: no blocking, no threads, no number below float64, every weight unpacked at load.
  * Files are trusted here. What it does not know (another architecture, another weight type, a tensor left over) it refuses.
  *
@@ -8,6 +9,7 @@
  * grouped queries (Ainslie 2023), SwiGLU (Shazeer 2020), YaRN (Peng 2023).
  */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { blockTypes } from "./blocks.ts";
 
 export interface ReferenceModel {
   readonly config: Readonly<ReferenceConfig>;
@@ -146,6 +148,7 @@ const weightTypes: Record<number, [values: number, bytes: number, decode: (block
   12: [256, 144, q4_K],
   14: [256, 210, q6_K],
   30: [1, 2, (b, y) => void (y[0] = bfloat16(b))], // BF16
+  ...blockTypes,
 };
 
 function weightType(id: number) {

@@ -9,6 +9,15 @@ export type ErrorCode =
   | "file.unreadable" // exists but cannot be read (permissions, a folder, an I/O error)
   | "file.write-failed" // output could not be written
   | "file.changed" // the file changed or shrank while it was being used
+  | "store.not-found" // the model store has no such model
+  | "store.offline" // it would need the network, which was forbidden
+  | "store.busy" // another process holds it
+  | "store.disk-full" // not enough free space: needed, available
+  | "store.damaged" // stored bytes are not what was verified when they were stored
+  | "remote.not-found" // the server or the repository has no such file
+  | "remote.denied" // the server wants a token, or one with more rights
+  | "remote.failed" // the server could not be reached, or answers nonsense, after retries
+  | "remote.corrupt" // what the server sent does not have the expected SHA-256
   | "gguf.not-gguf" // wrong magic: not a GGUF file
   | "gguf.version" // a GGUF version or byte order that is not read
   | "gguf.truncated" // the file ends before what its header declares

@@ -2,8 +2,6 @@
 import { parentPort } from "node:worker_threads";
 import { type Loaded, loadModel } from "../engine/load.node.ts";
 import { LatheError } from "../errors.ts";
-import { compileKernel } from "../target/wasm/compile.ts";
-import { detectFeatures } from "../target/wasm/features.ts";
 import type { FromEngine, Profile, ToEngine, WireError } from "./protocol.ts";
 import { Scheduler } from "./scheduler.ts";
 
@@ -47,7 +45,7 @@ async function load(spec: Extract<ToEngine, { kind: "load" }>["spec"]): Promise<
   const info = {
     context: spec.plan.context,
     threads: team.size,
-    target: spec.target,
+    target: loaded.backend.name,
     vocabulary: stepper.network.vocabulary,
     seconds: (performance.now() - begun) / 1000,
     weightBytes: loaded.weightBytes,
@@ -79,8 +77,7 @@ function profile(context: number, steps: number, code: boolean): Profile {
     bytes: l.bytes ?? 0,
     operations: l.operations ?? 0,
   }));
-  const features = { relaxed: detectFeatures().relaxed, memory64: loaded!.arena.memory64 };
-  const listings = code ? kernels.map(k => [k.name, compileKernel(k, features).listing.join("\n")] as const) : [];
+  const listings = code ? kernels.map(k => [k.name, loaded!.backend.list(k).join("\n")] as const) : [];
   return { launches, code: Object.fromEntries(listings) };
 }
 
@@ -104,7 +101,7 @@ async function handle(message: ToEngine): Promise<void> {
       return send({ kind: "profiled", run: message.run, profile: profile(message.context, message.steps, message.code) });
     case "close":
       scheduler = undefined;
-      await loaded?.team.close();
+      await loaded?.close();
       parentPort!.close();
   }
 }

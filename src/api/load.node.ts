@@ -4,6 +4,8 @@ import { bind, memoryNeeded } from "../engine/load.node.ts";
 import { LatheError } from "../errors.ts";
 import { closeGguf, type Gguf } from "../files/gguf.ts";
 import { openModelFile } from "../files/open.node.ts";
+import { openNamedModel } from "../files/store/named.node.ts";
+import { locate, type StoreOptions } from "../files/store/pull.node.ts";
 import type { Network } from "../nn/arch.ts";
 import type { Source } from "../nn/source.ts";
 import { availableMemory, defaultThreads } from "../runtime/platform.node.ts";
@@ -64,17 +66,16 @@ function checkVocabulary(tokens: number, rows: number): void {
 const contextOf = (network: Network, wished: number | undefined): number => wished ?? Math.min(network.trainedContext, DEFAULT_CONTEXT);
 
 /**
- * Loads a GGUF model. Weights are read and packed on all threads.
- * @throws LatheError file.*, gguf.*, model.*, tokenizer.*, memory.insufficient, option.*, target.unavailable; the signal's reason when aborted.
+ * Loads a GGUF model. Weights are read and packed on all threads. `name` is a path, or names a model of the store: `hf:org/repo:Q4_K_M`, or the
+ * URL that it was pulled from.
+ * @throws LatheError file.*, gguf.*, model.*, tokenizer.*, memory.insufficient, option.*, target.unavailable, store.*, and with `pull` remote.*;
+ * the signal's reason when aborted.
  */
-export async function load(path: string, options: LoadOptions = {}): Promise<Model> {
+export async function load(name: string, options: LoadOptions = {}): Promise<Model> {
   const o = resolveLoad(options);
-  if (o.target === "native") {
-    throw new LatheError("target.unavailable", 'The native target is not built yet; use "wasm" or leave target at "auto".', {
-      target: "native",
-    });
-  }
   o.signal?.throwIfAborted();
+  const pulled = ({ done, total }: { done: number; total: number }): void => o.onProgress?.({ stage: "pull", done, total });
+  const path = await locate(name, { pull: o.pull, signal: o.signal, onProgress: pulled });
   const gguf = await openModelFile(path);
   try {
     const { architecture, metadata, network } = bound(gguf);
@@ -89,7 +90,7 @@ export async function load(path: string, options: LoadOptions = {}): Promise<Mod
       metadata,
       tensors: gguf.tensors,
       parts: gguf.parts.map(p => p.name),
-      target: o.target === "auto" ? "wasm" : o.target,
+      target: o.target,
       threads: o.threads ?? defaultThreads(),
       memory: parseBytes(o.memory ?? availableMemory())!,
       plan: {
@@ -101,8 +102,8 @@ export async function load(path: string, options: LoadOptions = {}): Promise<Mod
     } as const;
     const info = await client.load(spec, (done, total) => o.onProgress?.({ stage: "pack", done, total }), o.signal);
     o.onProgress?.({ stage: "ready", done: 1, total: 1 });
-    const name = textOf(gguf, "general.name", path.split(/[\\/]/).at(-1)!);
-    return new Model({ ...info, path, architecture, name, fileBytes }, tokenizer, gguf.metadata, client);
+    const title = textOf(gguf, "general.name", path.split(/[\\/]/).at(-1)!);
+    return new Model({ ...info, path, architecture, name: title, fileBytes }, tokenizer, gguf.metadata, client);
   } finally {
     await closeGguf(gguf);
   }
@@ -136,11 +137,19 @@ export interface Inspection {
   readonly machine: { readonly available: number; readonly fits?: boolean; readonly verdict: string };
 }
 
-/** What a model file is and whether it would run here; reads the header only. Unsupported models are described, not refused. */
-export async function inspect(path: string, options: { context?: number } = {}): Promise<Inspection> {
-  const gguf = await openModelFile(path);
+export interface InspectOptions extends StoreOptions {
+  /** Tokens to reckon memory for. Default: what the model was trained for, at most 4096. */
+  readonly context?: number;
+}
+
+/**
+ * What a model file is and whether it would run here; reads the header only. Unsupported models are described, not refused. `name` is a path, a
+ * model of the store, or one that is not stored: of that the header alone is fetched.
+ */
+export async function inspect(name: string, options: InspectOptions = {}): Promise<Inspection> {
+  const gguf = await openNamedModel(name, options);
   try {
-    return describe(gguf, path, options.context);
+    return describe(gguf, (gguf.parts.find(p => p.name === name) ?? gguf.parts[0]).name, options.context);
   } finally {
     await closeGguf(gguf);
   }

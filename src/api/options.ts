@@ -6,8 +6,8 @@ import { LatheError } from "../errors.ts";
 export type Target = "auto" | "native" | "wasm" | "interp";
 
 export interface LoadProgress {
-  /** `header` is read at once; `pack` counts bytes of weights. */
-  readonly stage: "header" | "pack" | "ready";
+  /** `pull` counts bytes of a download; `header` is read at once; `pack` counts bytes of weights. */
+  readonly stage: "pull" | "header" | "pack" | "ready";
   readonly done: number;
   readonly total: number;
 }
@@ -25,6 +25,8 @@ export interface LoadOptions {
   readonly target?: Target;
   /** Tokens of a prompt that are computed together; more is a little faster, fewer answers a cancel sooner. Results do not change. Default 64. */
   readonly batchTokens?: number;
+  /** Download a model that is named by `hf:...` or a URL and is not in the store yet. Default false. */
+  readonly pull?: boolean;
   readonly onProgress?: (progress: LoadProgress) => void;
   readonly signal?: AbortSignal;
 }
@@ -87,6 +89,7 @@ const loadRules: OptionRules<LoadOptions> = {
     check: v => ["auto", "native", "wasm", "interp"].includes(v as string),
   },
   batchTokens: numberRule(64, { from: 1, to: 1024, integer: true }),
+  pull: flag,
   onProgress: optional({ accepts: "a function", check: v => typeof v === "function" }),
   signal,
 };

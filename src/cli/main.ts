@@ -9,7 +9,10 @@ import { benchCommand } from "./commands/bench.ts";
 import { chatCommand } from "./commands/chat.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { kernelsCommand } from "./commands/kernels.ts";
+import { listCommand } from "./commands/list.ts";
 import { perplexityCommand } from "./commands/perplexity.ts";
+import { pullCommand } from "./commands/pull.ts";
+import { removeCommand } from "./commands/remove.ts";
 import { runCommand } from "./commands/run.ts";
 import { tokenizeCommand } from "./commands/tokenize.ts";
 import { failed } from "./failure.ts";
@@ -17,7 +20,18 @@ import { listenForInterrupts } from "./interrupt.ts";
 import { examples } from "./options.ts";
 import { endQuietlyOnClosedPipes, paint } from "./terminal.ts";
 
-const commands = [runCommand, chatCommand, inspectCommand, tokenizeCommand, perplexityCommand, benchCommand, kernelsCommand];
+const commands = [
+  runCommand,
+  chatCommand,
+  pullCommand,
+  listCommand,
+  removeCommand,
+  inspectCommand,
+  tokenizeCommand,
+  perplexityCommand,
+  benchCommand,
+  kernelsCommand,
+];
 
 function version(): string {
   return (JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }).version;
@@ -39,6 +53,7 @@ function program(): Command {
     "lathe run                                a story from the bundled model",
     'lathe run model.gguf "Why is the sky blue?"',
     "lathe chat model.gguf",
+    "lathe pull hf:org/repo:Q4_K_M            then: lathe run hf:org/repo:Q4_K_M",
     "lathe inspect model.gguf                 will it run here?",
   );
 }

@@ -7,6 +7,7 @@ import { LatheError } from "../errors.ts";
 import { type CommonFlags, type LoadFlags, loadFlags, type SamplingFlags, samplingFlags } from "./options.ts";
 import { ProgressLine } from "./progress.ts";
 import { printable } from "./terminal.ts";
+import { TransferStatus } from "./transfer.ts";
 import { bytes, counted } from "./units.ts";
 
 /** The story writer that comes with the package: two folders above this file, in the repository and where it is installed. */
@@ -21,10 +22,12 @@ export async function loadForCommand(path: string, flags: LoadFlags & CommonFlag
   const { load } = await import("./library.ts");
   const progress = new ProgressLine(flags);
   const name = printable(basename(path));
+  const transfer = new TransferStatus();
   try {
     return await load(path, {
       ...loadFlags(flags),
       onProgress: ({ stage, done, total }) => {
+        if (stage === "pull") progress.show(transfer.at({ stage: "fetch", file: name, done, total }));
         if (stage !== "pack") return;
         const label = done < total ? `loading ${name}` : "compiling kernels";
         progress.show({ label, done, total, detail: `${bytes(done)} of ${bytes(total)}` });

@@ -14,7 +14,7 @@ export interface CommonFlags {
 export type LoadFlags = Pick<LoadOptions, (typeof loadKeys)[number]>;
 export type SamplingFlags = Pick<GenerateOptions, (typeof samplingKeys)[number]>;
 
-const loadKeys = ["context", "threads", "memory", "target", "batchTokens"] as const;
+const loadKeys = ["context", "threads", "memory", "target", "batchTokens", "pull"] as const;
 const samplingKeys = [
   "temperature",
   "topK",
@@ -84,7 +84,8 @@ export function loadOptions(command: Command, context: string | false = "what th
   command.addOption(
     new Option("--target <name>", "what kernels are compiled to").choices(["auto", "native", "wasm", "interp"]).default("auto"),
   );
-  return add(command, "--batch-tokens <n>", "tokens of a prompt that are computed together (default: 64)");
+  add(command, "--batch-tokens <n>", "tokens of a prompt that are computed together (default: 64)");
+  return command.option("--pull", "download a model that is named by hf:... or a URL and not stored yet");
 }
 
 export function commonOptions(command: Command): Command {

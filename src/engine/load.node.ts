@@ -10,13 +10,14 @@ import { architectures } from "../models/index.ts";
 import type { Network } from "../nn/arch.ts";
 import { packedBytes, paddedRows, Source, type TensorRecord, type Weight } from "../nn/source.ts";
 import { Arena } from "../runtime/arena.ts";
-import { compileKernels, type TargetName } from "../runtime/compile.ts";
+import { backendFor } from "../runtime/backend.node.ts";
+import type { Backend, TargetName } from "../runtime/compile.ts";
 import { openParts } from "../runtime/member.node.ts";
 import type { PackTask } from "../runtime/member.ts";
-import { collectGarbage, compileOptimised, enableRelaxedSimd } from "../runtime/platform.node.ts";
+import { collectGarbage, enableRelaxedSimd } from "../runtime/platform.node.ts";
 import { Team } from "../runtime/team.node.ts";
 import { hasMemory64 } from "../target/wasm/features.ts";
-import { makePlan, type PlanOptions, pagesFor } from "./plan.ts";
+import { makePlan, type PlanOptions, pagesFor, schedules } from "./plan.ts";
 import { Stepper } from "./step.ts";
 
 /** Source bytes of one packing task, about. */
@@ -30,7 +31,7 @@ export interface LoadSpec {
   readonly tensors: ReadonlyMap<string, TensorRecord>;
   /** Paths of the model's files. */
   readonly parts: readonly string[];
-  readonly target: TargetName;
+  readonly target: TargetName | "auto";
   readonly threads: number;
   readonly memory: number;
   readonly plan: PlanOptions;
@@ -42,8 +43,11 @@ export interface Loaded {
   readonly stepper: Stepper;
   readonly team: Team;
   readonly arena: Arena;
+  readonly backend: Backend;
   readonly seconds: { readonly pack: number; readonly compile: number };
   readonly weightBytes: number;
+  /** Ends the threads and gives back what the compiled kernels take. */
+  readonly close: () => Promise<void>;
 }
 
 /** Throws "model.unsupported-arch" where no file in models/ answers to the name. */
@@ -81,23 +85,28 @@ export async function loadModel(spec: LoadSpec, progress: (done: number, total: 
   arena.require(total, "This model");
   if (memory64) requireIndexable(source, need.cache);
   const mostPages = memory64 ? Math.floor(INDEXABLE / network.pageBytes) : Number.POSITIVE_INFINITY;
-  const team = Team.start(spec.target === "interp" ? 1 : spec.threads, arena);
+  const backend = await backendFor(spec.target, arena);
+  const team = Team.start(backend.name === "interp" ? 1 : spec.threads, arena);
+  const close = async (): Promise<void> => {
+    await team.close();
+    backend.close();
+  };
   try {
     const begun = performance.now();
     loadVectors(source, spec.parts, arena);
-    await packWeights(source.weights, spec, arena, team, progress);
+    await packWeights(source.weights, spec, arena, team, backend, progress);
     const packed = performance.now();
     const constants = new Map(network.constants.map(name => [name, readTensor(spec.tensors.get(name)!, spec.parts)]));
     const options = { ...spec.plan, cacheTokens: Math.min(spec.plan.cacheTokens, mostPages * PAGE) };
-    const plan = makePlan(network, arena, options, name => constants.get(name)!);
-    const compiled = compileKernels(spec.target, plan.kernels, arena, compileOptimised);
-    await team.setKernels(compiled.table, compiled.module, compiled.slots);
+    const plan = makePlan(network, arena, options, schedules(backend.name), name => constants.get(name)!);
+    await team.setKernels(backend.compile(plan.kernels));
     await team.setPrograms([plan.program]);
     collectGarbage();
     const seconds = { pack: (packed - begun) / 1000, compile: (performance.now() - packed) / 1000 };
-    return { stepper: new Stepper(plan, network, arena, team), team, arena, seconds, weightBytes: need.weights };
+    const stepper = new Stepper(plan, network, arena, team);
+    return { stepper, team, arena, backend, seconds, weightBytes: need.weights, close };
   } catch (e) {
-    await team.close();
+    await close();
     throw e;
   }
 }
@@ -113,24 +122,30 @@ function requireIndexable(source: Source, cache: number): void {
   throw new LatheError("memory.insufficient", message, { needed, available: INDEXABLE, suggestion: "use a shorter context" });
 }
 
-/** Values of a small F32, F16 or BF16 tensor. */
-function readTensor(tensor: TensorRecord, parts: readonly string[]): Float32Array {
+/** `length` bytes of a tensor from byte `from` on. */
+function readBytes(tensor: TensorRecord, parts: readonly string[], from = 0, length = tensor.bytes): Uint8Array<ArrayBuffer> {
   let close = (): void => {};
   try {
     const files = openParts(parts);
     close = files.close;
-    const bytes = new Uint8Array(tensor.bytes);
-    files.read(tensor.part, tensor.offset, bytes);
-    const view = new DataView(bytes.buffer);
-    if (tensor.type.name === "F32") return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
-    const half = tensor.type.name === "F16";
-    return Float32Array.from({ length: bytes.length / 2 }, (_, i) => widen(view.getUint16(2 * i, true), half));
+    const bytes = new Uint8Array(length);
+    files.read(tensor.part, tensor.offset + from, bytes);
+    return bytes;
   } catch (cause) {
     const message = "The model file could not be read to its end while loading; check that it is complete and not being written to.";
     throw new LatheError("file.changed", message, { tensor: tensor.name }, { cause });
   } finally {
     close();
   }
+}
+
+/** Values of a small F32, F16 or BF16 tensor. */
+function readTensor(tensor: TensorRecord, parts: readonly string[]): Float32Array {
+  const bytes = readBytes(tensor, parts);
+  const view = new DataView(bytes.buffer);
+  if (tensor.type.name === "F32") return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
+  const half = tensor.type.name === "F16";
+  return Float32Array.from({ length: bytes.length / 2 }, (_, i) => widen(view.getUint16(2 * i, true), half));
 }
 
 function widen(bits: number, half: boolean): number {
@@ -161,9 +176,10 @@ function rowsPerTask(w: Weight): number {
   while (unit % (w.order?.length ?? 1)) unit += ROW_PADDING;
   return unit * Math.max(1, Math.floor(TASK_BYTES / (rowBytes(w) * unit)));
 }
-const rowBytes = (w: Weight): number => w.tensor.bytes / w.outputs;
+const rowBytes = (w: Weight): number => (w.tensor.bytes - (w.format.trailer ?? 0)) / w.outputs;
 
-function tasksOf(w: Weight, format: WeightFormat, worst: number): PackTask[] {
+/** `constants`: where the format's constants lie, if it has any. */
+function tasksOf(w: Weight, format: WeightFormat, worst: number, constants: number | undefined): PackTask[] {
   const perTask = rowsPerTask(w);
   const blocks = w.inputs / format.packed.inputs;
   return Array.from({ length: Math.ceil(w.outputs / perTask) }, (_, i) => {
@@ -179,11 +195,39 @@ function tasksOf(w: Weight, format: WeightFormat, worst: number): PackTask[] {
       rows,
       paddedRows: paddedRows(rows),
       order: w.order,
+      padding: format.padding,
       kernel: packName(format),
       grid: groups,
-      args: [target, worst + (first / GROUP) * 4, blocks, rowBytes(w), rowBytes(w) / blocks],
+      args: [
+        target,
+        worst + (first / GROUP) * 4,
+        blocks,
+        rowBytes(w),
+        rowBytes(w) / blocks,
+        ...(constants === undefined ? [] : [constants]),
+      ],
     };
   });
+}
+
+/** Puts what packing looks into into memory: constants of formats once, trailers of tensors each. */
+function placeConstants(weights: readonly Weight[], parts: readonly string[], arena: Arena): ReadonlyMap<Weight, number> {
+  const place = (bytes: Uint8Array): number => {
+    const at = arena.allocate(bytes.length, "This model");
+    arena.bytes(at, bytes.length).set(bytes);
+    return at;
+  };
+  const shared = new Map<WeightFormat, number>();
+  const placed = new Map<Weight, number>();
+  for (const w of weights) {
+    const { constants, trailer } = w.format;
+    if (trailer) placed.set(w, place(readBytes(w.tensor, parts, w.tensor.bytes - trailer, trailer)));
+    if (!constants) continue;
+    const at = shared.get(w.format) ?? place(constants());
+    shared.set(w.format, at);
+    placed.set(w, at);
+  }
+  return placed;
 }
 
 type Pending = { readonly weight: Weight; readonly worst: number };
@@ -193,6 +237,7 @@ async function packWeights(
   spec: LoadSpec,
   arena: Arena,
   team: Team,
+  backend: Backend,
   progress: (done: number, total: number) => void,
 ): Promise<void> {
   const total = weights.reduce((sum, w) => sum + w.tensor.bytes, 0);
@@ -202,11 +247,15 @@ async function packWeights(
   };
   const run = async (list: readonly Pending[]): Promise<void> => {
     const kernels = [...new Map(list.map(({ weight: { format } }) => [format.packed.name + format.name, pack(format)])).values()];
-    const compiled = compileKernels(spec.target, kernels, arena, compileOptimised);
-    await team.setKernels(compiled.table, compiled.module, compiled.slots);
-    const tasks = list.flatMap(({ weight, worst }) => tasksOf(weight, weight.format, worst));
-    const bytes = Math.max(...tasks.map(t => 2 * t.paddedRows * t.rowBytes)) + 64;
+    await team.setKernels(backend.compile(kernels));
     await arena.scratch(() => {
+      const constants = placeConstants(
+        list.map(p => p.weight),
+        spec.parts,
+        arena,
+      );
+      const tasks = list.flatMap(({ weight, worst }) => tasksOf(weight, weight.format, worst, constants.get(weight)));
+      const bytes = Math.max(...tasks.map(t => 2 * t.paddedRows * t.rowBytes)) + 64;
       const areas = Array.from({ length: team.size }, () => arena.allocate(bytes, "This model"));
       return team.pack(
         tasks,

@@ -6,7 +6,7 @@
  */
 import { LatheError } from "../errors.ts";
 import type { GgmlType } from "../formats/types.ts";
-import { rowBytes } from "../formats/types.ts";
+import { tensorBytes as bytesOf, rowBytes } from "../formats/types.ts";
 import type { Gguf, TensorInfo } from "./gguf.ts";
 import type { GgufArray, GgufScalarType, GgufValue } from "./gguf-values.ts";
 import { numericTypes, quoted, valueTypes } from "./gguf-values.ts";
@@ -161,7 +161,7 @@ function tensorBytes({ name, type, shape }: GgufTensor): number {
     });
   }
   rowBytes(type, shape[0] ?? 1);
-  const bytes = rowBytes(
+  const bytes = bytesOf(
     type,
     shape.reduce((product, length) => product * length, 1),
   );

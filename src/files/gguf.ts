@@ -7,7 +7,7 @@
  */
 import { LatheError } from "../errors.ts";
 import type { GgmlType } from "../formats/types.ts";
-import { ggmlType, rowBytes } from "../formats/types.ts";
+import { ggmlType, rowBytes, tensorBytes, typeBySize } from "../formats/types.ts";
 import type { GgufArray, GgufValue, GgufValueType } from "./gguf-values.ts";
 import { numericTypes, quoted, valueTypes } from "./gguf-values.ts";
 import { HeaderReader } from "./header-reader.ts";
@@ -210,13 +210,17 @@ function locate(reader: HeaderReader, entries: readonly TensorEntry[], alignment
     throw reader.malformed(`the offset of the tensor ${quoted(tensor)} is not a multiple of ${alignment}`, { tensor, offset, alignment });
   }
   const sizes = new Map<TensorEntry, number>();
+  const types = new Map<TensorEntry, GgmlType>();
   const order = [...entries].sort((a, b) => a.offset - b.offset);
   let next = end;
   let follower: TensorEntry | undefined;
   // From the back, so that the start of the following data is known: it bounds tensors of unusable type, and shows overlaps.
   for (const entry of order.reverse()) {
     const from = start + entry.offset;
-    const bytes = entry.elements === 0 ? 0 : (entry.bytes ?? Math.max(next - from, 0));
+    const room = Math.max(next - from, 0);
+    const type = typeBySize(entry.type, entry.shape[0] ?? 1, entry.elements, room, alignment);
+    types.set(entry, type);
+    const bytes = entry.elements === 0 ? 0 : type === entry.type ? (entry.bytes ?? room) : tensorBytes(type, entry.elements);
     if (from + bytes > end) throw beyondEnd(reader, entry, from, bytes);
     if (from + bytes > next) throw overlap(reader, entry, follower as TensorEntry);
     if (bytes === 0 && entry.elements > 0) throw unsized(reader, entry);
@@ -224,8 +228,8 @@ function locate(reader: HeaderReader, entries: readonly TensorEntry[], alignment
     sizes.set(entry, bytes);
   }
   const place = (entry: TensorEntry): TensorInfo => {
-    const { name, type, shape, offset } = entry;
-    return { name, type, shape, bytes: sizes.get(entry) as number, offset: start + offset, part: 0 };
+    const { name, shape, offset } = entry;
+    return { name, type: types.get(entry) as GgmlType, shape, bytes: sizes.get(entry) as number, offset: start + offset, part: 0 };
   };
   return new Map(entries.map(entry => [entry.name, place(entry)]));
 }

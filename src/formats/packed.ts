@@ -105,6 +105,8 @@ export interface PackBlock {
   readonly at: Int;
   /** Which of the eight rows. */
   readonly row: Int;
+  /** The format's `constants` or the tensor's `trailer`; present where there is one. */
+  readonly constants?: Bytes;
   /** Told every 16-bit float (its bits without sign) that decides whether the block is finite and in range. */
   readonly check: (magnitude: Int) => void;
 }
@@ -114,6 +116,12 @@ export interface WeightFormat {
   readonly name: string;
   readonly packed: Packed;
   readonly pack: (block: PackBlock) => void;
+  /** Bytes that packing looks into, such as a codebook; the same for all tensors. */
+  readonly constants?: () => Uint8Array;
+  /** Bytes behind the rows of a tensor in the file, which are its constants. */
+  readonly trailer?: number;
+  /** What rows that pad a tensor are filled with to decode to zeros; absent: 0. */
+  readonly padding?: number;
   /** Magnitudes from here on are infinite or not a number. */
   readonly infinite: number;
   /** Magnitudes from here on do not fit the packed form; the tensor is packed as `fallback` instead. */
@@ -128,6 +136,17 @@ export function packHalf(b: PackBlock, from: number, to: number): void {
   const bits = b.source.load("u16", 1, b.from.add(from));
   b.check(bits.to("i32").and(magnitude));
   b.target.store(b.at.add(b.row.mul(2)).add(to), bits);
+}
+
+/** The row's 32-bit word at `from`, with no demands on alignment. */
+export const wordAt = (b: PackBlock, from: IntLike): Int => b.source.load("i32", 1, b.from.add(from));
+
+/** Byte `i` (0 .. 3) of a word, 0 .. 255. */
+export const byteOf = (word: Int, i: number): Int => word.shr(8 * i).and(255);
+
+/** Puts a number that fits `type` into its place at `to`, where the eight rows' bytes lie side by side. */
+export function packByte(b: PackBlock, type: "i8" | "u8", value: Int, to: IntLike): void {
+  b.target.store(b.at.add(b.row).add(to), value.saturate(type));
 }
 
 /** Copies the row's 32-bit word at `from` to its place at `to`, where the eight rows' lie side by side. */

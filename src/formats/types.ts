@@ -16,6 +16,8 @@ export interface GgmlType {
   readonly blockLength: number;
   /** Bytes of one block; 0 where `unusable` is set, because the layout is unknown. */
   readonly blockBytes: number;
+  /** Bytes behind the last row of a tensor that belong to all of it; absent: none. */
+  readonly trailer?: number;
   /** Why tensors of this type cannot be read, as a clause; absent for every type of the table. */
   readonly unusable?: string;
 }
@@ -110,6 +112,21 @@ const byId = new Map<number, GgmlType>([
 /** Every type that can be used, in order of id. */
 export const ggmlTypes: readonly GgmlType[] = table.map(([id]) => byId.get(id) as GgmlType);
 
+/**
+ * Two bits a weight, 128 of them in 32 bytes, and one f32 scale for the tensor behind its rows. BitNet's files carry it under a number that
+ * ggml had given to another type, so only the size of a tensor's data tells them apart.
+ *
+ * Source: microsoft/BitNet `src/ggml-bitnet-mad.cpp`, the layout of its x86 builds.
+ */
+export const i2s: GgmlType = { id: 36, name: "I2_S", blockLength: 128, blockBytes: 32, trailer: 32 };
+
+/** The type of a tensor that is declared as `type`, with rows of `row` values and `room` bytes up to what follows, which is aligned. */
+export function typeBySize(type: GgmlType, row: number, elements: number, room: number, alignment: number): GgmlType {
+  if (type.id !== i2s.id || elements === 0 || row % i2s.blockLength !== 0) return type;
+  const bytes = tensorBytes(i2s, elements);
+  return room >= bytes && room < bytes + alignment ? i2s : type;
+}
+
 const byName = new Map(ggmlTypes.map(type => [type.name, type]));
 
 /** The record of a type id. Removed and unknown ids get a record too, with `unusable` set, so that any file can be listed. */
@@ -141,3 +158,6 @@ export function rowBytes(type: GgmlType, n: number): number {
   }
   return (n / type.blockLength) * type.blockBytes;
 }
+
+/** Bytes of a tensor of `n` values. Throws as `rowBytes` does. */
+export const tensorBytes = (type: GgmlType, n: number): number => rowBytes(type, n) + (type.trailer ?? 0);

@@ -230,8 +230,8 @@ const list: OpInfo[] = [
   { name: "neg", shape: same, range: ([a]) => ({ min: -a.max, max: -a.min }), meaning: lanewise(a => -a) },
   { name: "abs", shape: same, range: ([a]) => ({ min: 0, max: Math.max(Math.abs(a.min), Math.abs(a.max)) }), meaning: lanewise(Math.abs) },
   { name: "sqrt", shape: floatOnly, meaning: lanewise(Math.sqrt) },
-  { name: "nearest", shape: floatOnly, meaning: lanewise(roundEven) },
-  { name: "floor", shape: floatOnly, meaning: lanewise(Math.floor) },
+  { name: "nearest", shape: floatOnly, range: ([a]) => ({ min: roundEven(a.min), max: roundEven(a.max) }), meaning: lanewise(roundEven) },
+  { name: "floor", shape: floatOnly, range: ([a]) => ({ min: Math.floor(a.min), max: Math.floor(a.max) }), meaning: lanewise(Math.floor) },
   // Shifts take their distance from attr. `shr` keeps the sign of signed types.
   {
     name: "shl",
@@ -347,6 +347,22 @@ const list: OpInfo[] = [
     shape: ([a, b]) => ({ type: same([a, b]).type, lanes: 2 * a.lanes }),
     range: ([a, b]) => ({ min: Math.min(a.min, b.min), max: Math.max(a.max, b.max) }),
     meaning: ([a, b]) => [...a, ...b],
+  },
+  {
+    name: "table", // sixteen constant bytes: the bytes of four i32 constants, lowest first; what `lookup` looks into
+    shape: args => {
+      if (args.length !== 4 || args.some(a => a.type !== "i32" || a.lanes !== 1)) throw new TypeError("table needs four i32 scalars");
+      return { type: "u8", lanes: 16 };
+    },
+    range: words => {
+      const bytes = reinterpret(
+        words.map(w => w.min),
+        "i32",
+        { type: "u8", lanes: 16 },
+      );
+      return words.every(w => w.min === w.max) ? { min: Math.min(...bytes), max: Math.max(...bytes) } : fullRange("u8");
+    },
+    meaning: words => reinterpret(words.flat(), "i32", { type: "u8", lanes: 16 }),
   },
   {
     name: "lookup", // 16-entry table of bytes and one index a lane; from index 16 on the result is 0

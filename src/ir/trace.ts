@@ -98,6 +98,13 @@ export const konst = <T extends Elem, L extends number>(type: T, lanes: L, value
   new Val(constant(here(), type, lanes, value));
 export const int = (x: IntLike): Int => (typeof x === "number" ? konst("i32", 1, x) : x);
 
+/** Sixteen bytes 0 .. 255 as a vector: a codebook for `lookup`. */
+export function table(bytes: readonly number[]): Val<"u8", 16> {
+  const words = Array.from({ length: 4 }, (_, w) => bytes.slice(4 * w, 4 * w + 4).reduce((word, x, i) => word | (x << (8 * i)), 0));
+  const args = words.map(w => constant(here(), "i32", 1, w));
+  return new Val(make(here(), "table", args));
+}
+
 /** Memory that a kernel reads or writes; indices count bytes from the address that the launch gives. */
 export class Bytes {
   readonly #address: Node;

@@ -105,6 +105,7 @@ class Verifier {
     if (shape.type !== node.type || shape.lanes !== node.lanes) this.#bad(node, `the type rule gives ${shapeName(shape)}`);
     const [first, second] = node.args;
     if (node.op === "select" && (first.range.min < -1 || first.range.max > 0)) this.#bad(node, "a mask has the range -1 .. 0");
+    if (node.op === "table" && node.args.some(a => a.op !== "const")) this.#bad(node, "a table is made of constants");
     if (node.op === "quotient") {
       if (first.range.min < 0 || second.range.min < 0) this.#bad(node, "operands of quotient are not negative");
       // Machines trap on it, and a division may be moved out of a loop that does not run.

@@ -4,7 +4,7 @@
  */
 import { Activations, activationBytes, type Int, type Packed, type Rows } from "../formats/packed.ts";
 import type { Kernel } from "../ir/node.ts";
-import { type Bytes, each, fold, kernel, konst } from "../ir/trace.ts";
+import { type Bytes, each, fold, int, kernel, konst } from "../ir/trace.ts";
 
 /** Numbers that change speed and never results. */
 export interface MatmulSchedule {
@@ -69,19 +69,30 @@ export function matmul(packed: Packed, schedule: MatmulSchedule, epilogue: Epilo
   const name = `matmul_${packed.name}_${epilogue}_x${xStride}_t${schedule.tokens}g${schedule.groups}`;
   return kernel(name, s => {
     const [w, x, y] = [s.in("w"), s.in("x"), s.out("y")];
-    const [blocks, tokens] = [s.size("blocks", 1 << 24), s.size("tokens", 1 << 16)];
+    const blocks = s.size("blocks", Math.floor((2 ** 31 - 1) / packed.bytes));
+    const tokens = s.size("tokens", 1 << 16);
     const operands: Operands = { w, x, y, blocks, xStride, yStride: s.size("yStride") };
     return unit => {
       const group = unit.mul(schedule.groups);
       const whole = tokens.quotient(schedule.tokens);
       if (schedule.tokens > 1) {
         each(0, schedule.groups, g => {
-          const rows = { group: group.add(g), groups: 1, tokens: schedule.tokens };
-          each(0, whole, i => tile(packed, operands, epilogue, { ...rows, first: i.mul(schedule.tokens) }));
+          const rows = { group: group.add(g), groups: 1 };
+          each(0, whole, i => tile(packed, operands, epilogue, { ...rows, tokens: schedule.tokens, first: i.mul(schedule.tokens) }));
         });
       }
-      const rest = schedule.tokens > 1 ? whole.mul(schedule.tokens) : 0;
-      each(rest, tokens, first => tile(packed, operands, epilogue, { group, groups: schedule.groups, first, tokens: 1 }));
+      // What is left over, in tiles of half the size, and half of that ...; the last tokens one by one.
+      let done = schedule.tokens > 1 ? whole.mul(schedule.tokens) : int(0);
+      for (let size = halfOf(schedule.tokens); size > 1; size = halfOf(size)) {
+        const first = done;
+        const fits = first.add(size).le(tokens).neg();
+        each(0, fits.mul(schedule.groups), g => tile(packed, operands, epilogue, { group: group.add(g), groups: 1, tokens: size, first }));
+        done = first.add(fits.mul(size));
+      }
+      each(done, tokens, first => tile(packed, operands, epilogue, { group, groups: schedule.groups, first, tokens: 1 }));
     };
   });
 }
+
+/** The next smaller power of two. */
+const halfOf = (n: number): number => 2 ** (Math.ceil(Math.log2(n)) - 1);

@@ -7,12 +7,13 @@ export const packName = (format: WeightFormat): string => `pack_${format.name.to
 
 /**
  * Slots: source rows as in the file, target, worst magnitude (i32 per group, kept as a maximum); blocks per row, bytes of a source row, bytes
- * of a source block.
+ * of a source block; then the constants, if there are any.
  */
 export function pack(format: WeightFormat): Kernel {
   return kernel(packName(format), s => {
     const [source, target, worst] = [s.in("source"), s.out("target"), s.out("worst")];
     const [blocks, rowBytes, blockBytes] = [s.size("blocks", 1 << 24), s.size("rowBytes"), s.size("blockBytes", 1 << 16)];
+    const constants = format.constants || format.trailer ? s.in("constants") : undefined;
     return group =>
       each(0, blocks, b => {
         const at = group.mul(blocks).add(b).mul(format.packed.bytes);
@@ -22,7 +23,7 @@ export function pack(format: WeightFormat): Kernel {
           const check = (m: typeof magnitude) => {
             magnitude = magnitude.max(m);
           };
-          format.pack({ source, from, target, at, row, check });
+          format.pack({ source, from, target, at, row, constants, check });
           worst.store(group.mul(4), magnitude);
         });
       });

@@ -5,10 +5,17 @@
 import { make } from "../ir/build.ts";
 import type { Kernel, Node, Scope } from "../ir/node.ts";
 import { elems } from "../ir/types.ts";
+import type { Machine } from "./passes.ts";
 import { rebuild } from "./rebuild.ts";
 
-/** `pairs`: the machine multiplies and adds neighbouring bytes into 16 bits when the first operand lies in 0 .. 127. */
-export function expandDots(kernel: Kernel, pairs: boolean): Kernel {
+/** Whether the machine has an instruction for a dot of these bytes. */
+function direct(node: Node, w: Node, machine: Machine): boolean {
+  if (w.range.min < 0 || w.range.max > machine.unsigned) return false;
+  if (node.op === "dot4") return machine.dots === "quads";
+  return machine.dots !== "none" && node.range.min > elems.i16.min && node.range.max < elems.i16.max;
+}
+
+export function expandDots(kernel: Kernel, machine: Machine): Kernel {
   const halves = (scope: Scope, v: Node): [Node, Node] => {
     const type = elems[v.type].signed ? "i16" : "u16";
     const wide = make(scope, "as", [v], { type, lanes: v.lanes / 2 });
@@ -20,8 +27,7 @@ export function expandDots(kernel: Kernel, pairs: boolean): Kernel {
     visit: (node, to) => {
       if ((node.op !== "dot2" && node.op !== "dot4") || elems[node.args[0].type].size !== 1) return undefined;
       const [w, x] = node.args.map(to.one);
-      const within = node.op === "dot2" && node.range.min > elems.i16.min && node.range.max < elems.i16.max;
-      if (pairs && within && w.range.min >= 0 && w.range.max <= 127) return undefined;
+      if (direct(node, w, machine)) return undefined;
       const [we, wo] = halves(to.scope, w);
       const [xe, xo] = halves(to.scope, x);
       const op = node.op === "dot2" ? "mul" : "dot2";

@@ -13,6 +13,8 @@ type Handler = (cut: Cutter, node: Node, source: Parts) => Parts;
 
 const wider: Partial<Record<Elem, Elem>> = { i8: "i16", u8: "u16" };
 const narrower: Partial<Record<Elem, Elem>> = { i32: "i16", i16: "i8" };
+/** Bytes of the narrowest vector register of any machine. */
+const NARROWEST = 16;
 const bytes = (n: { type: Elem; lanes: number }): number => n.lanes * elems[n.type].size;
 
 /** What every handler needs: the machine's width and the kernel being made. */
@@ -73,22 +75,28 @@ const saturate: Handler = (cut, node, source) => {
   if (node.lanes === 1) return [cut.make("saturate", source, node)];
   const from = source[0].type;
   const into = elems[from].size === 2 * elems[node.type].size ? node.type : narrower[from]!;
-  const pairs = pairsOf(source).map(([a, b]) => cut.make("concat", [a, b]));
-  const narrow = pairs.map(p => cut.make("saturate", [p], { type: into, lanes: p.lanes }));
+  // A single register is narrowed into half of one, by machines that can.
+  const whole = source.length === 1 ? source : pairsOf(source).map(([a, b]) => cut.make("concat", [a, b]));
+  const narrow = whole.map(p => cut.make("saturate", [p], { type: into, lanes: p.lanes }));
   return into === node.type ? narrow : saturate(cut, node, narrow);
 };
 
-/** Halves are combined until one lane is left, in the order that the meaning prescribes: registers first, then the lanes of the last. */
+/**
+ * Halves are combined until one lane is left, in the order that the meaning prescribes: registers first, then halves of the last one while
+ * they fill the narrowest register, then lanes.
+ */
 const reduce: Handler = (cut, node, source) => {
   const op = node.op === "sum" ? "add" : "max";
   const halve = (values: Parts): Parts => {
     const half = values.length / 2;
     return values.slice(0, half).map((v, i) => cut.make(op, [v, values[i + half]]));
   };
+  const pieces = (v: Node, lanes: number): Parts =>
+    Array.from({ length: v.lanes / lanes }, (_, i) => cut.make("slice", [v], { type: node.type, lanes }, i * lanes));
   let parts = source;
   while (parts.length > 1) parts = halve(parts);
-  const [last] = parts;
-  let lanes: Parts = Array.from({ length: last.lanes }, (_, i) => cut.make("slice", [last], { type: node.type, lanes: 1 }, i));
+  while (bytes(parts[0]) > NARROWEST) parts = halve(pieces(parts[0], parts[0].lanes / 2));
+  let lanes = pieces(parts[0], 1);
   while (lanes.length > 1) lanes = halve(lanes);
   return lanes;
 };
@@ -139,6 +147,7 @@ const handlers: Readonly<Record<string, Handler>> = {
   fromHalf: (cut, node, source) => (node.lanes === 1 ? [cut.to.copy(node)] : cut.widen("fromHalf", source, "f32")),
   concat: (cut, node, source) =>
     bytes(source[0]) < cut.width ? [cut.make("concat", node.args.map(cut.to.one))] : node.args.flatMap(a => cut.to.parts(a)),
+  table: (cut, node) => [cut.to.copy(node)],
   lookup: (cut, node) => cut.to.parts(node.args[1]).map(i => cut.make("lookup", [cut.to.one(node.args[0]), i])),
 };
 
@@ -152,6 +161,5 @@ export function legalise(kernel: Kernel, width: number): Kernel {
 }
 
 function pairsOf(parts: Parts): [Node, Node][] {
-  if (parts.length % 2) throw new TypeError("saturate needs at least two registers of source lanes");
   return Array.from({ length: parts.length / 2 }, (_, i) => [parts[2 * i], parts[2 * i + 1]]);
 }

@@ -4,9 +4,10 @@
  * machine sums four bytes into 32 bits in one instruction do not run this pass.
  */
 import { constant, make } from "../ir/build.ts";
-import type { Kernel, Loop, Node, Scope } from "../ir/node.ts";
+import type { Kernel, Loop, Node } from "../ir/node.ts";
 import { elems, type Range } from "../ir/types.ts";
 import { type CarryForm, type Rebuild, rebuild } from "./rebuild.ts";
+import { countUses } from "./uses.ts";
 
 /** An i32 sum that is still kept as 16-bit pair sums, plus what has already been widened. */
 interface Pending {
@@ -91,22 +92,6 @@ class NarrowSums {
 }
 
 const isZero = (n: Node): boolean => n.op === "const" && n.attr === 0;
-
-/** How often each node is asked for: as an operand, by a store, by a loop. */
-function countUses(scope: Scope, uses = new Map<Node, number>()): Map<Node, number> {
-  const use = (nodes: readonly Node[]): void => {
-    for (const n of nodes) uses.set(n, (uses.get(n) ?? 0) + 1);
-  };
-  for (const item of scope.items) {
-    if (item.kind === "node") use(item.node.args);
-    else if (item.kind === "store") use([item.address, item.index, item.value]);
-    else {
-      use([item.from, item.to, ...item.init, ...item.next]);
-      countUses(item.body, uses);
-    }
-  }
-  return uses;
-}
 
 /**
  * What one turn adds to carried value `i`, if it is a sum of byte dots and nothing else looks at it: the interval of a 16-bit lane. Needs a loop

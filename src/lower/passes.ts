@@ -7,13 +7,18 @@ import { hoistAddresses } from "./addresses.ts";
 import { expandDots } from "./expand.ts";
 import { legalise } from "./legalise.ts";
 import { narrowDots } from "./narrow.ts";
+import { unroll } from "./unroll.ts";
 
 /** What a target tells the passes about its machine. */
 export interface Machine {
   /** Bytes of a vector register. */
   readonly width: number;
-  /** Byte dots in one instruction: none; `pairs` into 16 bits for weights of 0 .. 127; `quads` into 32 bits. */
+  /** Byte dots in one instruction: none; `pairs` into 16 bits; `quads` into 32 bits. */
   readonly dots: "none" | "pairs" | "quads";
+  /** The first operand of those instructions must lie in 0 .. this. */
+  readonly unsigned: 127 | 255;
+  /** Nodes that a loop of known length may become when it is written out; 0: loops stay. */
+  readonly unroll: number;
 }
 
 export interface NamedPass {
@@ -22,9 +27,10 @@ export interface NamedPass {
 }
 
 export const passes: readonly NamedPass[] = [
+  { name: "unroll", run: (k, m) => (m.unroll ? unroll(k, m.unroll) : k) },
   { name: "narrow-dots", run: (k, m) => (m.dots === "pairs" ? narrowDots(k) : k) },
   { name: "legalise", run: (k, m) => legalise(k, m.width) },
-  { name: "expand-dots", run: (k, m) => (m.dots === "quads" ? k : expandDots(k, m.dots === "pairs")) },
+  { name: "expand-dots", run: expandDots },
   { name: "hoist-addresses", run: hoistAddresses },
 ];
 

@@ -12,6 +12,8 @@ export interface Pass {
   readonly finish?: (node: Node, to: Rebuild) => Node;
   /** Another way to the same place in memory. */
   readonly place?: (address: Node, index: Node, to: Rebuild) => { readonly address: Node; readonly index: Node };
+  /** Whether a loop of known length is written out turn by turn. */
+  readonly unroll?: (loop: Loop) => boolean;
   /** Another form for carried value `i` of a loop. */
   readonly carry?: (loop: Loop, i: number, to: Rebuild) => CarryForm | undefined;
 }
@@ -58,15 +60,19 @@ export class Rebuild {
     const args = node.args.map(this.one);
     if (node.op === "const") return constant(this.scope, node.type, node.lanes, node.attr);
     if (node.op === "load") {
-      const { address, index } = this.#place(args[0], args[1]);
-      return load(this.scope, node, address, index, node.attr, false, node.range);
+      const { address, index, offset } = this.#place(args[0], args[1], node.attr);
+      return load(this.scope, node, address, index, offset, false, node.range);
     }
     if (!args.length) return leaf(this.scope, node.op, node, node.attr, node.range);
     return make(this.scope, node.op, args, node, node.attr);
   }
 
-  #place(address: Node, index: Node): { readonly address: Node; readonly index: Node } {
-    return this.#pass.place?.(address, index, this) ?? { address, index };
+  /** Where an access goes; constants that passes have brought into the index ride in the instruction. */
+  #place(address: Node, index: Node, offset: number): { readonly address: Node; readonly index: Node; readonly offset: number } {
+    const at = this.#pass.place?.(address, index, this) ?? { address, index };
+    const [rest, constantPart] = at.index.op === "add" ? at.index.args : [];
+    if (!rest || constantPart?.op !== "const" || constantPart.attr < 0) return { ...at, offset };
+    return { address: at.address, index: rest, offset: offset + constantPart.attr };
   }
 
   items(from: Scope): void {
@@ -74,13 +80,38 @@ export class Rebuild {
       if (item.kind === "node") {
         if (!this.#parts.has(item.node.id)) this.set(item.node, this.#pass.visit(item.node, this) ?? [this.copy(item.node)]);
       } else if (item.kind === "store") {
-        const { address, index } = this.#place(this.one(item.address), this.one(item.index));
-        let { offset } = item;
+        const place = this.#place(this.one(item.address), this.one(item.index), item.offset);
+        const { address, index } = place;
+        let { offset } = place;
         for (const value of this.parts(item.value)) {
           this.scope.items.push({ kind: "store", address, index, offset, value });
           offset += value.lanes * elems[value.type].size;
         }
-      } else this.#loop(item);
+      } else if (this.#pass.unroll?.(item)) this.#unrolled(item);
+      else this.#loop(item);
+    }
+  }
+
+  /** Every turn makes the body's nodes anew, with the counter as a constant. */
+  #unrolled(loop: Loop): void {
+    let values = loop.init.map(n => this.parts(n));
+    for (let turn = loop.from.attr; turn < loop.to.attr; turn++) {
+      this.#forget(loop.body);
+      this.set(loop.index, [constant(this.scope, "i32", 1, turn)]);
+      for (const [i, c] of loop.carries.entries()) this.set(c, values[i]);
+      this.items(loop.body);
+      values = loop.next.map(n => this.parts(n));
+    }
+    for (const [i, r] of loop.results.entries()) this.set(r, values[i]);
+  }
+
+  #forget(scope: Scope): void {
+    for (const item of scope.items) {
+      if (item.kind === "node") this.#parts.delete(item.node.id);
+      else if (item.kind === "loop") {
+        this.#forget(item.body);
+        for (const r of item.results) this.#parts.delete(r.id);
+      }
     }
   }
 

@@ -1,48 +1,74 @@
-/** From traced kernels to functions on a model's memory, on the chosen target. */
-import type { Kernel } from "../ir/node.ts";
+/**
+ * From traced kernels to functions on a model's memory. A backend stands for a target on this machine; what other threads need to make the
+ * same functions travels to them as `SharedKernels`.
+ */
+import type { Kernel, SlotKind } from "../ir/node.ts";
+import { print } from "../ir/print.ts";
 import { interpret } from "../target/interp/interp.ts";
-import { compileModule } from "../target/wasm/compile.ts";
+import { compileKernel, compileModule } from "../target/wasm/compile.ts";
 import { hasRelaxedSimd } from "../target/wasm/features.ts";
 import type { Arena } from "./arena.ts";
 import type { KernelTable } from "./launch.ts";
 import { instantiate } from "./member.ts";
 
-export type TargetName = "wasm" | "interp";
+/** What kernels are compiled to. */
+export type TargetName = "native" | "wasm" | "interp";
+
+/** Compiled kernels in a form that messages between threads can carry. */
+export type SharedKernels =
+  | { readonly kind: "wasm"; readonly module: WebAssembly.Module; readonly slots: ReadonlyMap<string, readonly boolean[]> }
+  | { readonly kind: "native"; readonly kernels: readonly NativeKernel[] };
+
+/** Machine code at an absolute address. */
+export interface NativeKernel {
+  readonly name: string;
+  readonly entry: number;
+  readonly slots: readonly SlotKind[];
+}
 
 export interface Compiled {
   /** For the calling thread. */
   readonly table: KernelTable;
   /** For the other members of a team; absent where the target runs on one thread only. */
-  readonly module?: WebAssembly.Module;
-  /** Which slots of each kernel are addresses. */
-  readonly slots: ReadonlyMap<string, readonly boolean[]>;
+  readonly shared?: SharedKernels;
+}
+
+export interface Backend {
+  readonly name: TargetName;
+  /** Instructions of a kernel, one a line. */
+  readonly list: (kernel: Kernel) => readonly string[];
+  readonly compile: (kernels: readonly Kernel[]) => Compiled;
+  /** Gives back what compiled kernels take outside the arena. Nothing may run them any more. */
+  readonly close: () => void;
 }
 
 /** How a module's bytes become a module; platforms may know a better way than the default. */
 export type CompileModule = (bytes: Uint8Array<ArrayBuffer>) => WebAssembly.Module;
 
-export function compileKernels(
-  target: TargetName,
-  kernels: readonly Kernel[],
-  arena: Arena,
-  compile: CompileModule = bytes => new WebAssembly.Module(bytes),
-): Compiled {
-  const slots = new Map(kernels.map(k => [k.name, k.slots.map(s => s.kind === "in" || s.kind === "out")] as const));
-  if (target === "interp") {
+const nothing = (): void => {};
+
+export const interpreter = (arena: Arena): Backend => ({
+  name: "interp",
+  list: kernel => print(kernel).split("\n"),
+  close: nothing,
+  compile: kernels => {
     // The buffer is asked for at every call: it changes when the memory grows.
-    const table = new Map(
-      kernels.map(
-        k =>
-          [
-            k.name,
-            (begin: number, end: number, ...args: number[]) => interpret(k, arena.memory.buffer, { fused: false })(begin, end, ...args),
-          ] as const,
-      ),
-    );
-    return { table, slots };
-  }
-  const features = { relaxed: hasRelaxedSimd(), memory64: arena.memory64 };
-  const bytes = compileModule(kernels, features, { shared: true, initialPages: 1, maximumPages: arena.maximumPages });
-  const module = compile(bytes);
-  return { table: instantiate(module, arena.memory, slots, arena.memory64), module, slots };
-}
+    const run =
+      (k: Kernel) =>
+      (begin: number, end: number, ...args: number[]): void =>
+        interpret(k, arena.memory.buffer, { fused: false })(begin, end, ...args);
+    return { table: new Map(kernels.map(k => [k.name, run(k)])) };
+  },
+});
+
+export const webAssembly = (arena: Arena, compile: CompileModule = bytes => new WebAssembly.Module(bytes)): Backend => ({
+  name: "wasm",
+  list: kernel => compileKernel(kernel, { relaxed: hasRelaxedSimd(), memory64: arena.memory64 }).listing,
+  close: nothing,
+  compile: kernels => {
+    const features = { relaxed: hasRelaxedSimd(), memory64: arena.memory64 };
+    const slots = new Map(kernels.map(k => [k.name, k.slots.map(s => s.kind === "in" || s.kind === "out")] as const));
+    const module = compile(compileModule(kernels, features, { shared: true, initialPages: 1, maximumPages: arena.maximumPages }));
+    return { table: instantiate(module, arena.memory, slots, arena.memory64), shared: { kind: "wasm", module, slots } };
+  },
+});

@@ -2,8 +2,11 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import { awaitChange } from "./barrier.ts";
-import type { Program } from "./launch.ts";
+import type { SharedKernels } from "./compile.ts";
+import type { KernelTable, Program } from "./launch.ts";
 import { control, instantiate, Member, orders, type PackTask, type ReadPart } from "./member.ts";
+import { nativeTable } from "./native/backend.node.ts";
+import { openSystem } from "./native/foreign.node.ts";
 
 export interface MemberData {
   readonly rank: number;
@@ -15,7 +18,7 @@ export interface MemberData {
 
 /** What the leader sends before the orders that need it. */
 export type Setup =
-  | { readonly kind: "module"; readonly module: WebAssembly.Module; readonly slots: ReadonlyMap<string, readonly boolean[]> }
+  | { readonly kind: "kernels"; readonly shared: SharedKernels }
   | { readonly kind: "programs"; readonly programs: readonly Program[] }
   | { readonly kind: "tasks"; readonly tasks: readonly PackTask[]; readonly parts: readonly string[]; readonly staging: number }
   | { readonly kind: "follow" };
@@ -35,6 +38,14 @@ export function openParts(parts: readonly string[]): { read: ReadPart; close: ()
     for (const f of files) closeSync(f);
   };
   return { read, close };
+}
+
+/** This thread's functions for kernels that the leader has compiled. */
+async function tableOf(shared: SharedKernels, { memory, memory64 }: MemberData): Promise<KernelTable> {
+  if (shared.kind === "wasm") return instantiate(shared.module, memory, shared.slots, memory64);
+  const system = await openSystem();
+  if ("reason" in system) throw new Error(system.reason);
+  return nativeTable(system, memory, shared.kernels);
 }
 
 function main(data: MemberData): void {
@@ -65,9 +76,9 @@ function main(data: MemberData): void {
       else return;
     }
   };
-  parentPort!.on("message", (setup: Setup) => {
+  parentPort!.on("message", async (setup: Setup) => {
     if (setup.kind === "follow") return follow();
-    if (setup.kind === "module") member.kernels = instantiate(setup.module, data.memory, setup.slots, data.memory64);
+    if (setup.kind === "kernels") member.kernels = await tableOf(setup.shared, data);
     else if (setup.kind === "programs") member.programs = setup.programs;
     else {
       member.tasks = setup.tasks;

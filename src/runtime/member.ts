@@ -35,10 +35,12 @@ export interface PackTask {
   readonly part: number;
   readonly offset: number;
   readonly bytes: number;
-  /** Rows in the source, and what they are padded to with zeros. */
+  /** Rows in the source, and what they are padded to. */
   readonly rowBytes: number;
   readonly rows: number;
   readonly paddedRows: number;
+  /** The byte that padding rows are made of; absent: 0. */
+  readonly padding?: number;
   /** Row order inside each stretch: output row i takes source row order[i]. */
   readonly order?: readonly number[];
   readonly kernel: string;
@@ -109,7 +111,7 @@ export class Member {
         target.set(raw.subarray(from, from + task.rowBytes), row * task.rowBytes);
       }
     } else read(task.part, task.offset, target.subarray(0, task.bytes));
-    target.fill(0, task.rows * task.rowBytes);
+    target.fill(task.padding ?? 0, task.rows * task.rowBytes);
     this.kernels.get(task.kernel)!(0, task.grid, this.staging, ...task.args);
   }
 }

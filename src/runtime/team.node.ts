@@ -6,7 +6,8 @@ import { Worker } from "node:worker_threads";
 import { LatheError } from "../errors.ts";
 import type { Arena } from "./arena.ts";
 import { signalChange } from "./barrier.ts";
-import type { KernelTable, Program } from "./launch.ts";
+import type { Compiled } from "./compile.ts";
+import type { Program } from "./launch.ts";
 import { type MemberData, openParts, type Setup } from "./member.node.ts";
 import { control, Member, orders, type PackTask, VARIABLES } from "./member.ts";
 
@@ -43,14 +44,10 @@ export class Team {
     return this.#leader.variables;
   }
 
-  /** Gives every member its kernels: the leader's table, and the module for the others to instantiate. */
-  async setKernels(
-    own: KernelTable,
-    module: WebAssembly.Module | undefined,
-    slots: ReadonlyMap<string, readonly boolean[]>,
-  ): Promise<void> {
-    this.#leader.kernels = own;
-    if (module) await this.#setUp(() => ({ kind: "module", module, slots }));
+  /** Gives every member its kernels. */
+  async setKernels({ table, shared }: Compiled): Promise<void> {
+    this.#leader.kernels = table;
+    if (shared) await this.#setUp(() => ({ kind: "kernels", shared }));
   }
 
   async setPrograms(programs: readonly Program[]): Promise<void> {

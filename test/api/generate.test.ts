@@ -1,4 +1,5 @@
 /** The library as a caller uses it: load, answer, read the answer in every way, sessions and their forks, stop texts, ends. */
+
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { load } from "../../src/api/load.node.ts";
@@ -7,6 +8,7 @@ import type { Part, Result } from "../../src/api/run.ts";
 import { caught } from "../files/caught.ts";
 import { argmax, openEngine } from "../fixtures/engine.ts";
 import { stories, storiesCheck } from "../fixtures/models.ts";
+import { autoTarget } from "../fixtures/target.ts";
 
 const prompt: { text: string; ids: number[] } = JSON.parse(readFileSync(storiesCheck, "utf8")).prompts[1];
 const greedy = { temperature: 0, maxTokens: 40, ignoreEnd: true } as const;
@@ -37,7 +39,7 @@ const textOf = (all: readonly Part[]): string => all.map(p => (p.type === "text"
 
 describe("load", () => {
   it("tells what was loaded", () => {
-    expect(model.info).toMatchObject({ context: 96, threads: 2, target: "wasm", architecture: "llama", path: stories });
+    expect(model.info).toMatchObject({ context: 96, threads: 2, target: autoTarget, architecture: "llama", path: stories });
     expect(model.info.vocabulary).toBeGreaterThanOrEqual(model.tokenizer.size);
     expect(model.info.fileBytes).toBe(readFileSync(stories).length);
   });

@@ -1,6 +1,8 @@
 /** `lathe run` as a user meets it: words and pipes that become prompts, streams, speed, JSON, chat templates, Ctrl-C and closed pipes. */
+
 import { beforeAll, describe, expect, it } from "vitest";
 import { chosen } from "../../src/cli/commands/run.ts";
+import { autoTarget } from "../fixtures/target.ts";
 import { lathe, latheJson, start, stories, temporaryFolder } from "./lathe.ts";
 import { babble, babblingModel, chatModel } from "./models.ts";
 
@@ -54,7 +56,7 @@ describe("lathe run", () => {
       finish: "length",
       usage: { promptTokens: expect.any(Number), cachedTokens: 0, completionTokens: 6 },
       timings: { promptTokensPerSecond: expect.any(Number), tokensPerSecond: expect.any(Number) },
-      settings: { seed: expect.any(Number), temperature: 0, maxTokens: 6, stop: ["never", "ever"], threads: 1, target: "wasm" },
+      settings: { seed: expect.any(Number), temperature: 0, maxTokens: 6, stop: ["never", "ever"], threads: 1, target: autoTarget },
     });
     expect(tokens).toHaveLength(6);
     expect(tokens[0]).toEqual({ id: expect.any(Number), logprob: expect.any(Number) });

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadReference } from "../../reference/llama.ts";
 import { weightFormats } from "../../src/formats/index.ts";
-import { toHalf } from "../fixtures/blocks.ts";
+import { blockFormats, toHalf } from "../fixtures/blocks.ts";
 import { argmax, distance, type Engine, openEngine } from "../fixtures/engine.ts";
 import { ModelFolder, type ModelShape, modelContent, shapeOf, stories, storiesCheck } from "../fixtures/models.ts";
 import { quantisedLogits } from "../fixtures/quantised-llama.ts";
@@ -68,7 +68,7 @@ describe("weight types", () => {
     return big ? { type, dim: 256, heads: 4, headDim: 64, ropeDim: 64, hidden: 256 } : { type, dim: 64, hidden: 96 };
   };
 
-  it.each([...weightFormats.keys()])("%s", async type => {
+  it.each([...blockFormats.keys()])("%s", async type => {
     const changes = sized(type);
     const s = shapeOf(changes);
     const tokens = tokensOf(s, 12);

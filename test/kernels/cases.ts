@@ -1,5 +1,5 @@
 /** All kernel cases, small enough for the interpreter. */
-import { weightFormats } from "../../src/formats/index.ts";
+import { blockFormats } from "../fixtures/blocks.ts";
 import { attendCase, ropeCase, writeKvCase } from "./attend-cases.ts";
 import type { KernelCase } from "./case.ts";
 import { convertCase, embedCase, rmsNormCase, swigluCase } from "./row-cases.ts";
@@ -10,7 +10,7 @@ export const cases: readonly KernelCase[] = [
   ...forms.flatMap(form => [convertCase(form, 96), swigluCase(form, 64), rmsNormCase(form, 96)]),
   rmsNormCase("f32", 20),
   rmsNormCase("f32", 172),
-  ...[...weightFormats.keys()].map(embedCase),
+  ...[...blockFormats.keys()].map(embedCase),
   ropeCase({ headDim: 8, ropeDim: 8 }, 3),
   ropeCase({ headDim: 64, ropeDim: 64 }, 2),
   ropeCase({ headDim: 80, ropeDim: 24 }, 2),

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { each, kernel } from "../../src/ir/trace.ts";
 import { Arena } from "../../src/runtime/arena.ts";
-import { compileKernels } from "../../src/runtime/compile.ts";
+import { webAssembly } from "../../src/runtime/compile.ts";
 import type { Program } from "../../src/runtime/launch.ts";
 import type { PackTask } from "../../src/runtime/member.ts";
 import { Team } from "../../src/runtime/team.node.ts";
@@ -46,8 +46,8 @@ async function startTeam(threads: number) {
   const arena = new Arena({ budget: 2 ** 26, memory64: false });
   const [a, b] = [arena.allocate(4 * (N + 2), "a"), arena.allocate(4 * (N + 2), "b")];
   const team = Team.start(threads, arena);
-  const compiled = compileKernels("wasm", [spread, copy], arena);
-  await team.setKernels(compiled.table, compiled.module, compiled.slots);
+  const compiled = webAssembly(arena).compile([spread, copy]);
+  await team.setKernels(compiled);
   return { arena, team, a, b };
 }
 

@@ -4,7 +4,7 @@
  * What no target is asked to do stands in skips.ts with a reason.
  */
 import type { Kernel } from "../../src/ir/node.ts";
-import { type AnyVal, dot2, dot4, kernel, konst } from "../../src/ir/trace.ts";
+import { type AnyVal, dot2, dot4, kernel, konst, table } from "../../src/ir/trace.ts";
 import { type Elem, elems, maskOf, type Range } from "../../src/ir/types.ts";
 import { edges } from "./values.ts";
 
@@ -293,6 +293,13 @@ for (const type of ["i8", "u8"] as const) {
       );
     }
   }
+}
+for (const bytes of [
+  Array.from({ length: 16 }, (_, i) => (i * 37 + 200) & 255),
+  Array.from({ length: 16 }, (_, i) => i * 8),
+  new Array(16).fill(7),
+]) {
+  for (const w of widths) add("table", `u8x${w}_of_${bytes[1]}`, [{ type: "u8", lanes: w }], i => table(bytes).lookup(i.and(15)));
 }
 for (const s of (["i32", "u32", "f32"] as const).flatMap(shapes)) {
   add("sum", "", [s], a => a.sum());

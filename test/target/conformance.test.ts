@@ -52,11 +52,11 @@ it("case names differ", () => expect(new Set(cases.map(c => c.name)).size).toBe(
 describe("passes keep the meaning", () => {
   // 16 bytes with and without pair dots are WebAssembly; 32 and 64 are AVX2 and AVX-512, for values that fill their registers.
   const machines: readonly Machine[] = [
-    { width: 16, dots: "pairs" },
-    { width: 16, dots: "none" },
-    { width: 32, dots: "pairs" },
-    { width: 32, dots: "quads" },
-    { width: 64, dots: "quads" },
+    { width: 16, dots: "pairs", unsigned: 127, unroll: 0 },
+    { width: 16, dots: "none", unsigned: 127, unroll: 0 },
+    { width: 32, dots: "pairs", unsigned: 127, unroll: 0 },
+    { width: 32, dots: "quads", unsigned: 255, unroll: 300 },
+    { width: 64, dots: "quads", unsigned: 255, unroll: 300 },
   ];
   it.each([...byOp.keys()])("%s", op => {
     for (const c of byOp.get(op)!) {

@@ -19,8 +19,8 @@ const count = Number(process.env.FUZZ_COUNT ?? 1500);
 const batch = Math.min(count, 50);
 
 const machines: readonly Machine[] = [
-  { width: 16, dots: "pairs" },
-  { width: 16, dots: "none" },
+  { width: 16, dots: "pairs", unsigned: 127, unroll: 0 },
+  { width: 16, dots: "none", unsigned: 127, unroll: 0 },
 ];
 
 /** What the program wrote. */

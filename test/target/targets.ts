@@ -6,9 +6,14 @@ import v8 from "node:v8";
 import type { Kernel } from "../../src/ir/node.ts";
 import { kernel } from "../../src/ir/trace.ts";
 import type { Machine } from "../../src/lower/passes.ts";
+import { NativeBackend } from "../../src/runtime/native/backend.node.ts";
+import { readFeatures } from "../../src/runtime/native/features.node.ts";
+import { openSystem } from "../../src/runtime/native/foreign.node.ts";
 import { compileKernel, compileModule, machineOf } from "../../src/target/wasm/compile.ts";
 import { hasMemory64, hasRelaxedSimd } from "../../src/target/wasm/features.ts";
 import type { Features } from "../../src/target/wasm/rules.ts";
+import { listKernel, machineOf as machineOfX64, type Options } from "../../src/target/x64/compile.ts";
+import type { Level } from "../../src/target/x64/instructions.ts";
 
 /** Runs a compiled kernel on `memory`, in which `addresses` and sizes are counted; what it writes is in `memory` afterwards. */
 export type Launch = (name: string, memory: Uint8Array, begin: number, end: number, args: readonly number[]) => void;
@@ -92,6 +97,28 @@ function wasm(name: string, features: Features, missing: string | undefined): Ta
   return { name, machine: machineOf(features), fused, missing, listing: k => compileKernel(k, features).listing, compile };
 }
 
+const system = await openSystem();
+
+/** Machine code of one feature level, in memory of its own. */
+function x64(name: string, levels: readonly Level[]): Target {
+  const have = "reason" in system ? system.reason : readFeatures(system).levels;
+  const lacking = typeof have === "string" ? have : levels.find(l => !have.has(l)) && `this processor lacks ${levels.join(", ")}`;
+  const options: Options = { levels: new Set(levels), convention: "sysv" };
+  const compile: Target["compile"] = kernels => {
+    if ("reason" in system) throw new Error(system.reason);
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+    const { table } = new NativeBackend(system, options, memory).compile(kernels);
+    const view = new Uint8Array(memory.buffer);
+    return (kernelName, data, begin, end, args) => {
+      if (data.length > view.length) throw new RangeError(`${kernelName}: ${data.length} bytes do not fit the test memory`);
+      view.set(data);
+      table.get(kernelName)!(begin, end, ...args);
+      data.set(view.subarray(0, data.length));
+    };
+  };
+  return { name, machine: machineOfX64(options.levels), fused: true, missing: lacking, listing: k => listKernel(k, options), compile };
+}
+
 const noRelaxed = hasRelaxedSimd() ? undefined : "this Node has no relaxed SIMD";
 const noMemory64 = hasMemory64() ? undefined : "this Node has no 64-bit memory";
 
@@ -100,4 +127,6 @@ export const targets: readonly Target[] = [
   wasm("wasm plain", { relaxed: false, memory64: false }, undefined),
   wasm("wasm relaxed memory64", { relaxed: true, memory64: true }, noRelaxed ?? noMemory64),
   wasm("wasm plain memory64", { relaxed: false, memory64: true }, noMemory64),
+  x64("x64 avx2", ["base", "avx2"]),
+  x64("x64 avx-vnni", ["base", "avx2", "avxvnni"]),
 ];

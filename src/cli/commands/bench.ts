@@ -34,7 +34,7 @@ export function benchCommand(): Command {
     .description(
       "Measures loading, reading a prompt (prefill) and writing (decode), with random tokens of a fixed seed. A first run is not counted.",
     )
-    .argument("<model>", "a GGUF file")
+    .argument("<model>", "a GGUF file, or a stored model by its name")
     .option("--prompt-tokens <n>", "tokens to read", integer("--prompt-tokens", 1), 256)
     .option("--gen-tokens <n>", "tokens to write", integer("--gen-tokens", 2), 64)
     .option("--runs <n>", "runs that count", integer("--runs", 1, 1000), 3);

@@ -40,7 +40,7 @@ export function chatCommand(): Command {
       "Talks with a model. Models without a chat template continue the text that you both write; an empty line lets them go on. " +
         "/help shows the commands. From a pipe, each line is answered on one line (line breaks become spaces).",
     )
-    .argument("[model]", "a GGUF file (default: the bundled model)")
+    .argument("[model]", "a GGUF file, or a stored model by its name such as hf:org/repo:Q4_K_M (default: the bundled model)")
     .option("--raw", "continue the text even if the model has a chat template")
     .option("--system <text>", "what the model is told before the first message");
   samplingOptions(command);

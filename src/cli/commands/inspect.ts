@@ -7,6 +7,7 @@ import { bytes, large, table } from "../units.ts";
 
 interface InspectFlags extends CommonFlags {
   context?: number;
+  offline?: boolean;
 }
 
 export function inspectCommand(): Command {
@@ -15,13 +16,22 @@ export function inspectCommand(): Command {
     .description(
       "Reads the header of a model file: architecture, shape, types of weights, bytes needed, and whether it runs on this machine.",
     )
-    .argument("<model>", "a GGUF file; of a split model any part")
-    .option("--context <n>", "tokens to reckon memory for (default: the trained ones, at most 4096)", integer("--context", 1));
+    .argument(
+      "<model>",
+      "a GGUF file (of a split model any part), or hf:org/repo[:quantisation] or a URL, of which only the header is fetched",
+    )
+    .option("--context <n>", "tokens to reckon memory for (default: the trained ones, at most 4096)", integer("--context", 1))
+    .option("--offline", "look at stored models only");
   jsonOption(command, "print one JSON object");
-  examples(commonOptions(command), "lathe inspect model.gguf", "lathe inspect model.gguf --context 32768 --json");
+  examples(
+    commonOptions(command),
+    "lathe inspect model.gguf",
+    "lathe inspect model.gguf --context 32768 --json",
+    "lathe inspect hf:org/repo:Q4_K_M",
+  );
   return command.action(async (path: string, flags: InspectFlags) => {
     const { inspect } = await import("../library.ts");
-    const found = await inspect(path, { context: flags.context });
+    const found = await inspect(path, { context: flags.context, offline: flags.offline });
     if (flags.json) printJson(found);
     else print(described(found));
   });

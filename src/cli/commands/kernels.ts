@@ -31,7 +31,7 @@ export function kernelsCommand(): Command {
   const command = new Command("kernels")
     .summary("show the kernels of a model and their speed")
     .description("Times every kernel of a decode step. Bytes are those of the weights read; GB are 10^9 bytes.")
-    .argument("<model>", "a GGUF file")
+    .argument("<model>", "a GGUF file, or a stored model by its name")
     .option("--context <n>", "tokens in the past", integer("--context", 1), 128)
     .option("--steps <n>", "decode steps to average over", integer("--steps", 1, 10_000), 16)
     .option("--code [kernel]", "print the code of one kernel, or of all");

@@ -27,7 +27,7 @@ export function perplexityCommand(): Command {
       "Measures how well a model predicts a text. The text is cut into windows of the context length that do not overlap. " +
         "Each begins anew, with the BOS token where the model expects one, and all its tokens count.",
     )
-    .argument("<model>", "a GGUF file")
+    .argument("<model>", "a GGUF file, or a stored model by its name")
     .requiredOption("--file <path>", 'the text, in UTF-8; "-" is stdin')
     .option("--windows <n>", "read the first n windows only (default: all)", integer("--windows", 1));
   loadOptions(command, `${CONTEXT}`);

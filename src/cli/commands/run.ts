@@ -40,7 +40,7 @@ export function runCommand(): Command {
       "Writes one answer to stdout as it comes. Models with a chat template answer the prompt as a user's message; " +
         "others continue it. Without a model, the bundled story writer runs.",
     )
-    .argument("[model]", "a GGUF file (default: the bundled model)")
+    .argument("[model]", "a GGUF file, or a stored model by its name such as hf:org/repo:Q4_K_M (default: the bundled model)")
     .argument("[prompt]", 'the text; "-", or a pipe in its place, reads it from stdin without its last newline')
     .option("--chat", "answer the prompt as a message (default where the model has a chat template)")
     .option("--raw", "continue the prompt as it is (default where it has none)")

@@ -19,7 +19,7 @@ export function tokenizeCommand(): Command {
   const command = new Command("tokenize")
     .summary("show the tokens of a text")
     .description("Turns text into tokens. Reads stdin to its end, newlines included, unless --text is given.")
-    .argument("<model>", "a GGUF file; its header is enough")
+    .argument("<model>", "a GGUF file, of which the header is enough, or a stored model by its name")
     .option("--text <text>", "the text itself instead of stdin")
     .option("--special", "control tokens that the text spells become those tokens")
     .option("--no-bos", "leave out the beginning-of-text token that the model expects");
@@ -34,8 +34,8 @@ export function tokenizeCommand(): Command {
 }
 
 async function tokenize(path: string, flags: TokenizeFlags): Promise<void> {
-  const { openModelFile, closeGguf, tokenizerFromMetadata } = await import("../library.ts");
-  const file = await openModelFile(path);
+  const { openNamedModel, closeGguf, tokenizerFromMetadata } = await import("../library.ts");
+  const file = await openNamedModel(path);
   await closeGguf(file);
   const tokenizer = tokenizerFromMetadata(file.metadata);
   if (flags.text === undefined && process.stdin.isTTY && !flags.quiet) note(paintErr("dim", "type a text and end it with Ctrl-D"));

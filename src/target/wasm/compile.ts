@@ -10,7 +10,12 @@ import { Bytecode, encodeModule, type FunctionBody, instruction, type MemoryImpo
 import type { ValType } from "./instructions.ts";
 import { constBytes, type Features, type Program, program, type Step } from "./rules.ts";
 
-export const machineOf = (features: Features): Machine => ({ width: 16, dots: features.relaxed ? "pairs" : "none" });
+export const machineOf = (features: Features): Machine => ({
+  width: 16,
+  dots: features.relaxed ? "pairs" : "none",
+  unsigned: 127,
+  unroll: 0,
+});
 
 /** The code of one kernel as text lines and as bytes. */
 export interface CompiledKernel {

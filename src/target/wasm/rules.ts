@@ -225,6 +225,11 @@ const lookup: Rule = (n, [table, index], f) => {
   if (n.op !== "lookup") return undefined;
   return [table, index, ins(f.relaxed && index.range.max < 16 ? "i8x16.relaxed_swizzle" : "i8x16.swizzle")];
 };
+/** The constants ride in the instruction. */
+const table: Rule = n => {
+  if (n.op !== "table") return undefined;
+  return [ins("v128.const", ...n.args.flatMap(({ attr }) => [attr, attr >> 8, attr >> 16, attr >> 24].map(x => x & 255)))];
+};
 const load: Rule = n => {
   if (n.op !== "load") return undefined;
   if (isVector(n)) return memory(n, "v128.load");
@@ -255,6 +260,7 @@ const rules: readonly Rule[] = [
   repeat,
   lane,
   reinterpret,
+  table,
   lookup,
   load,
 ];

@@ -1,0 +1,52 @@
+/** Which target this machine and this runtime allow: machine code where the processor and the system permit, else WebAssembly. */
+import { debuglog } from "node:util";
+import { LatheError } from "../errors.ts";
+import type { Level } from "../target/x64/instructions.ts";
+import type { Arena } from "./arena.ts";
+import { type Backend, interpreter, type TargetName, webAssembly } from "./compile.ts";
+import { NativeBackend } from "./native/backend.node.ts";
+import { type CpuFeatures, readFeatures } from "./native/features.node.ts";
+import { openSystem } from "./native/foreign.node.ts";
+import { compileOptimised } from "./platform.node.ts";
+
+/** Seen with NODE_DEBUG=lathe. */
+const debug = debuglog("lathe");
+let told = false;
+
+/** LATHE_CPU=avx2 keeps code to that level and those below it: for comparisons and for finding faults. */
+function limited({ levels }: CpuFeatures): { readonly levels: ReadonlySet<Level> } {
+  const names = process.env.LATHE_CPU?.split(",");
+  return { levels: names ? new Set([...levels].filter(l => l === "base" || names.includes(l))) : levels };
+}
+
+function targetOf(name: string | undefined): TargetName | "auto" {
+  return name === "native" || name === "wasm" || name === "interp" ? name : "auto";
+}
+
+/** Machine code for this processor, or why there is none. */
+export async function openNative(arena: Arena): Promise<NativeBackend | { readonly reason: string }> {
+  const system = await openSystem();
+  if ("reason" in system) return system;
+  const { levels } = limited(readFeatures(system));
+  if (!levels.has("avx2")) return { reason: "this processor has no AVX2" };
+  return new NativeBackend(system, { levels, convention: system.name === "win32" ? "windows" : "sysv" }, arena.memory);
+}
+
+/**
+ * The environment's LATHE_TARGET decides where nobody else does.
+ * @throws LatheError target.unavailable where machine code was asked for and cannot be had.
+ */
+export async function backendFor(asked: TargetName | "auto", arena: Arena): Promise<Backend> {
+  const target = asked === "auto" ? targetOf(process.env.LATHE_TARGET) : asked;
+  if (target === "interp") return interpreter(arena);
+  if (target === "wasm") return webAssembly(arena, compileOptimised);
+  const native = await openNative(arena);
+  if (!("reason" in native)) return native;
+  if (target === "native") {
+    const message = `Machine code cannot be run here: ${native.reason}; use "wasm" or leave target at "auto".`;
+    throw new LatheError("target.unavailable", message, { target, reason: native.reason });
+  }
+  if (!told) debug("no machine code (%s): running WebAssembly", native.reason);
+  told = true;
+  return webAssembly(arena, compileOptimised);
+}

@@ -1,0 +1,195 @@
+/**
+ * From kernels to x86-64 machine code: lowers, emits instructions over variables (emit.ts), gives out registers (lower/allocate.ts, always
+ * checked by lower/check.ts), and encodes. Knows the calling conventions; executable memory belongs to the runtime.
+ */
+import type { Kernel } from "../../ir/node.ts";
+import { type Allocation, allocate } from "../../lower/allocate.ts";
+import { checkAllocation } from "../../lower/check.ts";
+import { coalesce } from "../../lower/coalesce.ts";
+import {
+  type Operand as Before,
+  type Description,
+  type Fixed,
+  isBracket,
+  isFixed,
+  isMemory,
+  isVariable,
+  type Line,
+  type Memory,
+  type Register,
+} from "../../lower/machine.ts";
+import { lower, type Machine } from "../../lower/passes.ts";
+import { removeUnused } from "../../lower/unused.ts";
+import { copy, Emitter } from "./emit.ts";
+import { Assembler } from "./encode.ts";
+import { type Ins, instructions, type Level, type Operand } from "./instructions.ts";
+import { listing } from "./print.ts";
+import { wide } from "./program.ts";
+
+export interface Options {
+  /** What the machine has; "avx2" is the floor. */
+  readonly levels: ReadonlySet<Level>;
+  /** Who calls: the System V convention (Linux, macOS) or Windows'. */
+  readonly convention: "sysv" | "windows";
+}
+
+const RSP = 4;
+const RBP = 5;
+const conventions = {
+  sysv: { argument: 7, savedGp: [3, 12, 13, 14, 15], savedVec: [] as readonly number[] },
+  windows: { argument: 1, savedGp: [3, 6, 7, 12, 13, 14, 15], savedVec: [6, 7, 8, 9, 10, 11, 12, 13, 14, 15] },
+} as const;
+
+const vnni = (levels: ReadonlySet<Level>): boolean => levels.has("avxvnni") || levels.has("avx512vnni");
+/** Nodes of a loop that is written out: some hundred instructions, which the decoded cache holds. */
+const UNROLL = 300;
+export const machineOf = (levels: ReadonlySet<Level>): Machine => ({
+  width: 32,
+  dots: vnni(levels) ? "quads" : "pairs",
+  unsigned: 255,
+  unroll: UNROLL,
+});
+
+/** Registers that need no saving first. rax and rdx are scratch, rsp and rbp the frame. */
+function description(convention: Options["convention"]): Description {
+  const { savedGp, savedVec } = conventions[convention];
+  const order = (all: readonly number[], saved: readonly number[]): number[] => [
+    ...all.filter(r => !saved.includes(r)),
+    ...all.filter(r => saved.includes(r)),
+  ];
+  const all = Array.from({ length: 16 }, (_, i) => i);
+  const spec = (key: string, position: number) => row(key).operands[position];
+  return {
+    access: (key, position) => spec(key, position).access,
+    takesMemory: (key, position, bytes) => {
+      const operand = spec(key, position);
+      return operand.kind === "rm" && (operand.memBits ?? operand.bits) <= 8 * bytes;
+    },
+    registers: {
+      gp: order(
+        all.filter(r => ![0, 2, RSP, RBP].includes(r)),
+        savedGp,
+      ),
+      vec: order(all, savedVec),
+    },
+    copy,
+    isCopy: l => (l.key === "mov.q" || l.key === "vmovaps.x" || l.key === "vmovaps.y") && l.operands.every(isVariable),
+    load: (to, from) => ({ key: to.cls === "gp" ? "mov.q" : `vmovdqu.${wide(to.bytes)}`, operands: [to, from] }),
+    store: (to, from) => ({ key: from.cls === "gp" ? "mov.q.st" : `vmovdqu.${wide(from.bytes)}.st`, operands: [to, from] }),
+    slot: offset => ({ base: { fixed: RSP, cls: "gp" }, disp: offset }),
+  };
+}
+
+function row(key: string) {
+  const found = instructions.get(key);
+  if (!found) throw new TypeError(`x86-64: no instruction ${key}`);
+  return found;
+}
+
+/** One kernel with its registers. */
+export function allocated(kernel: Kernel, options: Options): Allocation & { readonly pool: ReturnType<Emitter["emit"]>["pool"] } {
+  const argument: Fixed = { fixed: conventions[options.convention].argument, cls: "gp" };
+  const { lines, pool } = new Emitter(lower(kernel, machineOf(options.levels)), vnni(options.levels), argument).emit();
+  const d = description(options.convention);
+  const allocation = allocate(coalesce(removeUnused(lines, d), d), d);
+  checkAllocation(allocation, d);
+  return { ...allocation, pool };
+}
+
+/** Writes one function into an assembly. */
+class FunctionWriter {
+  readonly #assembler: Assembler;
+  readonly #allocation: Allocation;
+  readonly #name: string;
+  readonly #pool: ReadonlyMap<string, string>;
+
+  constructor(assembler: Assembler, name: string, allocation: Allocation, pool: ReadonlyMap<string, string>) {
+    this.#assembler = assembler;
+    this.#name = name;
+    this.#allocation = allocation;
+    this.#pool = pool;
+  }
+
+  write(options: Options): void {
+    const { savedGp, savedVec } = conventions[options.convention];
+    const used = (cls: "gp" | "vec"): Set<number> =>
+      new Set([...this.#allocation.registers].filter(([v]) => v.cls === cls).map(([, r]) => r));
+    const gps = savedGp.filter(r => used("gp").has(r));
+    const vecs = savedVec.filter(r => used("vec").has(r));
+    const frame = Math.ceil(this.#allocation.frameBytes / 32) * 32;
+    const total = frame + 16 * vecs.length;
+    const emit = (key: string, ...operands: Operand[]): void => this.#assembler.emit({ key, operands });
+    const saved = (i: number): Operand => ({ base: RSP, disp: frame + 16 * i });
+    this.#assembler.align(64);
+    this.#assembler.label(this.#name);
+    for (const r of [RBP, ...gps]) emit("push.q", { reg: r });
+    emit("mov.q", { reg: RBP }, { reg: RSP });
+    if (total) {
+      emit("sub.q.i", { reg: RSP }, { imm: total });
+      emit("and.q.i", { reg: RSP }, { imm: -32 });
+    }
+    for (const [i, r] of vecs.entries()) emit("vmovdqu.x.st", saved(i), { reg: r });
+    for (const line of this.#allocation.lines) this.#line(line);
+    for (const [i, r] of vecs.entries()) emit("vmovdqu.x", { reg: r }, saved(i));
+    emit("vzeroupper");
+    emit("mov.q", { reg: RSP }, { reg: RBP });
+    for (const r of [RBP, ...gps].reverse()) emit("pop.q", { reg: r });
+    emit("ret");
+  }
+
+  #line(line: Line): void {
+    if (isBracket(line)) {
+      if (line.bracket === "begin") this.#assembler.align(32);
+      this.#assembler.label(this.#label(`${line.label}.${line.bracket}`));
+      return;
+    }
+    const ins: Ins = { key: line.key, operands: line.operands.map(o => this.#operand(o)) };
+    const [a, b] = ins.operands;
+    const isMove = line.key === "mov.q" || line.key === "vmovaps.x" || line.key === "vmovaps.y";
+    if (isMove && "reg" in a && "reg" in b && a.reg === b.reg) return;
+    this.#assembler.emit(ins);
+  }
+
+  #label = (name: string): string => `${this.#name}:${name}`;
+
+  #operand(o: Before): Operand {
+    if (isVariable(o) || isFixed(o)) return { reg: this.#register(o) };
+    if (isMemory(o)) return this.#memory(o);
+    return "imm" in o ? o : { label: this.#label(o.target) };
+  }
+  #memory(m: Memory): Operand {
+    if (m.label !== undefined) return { label: this.#pool.get(m.label)!, disp: m.disp };
+    return {
+      base: m.base && this.#register(m.base),
+      index: m.index && this.#register(m.index),
+      scale: m.scale,
+      disp: m.disp,
+    };
+  }
+  #register = (r: Register): number => (isFixed(r) ? r.fixed : this.#allocation.registers.get(r)!);
+}
+
+export interface Code {
+  readonly bytes: Uint8Array;
+  /** Byte offset of each kernel's entry. */
+  readonly entries: ReadonlyMap<string, number>;
+}
+
+function assemble(kernels: readonly Kernel[], options: Options): ReturnType<Assembler["finish"]> {
+  const assembler = new Assembler();
+  for (const kernel of kernels) {
+    const allocation = allocated(kernel, options);
+    const pool = new Map(allocation.pool.map(p => [p.label, assembler.data(p.bytes, p.bytes.length)]));
+    new FunctionWriter(assembler, kernel.name, allocation, pool).write(options);
+  }
+  return assembler.finish();
+}
+
+/** All kernels in one piece of position-independent code. */
+export function compileCode(kernels: readonly Kernel[], options: Options): Code {
+  const { code, labels } = assemble(kernels, options);
+  return { bytes: code, entries: new Map(kernels.map(k => [k.name, labels.get(k.name)!])) };
+}
+
+/** One kernel's instructions as text. */
+export const listKernel = (kernel: Kernel, options: Options): readonly string[] => listing(assemble([kernel], options)).split("\n");
