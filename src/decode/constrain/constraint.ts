@@ -16,8 +16,8 @@ export interface Compiled {
 export interface Constraint {
   /** [ceil(vocabulary / 32)] bit `id & 31` of word `id >> 5` is set where the token may come next; ends of generation where the text may end. Not to be written to. */
   mask(): Uint32Array;
-  /** Goes on by a token; false, and no change, where it is not allowed. */
-  accept(id: number): boolean;
+  /** Goes on by a token: `end` if it ends the generation, `refused`, and no change, where it is not allowed. */
+  accept(id: number): "text" | "end" | "refused";
   /** The bytes that come next because nothing else can, at most 256; empty where there is a choice or the text may end. */
   forced(): Uint8Array;
   /** The text is complete: nothing may follow. */
@@ -72,8 +72,10 @@ export class SharedConstraint {
     this.#root = root;
   }
 
-  begin(): Constraint {
-    return new Follower(this, this.automaton.start(this.#root));
+  begin(leadingSpace = false): Constraint {
+    const { grammar } = this.automaton;
+    const root = leadingSpace ? grammar.seq(grammar.text(" "), this.#root) : this.#root;
+    return new Follower(this, this.automaton.start(root));
   }
 }
 
@@ -93,14 +95,14 @@ class Follower implements Constraint {
     return this.#shared.masks.of(this.#state);
   }
 
-  accept(id: number): boolean {
+  accept(id: number): "text" | "end" | "refused" {
     const { automaton, trie, ends } = this.#shared;
     const bytes = id >= 0 && id < trie.size ? trie.bytesOf(id) : new Uint8Array(0);
-    if (bytes.length === 0) return this.mayEnd && ends.includes(id);
+    if (bytes.length === 0) return this.mayEnd && ends.includes(id) ? "end" : "refused";
     const next = automaton.run(this.#state, bytes);
-    if (!next) return false;
+    if (!next) return "refused";
     this.#state = next;
-    return true;
+    return "text";
   }
 
   forced(): Uint8Array {

@@ -9,7 +9,7 @@ import type { Expr } from "./grammar.ts";
 import type { Trie } from "./trie.ts";
 
 /** Bytes of masks that are kept. */
-const MOST_BYTES = 24 * 2 ** 20;
+const MOST_BYTES = 8 * 2 ** 20;
 /** Counters below this are part of a place's identity: too few tokens would be alike. */
 const RELAXED_FROM = 8;
 

@@ -158,20 +158,30 @@ export function compileSchema(schema: unknown, profile: Profile = generating): C
   return { grammar, root: grammar.seq(blank, values.value(formula), blank) };
 }
 
-/** The schema as plain data of limited size. */
-function plain(schema: unknown): Json {
-  const refuse = (reason: string): LatheError => new LatheError("schema.invalid", `The schema is no JSON: ${reason}.`, { reason });
+const noJson = (reason: string): LatheError => new LatheError("schema.invalid", `The schema is no JSON: ${reason}.`, { reason });
+
+/**
+ * The JSON text of a schema that is given as a value or as text.
+ * @throws LatheError `schema.invalid` where there is none, or too much of it.
+ */
+export function schemaText(schema: unknown): string {
   let text: string | undefined;
   try {
     text = typeof schema === "string" ? schema : JSON.stringify(schema);
   } catch (e) {
-    throw refuse((e as Error).message.split("\n")[0]);
+    throw noJson((e as Error).message.split("\n")[0]);
   }
-  if (text === undefined) throw refuse("there is none");
-  if (text.length > MOST_UNITS) throw refuse(`it is longer than ${MOST_UNITS} characters`);
+  if (text === undefined) throw noJson("there is none");
+  if (text.length > MOST_UNITS) throw noJson(`it is longer than ${MOST_UNITS} characters`);
+  return text;
+}
+
+/** The schema as plain data of limited size. */
+function plain(schema: unknown): Json {
+  const text = schemaText(schema);
   try {
     return JSON.parse(text) as Json;
   } catch (e) {
-    throw refuse((e as Error).message);
+    throw noJson((e as Error).message);
   }
 }
