@@ -275,29 +275,32 @@ function join(a: Branch, b: Branch, source: string): Branch {
   return { begins: a.begins || b.begins, parts: [...a.parts, ...b.parts], ends: a.ends || b.ends };
 }
 
-function build(grammar: Grammar, node: Node): Expr {
+/** How one character of a set is written. */
+export type Writing = (grammar: Grammar, set: CharSet) => Expr;
+
+function build(grammar: Grammar, node: Node, write: Writing): Expr {
   switch (node.kind) {
     case "chars":
-      return chars(grammar, node.set);
+      return write(grammar, node.set);
     case "seq":
-      return grammar.seq(...node.parts.map(part => build(grammar, part)));
+      return grammar.seq(...node.parts.map(part => build(grammar, part, write)));
     case "alt":
-      return grammar.anyOf(node.parts.map(part => build(grammar, part)));
+      return grammar.anyOf(node.parts.map(part => build(grammar, part, write)));
     case "repeat":
-      return grammar.repeat(build(grammar, node.body), node.min, node.max);
+      return grammar.repeat(build(grammar, node.body, write), node.min, node.max);
     default:
       throw new Error("anchors are spread before");
   }
 }
 
 /**
- * The texts that a regular expression matches as a whole, or, with `search`, that hold a match.
+ * The texts that a regular expression matches as a whole, or, with `search`, that hold a match. `write`: default as UTF-8.
  * @throws LatheError `regex.invalid`, `regex.unsupported`, `grammar.limit`.
  */
-export function regexExpr(grammar: Grammar, source: string, search = false): Expr {
-  const anything = grammar.repeat(chars(grammar, [[0, LAST]]), 0);
+export function regexExpr(grammar: Grammar, source: string, search = false, write: Writing = chars): Expr {
+  const anything = grammar.repeat(write(grammar, [[0, LAST]]), 0);
   const parts = branches(new Parser(source).parse(), source).map(({ begins, parts, ends }) => {
-    const body = grammar.seq(...parts.map(part => build(grammar, part)));
+    const body = grammar.seq(...parts.map(part => build(grammar, part, write)));
     return search ? grammar.seq(begins ? grammar.empty : anything, body, ends ? grammar.empty : anything) : body;
   });
   return grammar.anyOf(parts);

@@ -1,6 +1,6 @@
 /** How JSON is written: white space, strings and numbers as expressions. */
 import type { Expr, Grammar } from "../grammar.ts";
-import { chars, LAST } from "../utf8.ts";
+import { type CharSet, chars, complement, LAST } from "../utf8.ts";
 import type { Profile } from "./context.ts";
 
 export function whitespace(grammar: Grammar, profile: Profile): Expr {
@@ -43,11 +43,7 @@ export function anyChar(grammar: Grammar): Expr {
       [a & ~32, b & ~32],
     ]);
   };
-  const plain = chars(grammar, [
-    [0x20, 0x21],
-    [0x23, 0x5b],
-    [0x5d, LAST],
-  ]);
+  const plain = chars(grammar, unescaped);
   const notD = grammar.alt(grammar.ranges([[0x30, 0x39]]), digits("a", "c"), digits("e", "f"));
   const low = grammar.ranges([[0x30, 0x37]]);
   const unit = grammar.alt(grammar.seq(notD, hex, hex, hex), grammar.seq(d, low, hex, hex));
@@ -56,6 +52,28 @@ export function anyChar(grammar: Grammar): Expr {
   const coded = grammar.seq(grammar.text("u"), grammar.alt(unit, grammar.seq(high, grammar.text("\\u"), second)));
   const letters = grammar.anyOf(escapes.map(([letter]) => grammar.text(letter)));
   return grammar.alt(plain, grammar.seq(grammar.text("\\"), grammar.alt(letters, coded)));
+}
+
+/** Characters that a JSON string holds as they are. */
+const unescaped: CharSet = [
+  [0x20, 0x21],
+  [0x23, 0x5b],
+  [0x5d, LAST],
+];
+
+/** One character of a set in a JSON string: as it is, or by its escape of one letter; control characters by number where they have none. */
+export function contentChar(grammar: Grammar, set: CharSet): Expr {
+  const has = (code: number): boolean => set.some(([from, to]) => from <= code && code <= to);
+  const outside = complement(unescaped);
+  const plain = complement([...complement(set), ...outside]);
+  const letters = escapes.filter(([, byte]) => has(byte)).map(([letter]) => grammar.text(letter));
+  return grammar.alt(chars(grammar, plain), grammar.seq(grammar.text("\\"), grammar.anyOf([...letters, ...numbered(grammar, has)])));
+}
+
+/** The escapes by number of control characters without a letter, but for the backslash. */
+function numbered(grammar: Grammar, has: (code: number) => boolean): Expr[] {
+  const codes = Array.from({ length: 0x20 }, (_, code) => code).filter(code => has(code) && !escapes.some(e => e[1] === code));
+  return codes.map(code => grammar.text(`u00${code.toString(16).padStart(2, "0")}`));
 }
 
 /**

@@ -5,7 +5,7 @@ import { chars, LAST } from "../utf8.ts";
 import { type Component, compareComponent, expressionComponent, multipleComponent } from "./components.ts";
 import type { Context } from "./context.ts";
 import { type Atom, EQUAL, type Formula, NUMBER, STRING } from "./formula.ts";
-import { anyChar, anyInteger, anyNumber, contentByte, decimalNumber } from "./json.ts";
+import { anyChar, anyInteger, anyNumber, contentByte, contentChar, decimalNumber } from "./json.ts";
 import { type Condition, Product } from "./product.ts";
 
 const allBytes = Array.from({ length: 256 }, (_, i) => i);
@@ -182,6 +182,10 @@ export class Scalars {
     if (texts) return grammar.literals(texts.map(t => JSON.stringify(t)));
     const range = lengthOnly(formula);
     if (range) return this.#stringOf(range.min, range.max);
+    if (formula.kind === "atom" && formula.atom.kind === "pattern") {
+      const { source } = formula.atom;
+      return grammar.lazy(`pattern ${source}`, () => grammar.seq(quote, regexExpr(grammar, source, true, contentChar), quote));
+    }
     const product = this.product(formula, STRING);
     if (!product.alive(product.start)) return grammar.fail;
     return grammar.seq(quote, this.#content(product, `${formula.id}`, product.start));
