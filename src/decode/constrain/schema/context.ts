@@ -12,7 +12,7 @@ export interface Profile {
   readonly formats: "assert" | "annotate";
   /** Keywords of one type and no `type`: the type is meant. */
   readonly impliedTypes: boolean;
-  /** Numbers of up to 16 digits before and after the point, no -0; constants as `JSON.stringify` writes them. */
+  /** Numbers of up to 15 digits, so that doubles hold them, no -0; constants as `JSON.stringify` writes them. */
   readonly plainNumbers: boolean;
   /** The rules of draft 7 where they contradict those of 2020-12; undefined: as `$schema` says. */
   readonly draft?: 7 | 2020;

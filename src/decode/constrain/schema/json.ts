@@ -104,69 +104,75 @@ export function contentByte(grammar: Grammar, step: (byte: number) => number, th
   return grammar.alt(...parts, grammar.seq(grammar.text("\\"), grammar.anyOf(escaped)));
 }
 
+/**
+ * Digits of a plain number before and after the point together: so many come through a double unchanged, so that what was valid as text is
+ * valid as a value.
+ */
+const PLAIN_DIGITS = 15;
+
 interface NumberParts {
   readonly digit: Expr;
-  /** Without sign. */
-  readonly whole: Expr;
-  /** Not zero, without sign. */
-  readonly positive: Expr;
-  readonly fraction: Expr;
+  /** Not zero. */
+  readonly first: Expr;
   readonly minus: Expr;
+  readonly mark: Expr;
 }
 
-function numberParts(grammar: Grammar, profile: Profile): NumberParts {
-  const most = profile.plainNumbers ? 16 : Number.POSITIVE_INFINITY;
-  const digit = grammar.ranges([[0x30, 0x39]]);
-  const positive = grammar.seq(grammar.ranges([[0x31, 0x39]]), grammar.repeat(digit, 0, most - 1));
-  const fraction = grammar.seq(grammar.text("."), grammar.repeat(digit, 1, most));
-  return { digit, positive, whole: grammar.alt(grammar.text("0"), positive), fraction, minus: grammar.optional(grammar.text("-")) };
+function numberParts(grammar: Grammar): NumberParts {
+  return {
+    digit: grammar.ranges([[0x30, 0x39]]),
+    first: grammar.ranges([[0x31, 0x39]]),
+    minus: grammar.optional(grammar.text("-")),
+    mark: grammar.alt(grammar.text("e"), grammar.text("E")),
+  };
+}
+
+/** A point and digits. */
+function fraction(grammar: Grammar, most = Number.POSITIVE_INFINITY): Expr {
+  return grammar.seq(grammar.text("."), grammar.repeat(numberParts(grammar).digit, 1, most));
+}
+
+/** Without sign; `most` digits at most. */
+function whole(grammar: Grammar, most = Number.POSITIVE_INFINITY): Expr {
+  const { digit, first } = numberParts(grammar);
+  return grammar.alt(grammar.text("0"), grammar.seq(first, grammar.repeat(digit, 0, most - 1)));
 }
 
 /** Numbers without exponent; -0 only where numbers need not be plain. */
 export function decimalNumber(grammar: Grammar, profile: Profile): Expr {
-  const { positive, whole, fraction, minus } = numberParts(grammar, profile);
-  if (!profile.plainNumbers) return grammar.seq(minus, whole, grammar.optional(fraction));
-  return grammar.alt(grammar.text("0"), grammar.seq(minus, positive), grammar.seq(minus, whole, fraction));
+  const { digit, first, minus } = numberParts(grammar);
+  if (!profile.plainNumbers) return grammar.seq(minus, whole(grammar), grammar.optional(fraction(grammar)));
+  let rest = grammar.empty; // what may follow so many digits before the point
+  for (let used = PLAIN_DIGITS - 1; used > 0; used--) {
+    rest = grammar.alt(grammar.empty, fraction(grammar, PLAIN_DIGITS - used), grammar.seq(digit, rest));
+  }
+  const small = grammar.seq(grammar.text("0"), fraction(grammar, PLAIN_DIGITS));
+  return grammar.alt(grammar.text("0"), grammar.seq(minus, grammar.alt(small, grammar.seq(first, rest))));
 }
 
 /** Any number, with or without exponent. */
 export function anyNumber(grammar: Grammar, profile: Profile): Expr {
-  const { digit, whole, fraction, minus } = numberParts(grammar, profile);
-  const e = grammar.ranges([
-    [0x45, 0x45],
-    [0x65, 0x65],
-  ]);
-  const sign = grammar.optional(
-    grammar.ranges([
-      [0x2b, 0x2b],
-      [0x2d, 0x2d],
-    ]),
-  );
-  const exponent = (n: number): Expr => grammar.seq(e, sign, grammar.repeat(digit, 1, n));
+  const { digit, first, minus, mark } = numberParts(grammar);
+  const sign = grammar.alt(grammar.empty, grammar.text("+"), grammar.text("-"));
+  const exponent = (most: number): Expr => grammar.seq(mark, sign, grammar.repeat(digit, 1, most));
   if (profile.plainNumbers) {
-    const scientific = grammar.seq(minus, grammar.ranges([[0x31, 0x39]]), grammar.optional(fraction), exponent(2));
+    const scientific = grammar.seq(minus, first, grammar.optional(fraction(grammar, PLAIN_DIGITS - 1)), exponent(2));
     return grammar.alt(decimalNumber(grammar, profile), scientific);
   }
-  return grammar.seq(minus, whole, grammar.optional(fraction), grammar.optional(exponent(Number.POSITIVE_INFINITY)));
+  return grammar.seq(minus, whole(grammar), grammar.optional(fraction(grammar)), grammar.optional(exponent(Number.POSITIVE_INFINITY)));
 }
 
 /** Any integer: without point, with zeros behind it, or with an exponent that leaves none of its digits behind it. */
 export function anyInteger(grammar: Grammar, profile: Profile): Expr {
-  const { digit, whole, positive, minus } = numberParts(grammar, profile);
-  if (profile.plainNumbers) return grammar.alt(grammar.text("0"), grammar.seq(minus, positive));
+  const { digit, first, minus, mark } = numberParts(grammar);
+  if (profile.plainNumbers) {
+    return grammar.alt(grammar.text("0"), grammar.seq(minus, first, grammar.repeat(digit, 0, PLAIN_DIGITS - 1)));
+  }
   const zeros = grammar.optional(grammar.seq(grammar.text("."), grammar.repeat(grammar.text("0"), 1)));
-  const e = grammar.seq(
-    grammar.ranges([
-      [0x45, 0x45],
-      [0x65, 0x65],
-    ]),
-    grammar.optional(grammar.text("+")),
-  );
+  const e = grammar.seq(mark, grammar.optional(grammar.text("+")));
   // An exponent of 20 and more takes in all of up to 20 digits behind the point.
-  const far = grammar.alt(
-    grammar.seq(grammar.ranges([[0x32, 0x39]]), digit),
-    grammar.seq(grammar.ranges([[0x31, 0x39]]), digit, grammar.repeat(digit, 1)),
-  );
-  const scientific = grammar.seq(whole, grammar.text("."), grammar.repeat(digit, 1, 20), e, far);
-  return grammar.seq(minus, grammar.alt(grammar.seq(whole, zeros, grammar.optional(grammar.seq(e, grammar.repeat(digit, 1)))), scientific));
+  const far = grammar.alt(grammar.seq(grammar.ranges([[0x32, 0x39]]), digit), grammar.seq(first, digit, grammar.repeat(digit, 1)));
+  const scientific = grammar.seq(whole(grammar), fraction(grammar, 20), e, far);
+  const near = grammar.seq(whole(grammar), zeros, grammar.optional(grammar.seq(e, grammar.repeat(digit, 1))));
+  return grammar.seq(minus, grammar.alt(near, scientific));
 }
