@@ -96,7 +96,9 @@ function report(name, times) {
   const sorted = Float64Array.from(times).sort();
   const mean = times.reduce((a, b) => a + b, 0) / times.length;
   const numbers = [mean, at(sorted, 0.5), at(sorted, 0.99), sorted.at(-1)].map(x => x.toFixed(3).padStart(8));
-  console.log(`  ${name.padEnd(22)} ${String(times.length).padStart(6)} tokens; mean ${numbers[0]}, median ${numbers[1]}, 99 % ${numbers[2]}, most ${numbers[3]} ms`);
+  console.log(
+    `  ${name.padEnd(22)} ${String(times.length).padStart(6)} tokens; mean ${numbers[0]}, median ${numbers[1]}, 99 % ${numbers[2]}, most ${numbers[3]} ms`,
+  );
 }
 
 const given = await vocabulary(process.argv[2]);

@@ -9,7 +9,7 @@ import { LatheError } from "../errors.ts";
 import type { TextPart, Tokenizer } from "../text/tokenizer.ts";
 import { type EngineClient, fromWire } from "./engine-client.ts";
 import { type GenerateOptions, type ResolvedGenerate, resolveGenerate } from "./options.ts";
-import type { Finished, Token, WireVocabulary } from "./protocol.ts";
+import type { Finished, RunRequest, Token, WireVocabulary } from "./protocol.ts";
 import { type Part, type Result, Run } from "./run.ts";
 
 /** A text, its parts with their right to spell control tokens, or token ids. */
@@ -106,6 +106,16 @@ export class Session implements Disposable {
     return own.maxTokens ?? Number.MAX_SAFE_INTEGER; // the engine ends the answer where the context is full
   }
 
+  /** The request for a run; the engine is told of the tokens' bytes if it will need them. */
+  #request(run: number, tokens: readonly number[], maxTokens: number, { own, sampling, constraint }: ResolvedGenerate): RunRequest {
+    const { client, tokenizer } = this.#host;
+    const stopIds = own.ignoreEnd ? [] : endIds(tokenizer);
+    const request = { run, session: this.#id, tokens: Int32Array.from(tokens), sampling, maxTokens, stopIds };
+    if (!constraint) return request;
+    client.sendVocabulary(() => wireVocabulary(tokenizer));
+    return { ...request, constraint, leadingSpace: tokens.length <= 1 && dropsFirstSpace(tokenizer) };
+  }
+
   async *#produce(
     make: () => readonly number[],
     options: GenerateOptions,
@@ -113,7 +123,7 @@ export class Session implements Disposable {
   ): AsyncGenerator<Part, void, undefined> {
     this.#check();
     const resolved = resolveGenerate(options);
-    const { own, sampling, stops, constraint } = resolved;
+    const { own, sampling, stops } = resolved;
     createSampler({ seed: 1, ...sampling }); // refuses wrong options before anything runs
     const matcher = createStopMatcher(stops);
     own.signal?.throwIfAborted();
@@ -121,14 +131,9 @@ export class Session implements Disposable {
     const maxTokens = this.#admit(tokens, resolved);
     const { client, tokenizer } = this.#host;
     const run = client.number();
-    const stopIds = own.ignoreEnd ? [] : endIds(tokenizer);
-    if (constraint) client.sendVocabulary(() => wireVocabulary(tokenizer));
-    const continued = tokens.length > 1;
-    const leadingSpace = !continued && constraint !== undefined && dropsFirstSpace(tokenizer);
-    const request = { run, session: this.#id, tokens: Int32Array.from(tokens), sampling, maxTokens, stopIds, constraint, leadingSpace };
-    const inbox = client.enter(run, { kind: "run", ...request });
+    const inbox = client.enter(run, { kind: "run", ...this.#request(run, tokens, maxTokens, resolved) });
     this.#running = true;
-    const answer = new Answer(tokenizer, matcher, continued);
+    const answer = new Answer(tokenizer, matcher, tokens.length > 1);
     let finished: Finished | undefined;
     let failed = false;
     let refused = true; // until the engine says something else of it

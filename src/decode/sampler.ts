@@ -54,7 +54,10 @@ export function createSampler(options: SamplingOptions = {}): Sampler {
   const made = (kinds: readonly { create(o: Required<SamplingOptions>): SamplerStep | undefined }[]): SamplerStep[] =>
     kinds.map(kind => kind.create(resolved)).filter(step => step !== undefined);
   const seed = Number.isNaN(resolved.seed) ? drawSeed() : resolved.seed;
-  return new ChainSampler(made(editors), greedy ? [] : made(filters), greedy, seed, { history: new History(resolved.penaltyWindow), random: Random.fromSeed(seed) });
+  return new ChainSampler(made(editors), greedy ? [] : made(filters), greedy, seed, {
+    history: new History(resolved.penaltyWindow),
+    random: Random.fromSeed(seed),
+  });
 }
 
 class ChainSampler implements Sampler {

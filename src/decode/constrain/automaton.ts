@@ -137,7 +137,7 @@ export class Automaton {
     if (known) return known;
     const into = new Gathered();
     for (const stack of [low, high]) {
-      stack.heads.forEach((head, i) => this.#gather(into, head, stack.tails[i]));
+      for (let i = 0; i < stack.heads.length; i++) this.#gather(into, stack.heads[i], stack.tails[i]);
       into.ends ||= stack.ends;
     }
     const made = this.#build(into);
@@ -214,7 +214,7 @@ export class Automaton {
     };
     const enter = (inner: Stack): void => {
       out.ends ||= inner.ends;
-      inner.heads.forEach((head, i) => add(head, inner.tails[i]));
+      for (let i = 0; i < inner.heads.length; i++) add(inner.heads[i], inner.tails[i]);
     };
     enter(stack);
     for (let next = todo.pop(); next; next = todo.pop()) this.#open(next[0], next[1], add, enter, out);
@@ -230,26 +230,31 @@ export class Automaton {
     switch (head.kind) {
       case "bytes":
       case "hole":
-        return this.#gather(out, head, tail);
+        this.#gather(out, head, tail);
+        break;
       case "text":
-        return this.#gather(out, grammar.byte(head.text[head.at]), this.push(grammar.after(head), tail));
+        this.#gather(out, grammar.byte(head.text[head.at]), this.push(grammar.after(head), tail));
+        break;
       case "empty":
       case "return":
-        return enter(tail);
+        enter(tail);
+        break;
       case "seq":
-        return enter(this.push(head, tail));
+        enter(this.push(head, tail));
+        break;
       case "alt":
         for (const part of head.parts) add(part, tail);
-        return;
+        break;
       case "repeat": {
         const { body, max } = head;
         const min = isNullable(body) ? 0 : head.min;
-        if (out.covers(body, tail, min, max)) return;
+        if (out.covers(body, tail, min, max)) break;
         if (min === 0) enter(tail);
-        return enter(this.push(body, this.push(grammar.repeat(body, Math.max(0, min - 1), max - 1), tail)));
+        enter(this.push(body, this.push(grammar.repeat(body, Math.max(0, min - 1), max - 1), tail)));
+        break;
       }
       case "rule":
-        return add(head.rule.expr, isReturn(tail) || tail.isEnd ? tail : this.push(grammar.return, tail));
+        add(head.rule.expr, isReturn(tail) || tail.isEnd ? tail : this.push(grammar.return, tail));
     }
   }
 

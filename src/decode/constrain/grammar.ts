@@ -115,7 +115,7 @@ export class Grammar {
     const flat = new Set<Expr>();
     const set = new Uint32Array(8);
     for (const part of parts.flatMap(p => (p.kind === "alt" ? p.parts : [p]))) {
-      if (part.kind === "bytes") part.set.forEach((word, i) => (set[i] |= word));
+      if (part.kind === "bytes") for (let i = 0; i < 8; i++) set[i] |= part.set[i];
       else if (part !== this.fail) flat.add(part);
     }
     const bytes = this.bytes(set);

@@ -72,7 +72,10 @@ function between(grammar: Grammar, a: number[], b: number[], into: Expr[]): void
     between(grammar, low, high, tails);
     into.push(grammar.seq(grammar.ranges([[from, to]]), grammar.anyOf(tails)));
   };
-  if (a[0] === b[0]) return add(a[0], a[0], restA, restB);
+  if (a[0] === b[0]) {
+    add(a[0], a[0], restA, restB);
+    return;
+  }
   const first = restA.every(x => x === 0x80) ? a[0] : a[0] + 1;
   const last = restB.every(x => x === 0xbf) ? b[0] : b[0] - 1;
   if (first > a[0]) add(a[0], a[0], restA, highest(n));

@@ -6,8 +6,8 @@ import type { Model } from "../../../src/api/model.ts";
 import type { Constraint } from "../../../src/decode/constrain/constraint.ts";
 import { Constraints } from "../../../src/decode/constrain/source.ts";
 import { LatheError } from "../../../src/errors.ts";
-import { Random } from "../../fixtures/random.ts";
 import { stories } from "../../fixtures/models.ts";
+import { Random } from "../../fixtures/random.ts";
 import { describeShared } from "../../shared.ts";
 import { randomSchema } from "./random-schemas.ts";
 import { isValid, known } from "./validator.ts";
@@ -15,9 +15,13 @@ import { isValid, known } from "./validator.ts";
 describeShared("the tests' own validator", "json-schema-test-suite/tests/draft2020-12", folder => {
   it("judges the published suite rightly, as far as it knows its keywords", () => {
     const knows = (schema: unknown): boolean =>
-      typeof schema !== "object" || schema === null || (Array.isArray(schema) ? schema.every(knows) : Object.entries(schema).every(([k, v]) => known.has(k) && knows(v)));
+      typeof schema !== "object" ||
+      schema === null ||
+      (Array.isArray(schema) ? schema.every(knows) : Object.entries(schema).every(([k, v]) => known.has(k) && knows(v)));
     let judged = 0;
-    for (const file of "type enum const minimum maximum multipleOf minLength maxLength pattern items prefixItems contains uniqueItems properties required additionalProperties patternProperties propertyNames minProperties allOf anyOf oneOf not if-then-else dependentRequired dependentSchemas".split(" ")) {
+    for (const file of "type enum const minimum maximum multipleOf minLength maxLength pattern items prefixItems contains uniqueItems properties required additionalProperties patternProperties propertyNames minProperties allOf anyOf oneOf not if-then-else dependentRequired dependentSchemas".split(
+      " ",
+    )) {
       for (const { schema, tests, description } of JSON.parse(readFileSync(`${folder}/${file}.json`, "utf8"))) {
         if (!knows(schema)) continue;
         for (const test of tests) {

@@ -46,14 +46,21 @@ export function randomSchema(random: Random, depth = 3): Schema {
     ...maybe("maxLength", () => 3 + below(12)),
     ...maybe("pattern", () => pick(patterns)),
   });
-  const scalar = (): Schema => pick([number, string, () => ({ type: pick(["boolean", "null"]) }), () => ({ enum: [1, "two", null, [3], { four: 4 }, true] })])();
+  const scalar = (): Schema =>
+    pick([number, string, () => ({ type: pick(["boolean", "null"]) }), () => ({ enum: [1, "two", null, [3], { four: 4 }, true] })])();
   if (depth <= 0) return scalar();
   const combined = (): Schema =>
     pick<() => Schema>([
       () => ({ anyOf: [sub(), sub()] }),
       () => ({ oneOf: [sub(), sub()] }),
       () => ({ allOf: [object(), { not: { required: [pick(words)] } }] }),
-      () => ({ if: { type: "object", required: ["a"] }, then: { required: ["name"] }, else: sub() }),
+      () =>
+        Object.fromEntries([
+          ["if", { type: "object", required: ["a"] }],
+          // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
+          ["then", { required: ["name"] }],
+          ["else", sub()],
+        ]),
       () => ({ allOf: [string(), { not: { const: "a" } }] }),
       () => ({ allOf: [number(), { not: { enum: [0, 1, 5, 10] } }] }),
       () => ({ $defs: { it: scalar() }, type: "array", items: scalar(), maxItems: 3 }),

@@ -114,7 +114,8 @@ function isValidObject(schema: Record<string, unknown>, value: { [key: string]: 
     if (!patterns.every(([, s]) => ok(s, value[key]))) return false;
     const declared = Object.hasOwn(record("properties"), key);
     if (declared && !ok(record("properties")[key], value[key])) return false;
-    if (!declared && patterns.length === 0 && schema.additionalProperties !== undefined && !ok(schema.additionalProperties, value[key])) return false;
+    if (!declared && patterns.length === 0 && schema.additionalProperties !== undefined && !ok(schema.additionalProperties, value[key]))
+      return false;
   }
   return true;
 }

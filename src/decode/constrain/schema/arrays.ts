@@ -53,8 +53,7 @@ export class Arrays {
     const about = atoms.filter((a): a is Placed => a.kind === "item" || a.kind === "has" || a.kind === "rest");
     const places = about.reduce((n, a) => Math.max(n, a.kind === "rest" ? a.at : a.at + 1), 0);
     if (places > MOST_PLACES) throw unsupported("prefixItems", `it names more than ${MOST_PLACES} places`);
-    const at = (i: number): Formula =>
-      formulas.and(...about.filter(a => (a.kind === "rest" ? a.at <= i : a.at === i)).map(a => a.value));
+    const at = (i: number): Formula => formulas.and(...about.filter(a => (a.kind === "rest" ? a.at <= i : a.at === i)).map(a => a.value));
     const lengths = atoms.filter(a => a.kind === "items");
     const has = about.filter(a => a.kind === "has").map(a => a.at + 1);
     return {
@@ -92,8 +91,9 @@ export class Arrays {
     const most = this.#most(shape);
     const { formulas } = this.#context;
     const canFind = ({ at, value, min }: Contains): boolean =>
-      [...shape.first, shape.rest].some((own, i) => i < most && (i >= at || i === shape.first.length) && this.#context.satisfiable(formulas.and(own, value))) &&
-      min <= most;
+      [...shape.first, shape.rest].some(
+        (own, i) => i < most && (i >= at || i === shape.first.length) && this.#context.satisfiable(formulas.and(own, value)),
+      ) && min <= most;
     return shape.min <= most && shape.contains.every(c => c.min === 0 || canFind(c));
   }
 
@@ -125,7 +125,8 @@ export class Arrays {
     let tail: Expr = grammar.empty;
     if (most > own.length) {
       const n = own.length;
-      const more = (from: number): Expr => grammar.repeat(grammar.seq(comma, this.#context.value(rest)), Math.max(0, min - from), most - from);
+      const more = (from: number): Expr =>
+        grammar.repeat(grammar.seq(comma, this.#context.value(rest)), Math.max(0, min - from), most - from);
       tail = n > 0 ? more(n) : grammar.seq(item(0, rest), more(1));
       if (n === 0 && min === 0) tail = grammar.optional(tail);
     }
@@ -192,7 +193,8 @@ export class Arrays {
   #finite({ first, rest }: ArrayShape): Formula[] {
     const { formulas } = this.#context;
     const found = new Set<Formula>();
-    const refuse = (): LatheError => unsupported("uniqueItems", "only items out of a list of constants can be kept apart, or set maxItems to 1");
+    const refuse = (): LatheError =>
+      unsupported("uniqueItems", "only items out of a list of constants can be kept apart, or set maxItems to 1");
     const add = (formula: Formula, type: number): void => {
       if (formula.kind === "false") return;
       if (type === NULL) found.add(formulas.types(NULL));

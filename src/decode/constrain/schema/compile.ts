@@ -4,10 +4,10 @@
  */
 import { LatheError } from "../../../errors.ts";
 import type { Compiled } from "../constraint.ts";
-import { ANY, type Formula, TYPES } from "./formula.ts";
 import { generating, type Profile } from "./context.ts";
+import { ANY, type Formula, TYPES } from "./formula.ts";
 import { keywords, type Place, typeOfKeyword } from "./keywords.ts";
-import { get, isObject, type Json, type JsonObject, References } from "./references.ts";
+import { get, isObject, type Json, type JsonObject, References, tooBig } from "./references.ts";
 import { Evaluated } from "./unevaluated.ts";
 import { Values } from "./values.ts";
 
@@ -151,7 +151,8 @@ export function compileSchema(schema: unknown, profile: Profile = generating): C
   const formula = reader.read(root);
   const { values } = reader;
   values.explore(formula);
-  if (!values.satisfiable(formula)) throw new LatheError("schema.unsatisfiable", "No value is valid by this schema; some of its keywords contradict others.", {});
+  if (!values.satisfiable(formula))
+    throw new LatheError("schema.unsatisfiable", "No value is valid by this schema; some of its keywords contradict others.", {});
   values.formulas.endCompiling();
   const { grammar } = values;
   const blank = values.around();
@@ -169,6 +170,7 @@ export function schemaText(schema: unknown): string {
   try {
     text = typeof schema === "string" ? schema : JSON.stringify(schema);
   } catch (e) {
+    if (e instanceof RangeError) throw tooBig("it nests too deep");
     throw noJson((e as Error).message.split("\n")[0]);
   }
   if (text === undefined) throw noJson("there is none");

@@ -4,8 +4,8 @@
  */
 import { Automaton, type Stack } from "../automaton.ts";
 import type { Expr, Grammar } from "../grammar.ts";
-import { EQUAL, GREATER, LESS } from "./formula.ts";
 import type { Decimal } from "./decimal.ts";
+import { EQUAL, GREATER, LESS } from "./formula.ts";
 
 export interface Component {
   readonly start: number;
@@ -60,8 +60,7 @@ interface Comparing {
 /** How a number written without an exponent compares with another: true for the ways asked for. */
 export function compareComponent(to: Decimal, ways: number): Component {
   const numbering = new Numbering<Comparing>();
-  const number = (s: Comparing): number =>
-    numbering.of(s, `${s.negative}${s.whole},${s.fraction}${s.pointed}${s.relation}${s.zero}`);
+  const number = (s: Comparing): number => numbering.of(s, `${s.negative}${s.whole},${s.fraction}${s.pointed}${s.relation}${s.zero}`);
   const { whole, fraction } = to;
   const digitStep = (s: Comparing, digit: number): Comparing => {
     const zero = s.zero && digit === 0;

@@ -14,6 +14,11 @@ export interface Profile {
   readonly impliedTypes: boolean;
   /** Numbers of up to 15 digits, so that doubles hold them, no -0; constants as `JSON.stringify` writes them. */
   readonly plainNumbers: boolean;
+  /**
+   * Names that the schema does not spell count as one: they might be the same, and the value of the last one stands. Where more than that is
+   * asked for, the schema is refused.
+   */
+  readonly sureNames: boolean;
   /** The rules of draft 7 where they contradict those of 2020-12; undefined: as `$schema` says. */
   readonly draft?: 7 | 2020;
 }
@@ -25,10 +30,18 @@ export const generating: Profile = {
   formats: "assert",
   impliedTypes: true,
   plainNumbers: true,
+  sureNames: true,
 };
 
 /** For reading what others wrote: every text of a valid value, but for the exotic ones that docs/structured-output.md lists. */
-export const reading: Profile = { order: "any", whitespace: "any", formats: "assert", impliedTypes: false, plainNumbers: false };
+export const reading: Profile = {
+  order: "any",
+  whitespace: "any",
+  formats: "assert",
+  impliedTypes: false,
+  plainNumbers: false,
+  sureNames: false,
+};
 
 export interface Context {
   readonly grammar: Grammar;

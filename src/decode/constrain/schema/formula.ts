@@ -36,7 +36,14 @@ export type Atom =
   | { readonly on: typeof OBJECT; readonly kind: "count"; readonly min: number; readonly max: number }
   /** Item `at`, if there is one; item `at`, which there is; all from there on; so many of those from there on. */
   | { readonly on: typeof ARRAY; readonly kind: "item" | "has" | "rest"; readonly at: number; readonly value: Formula }
-  | { readonly on: typeof ARRAY; readonly kind: "contains"; readonly at: number; readonly value: Formula; readonly min: number; readonly max: number }
+  | {
+      readonly on: typeof ARRAY;
+      readonly kind: "contains";
+      readonly at: number;
+      readonly value: Formula;
+      readonly min: number;
+      readonly max: number;
+    }
   | { readonly on: typeof ARRAY; readonly kind: "items"; readonly min: number; readonly max: number }
   | { readonly on: typeof ARRAY; readonly kind: "unique" };
 
@@ -201,9 +208,15 @@ export class Formulas {
       case "some":
         return this.every(atom.names, this.not(atom.value));
       case "count":
-        return this.or(this.#below(atom.min, m => this.count(0, m)), this.#above(atom.max, m => this.count(m, infinite)));
+        return this.or(
+          this.#below(atom.min, m => this.count(0, m)),
+          this.#above(atom.max, m => this.count(m, infinite)),
+        );
       case "items":
-        return this.or(this.#below(atom.min, m => this.items(0, m)), this.#above(atom.max, m => this.items(m, infinite)));
+        return this.or(
+          this.#below(atom.min, m => this.items(0, m)),
+          this.#above(atom.max, m => this.items(m, infinite)),
+        );
       case "item":
         return this.item("has", atom.at, this.not(atom.value));
       case "has":

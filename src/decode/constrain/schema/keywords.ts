@@ -2,10 +2,11 @@
  * The keywords of JSON Schema (2020-12 and draft 7), each as a formula. A keyword that is not listed here is refused by name: nothing that a
  * schema asserts is ever passed over. What only describes is listed as well.
  */
-import { ARRAY, BOOLEAN, EQUAL, type Formula, type Formulas, GREATER, LESS, NULL, NUMBER, OBJECT, STRING } from "./formula.ts";
-import { decimalKey, decimalOf, isTooLong } from "./decimal.ts";
+
 import { MOST_REMAINDERS } from "./components.ts";
+import { decimalKey, decimalOf, isTooLong } from "./decimal.ts";
 import { formats, longest } from "./formats.ts";
+import { ARRAY, BOOLEAN, EQUAL, type Formula, type Formulas, GREATER, LESS, NULL, NUMBER, OBJECT, STRING } from "./formula.ts";
 import { type NameTest, nameSet } from "./names.ts";
 import { get, isObject, type Json, type JsonObject } from "./references.ts";
 
@@ -30,7 +31,14 @@ type Keyword = (value: Json, place: Place) => Formula;
 
 const infinite = Number.POSITIVE_INFINITY;
 
-const typeMasks: Readonly<Record<string, number>> = { null: NULL, boolean: BOOLEAN, number: NUMBER, string: STRING, object: OBJECT, array: ARRAY };
+const typeMasks: Readonly<Record<string, number>> = {
+  null: NULL,
+  boolean: BOOLEAN,
+  number: NUMBER,
+  string: STRING,
+  object: OBJECT,
+  array: ARRAY,
+};
 
 export function integer(formulas: Formulas): Formula {
   return formulas.atom({ on: NUMBER, kind: "integer" }, "");
@@ -39,7 +47,8 @@ export function integer(formulas: Formulas): Formula {
 function oneType(name: Json, place: Place): Formula {
   const { formulas } = place;
   if (name === "integer") return formulas.and(formulas.types(NUMBER), integer(formulas));
-  if (typeof name !== "string" || !Object.hasOwn(typeMasks, name)) throw place.invalid("a type is null, boolean, integer, number, string, object or array");
+  if (typeof name !== "string" || !Object.hasOwn(typeMasks, name))
+    throw place.invalid("a type is null, boolean, integer, number, string, object or array");
   return formulas.types(typeMasks[name]);
 }
 
@@ -235,7 +244,9 @@ export const keywords: ReadonlyMap<string, Keyword> = new Map<string, Keyword>([
     "patternProperties",
     (v, p) =>
       p.formulas.and(
-        ...object(v, p).map(([source, schema]) => p.formulas.every(nameSet([], [pattern(source, p)]), p.sub(schema, "patternProperties", source))),
+        ...object(v, p).map(([source, schema]) =>
+          p.formulas.every(nameSet([], [pattern(source, p)]), p.sub(schema, "patternProperties", source)),
+        ),
       ),
   ],
   ["additionalProperties", additionalProperties],
@@ -281,7 +292,10 @@ export const keywords: ReadonlyMap<string, Keyword> = new Map<string, Keyword>([
   ...["$id", "$anchor", "$dynamicAnchor", "$comment", "$defs", "definitions", "title", "description", "default", "examples"].map(
     (name): [string, Keyword] => [name, described],
   ),
-  ...["deprecated", "readOnly", "writeOnly", "contentEncoding", "contentMediaType", "contentSchema"].map((name): [string, Keyword] => [name, described]),
+  ...["deprecated", "readOnly", "writeOnly", "contentEncoding", "contentMediaType", "contentSchema"].map((name): [string, Keyword] => [
+    name,
+    described,
+  ]),
 ]);
 
 /** The one type that a keyword speaks of. */

@@ -35,7 +35,9 @@ export class NameStates {
 
   constructor(shape: Shape, anyText: Component, tick: () => void) {
     const encoder = new TextEncoder();
-    this.#sorted = shape.names.map((name, place) => ({ bytes: encoder.encode(name), place })).sort((a, b) => compareBytes(a.bytes, b.bytes));
+    this.#sorted = shape.names
+      .map((name, place) => ({ bytes: encoder.encode(name), place }))
+      .sort((a, b) => compareBytes(a.bytes, b.bytes));
     this.#machines = [anyText, ...shape.machines];
     this.#tick = tick;
     this.start = this.#number({ from: 0, to: this.#sorted.length, length: 0, tests: this.#machines.map(m => m.start) });

@@ -11,17 +11,23 @@ import { contentByte, whitespace } from "./json.ts";
 import { type NameClass, NameStates } from "./name-states.ts";
 import { Shape, type TestMachine } from "./shapes.ts";
 
+function unsureNames(): LatheError {
+  const message = '"minProperties" asks for more properties than the schema names, and unnamed ones could be the same; name more of them.';
+  return new LatheError("schema.unsupported", message, { keyword: "minProperties" });
+}
+
 /** An object so far. */
 interface Members {
-  /** By place: bit set where the property is there, or may come no more. */
+  /** By place: bit set where the property is there, or may come no more; behind the last: whether there are others. */
   readonly seen: bigint;
-  /** Properties, as far as they are counted. */
+  /** Properties, as far as there may be too many; and those that surely differ, as far as there may be too few. */
   readonly count: number;
+  readonly sure: number;
   /** By place in `wanted`: bit set where one was found. */
   readonly found: number;
 }
 
-const none: Members = { seen: 0n, count: 0, found: 0 };
+const none: Members = { seen: 0n, count: 0, sure: 0, found: 0 };
 /** Properties asked for under any of several names; more would be too many ways. */
 const MOST_WANTED = 6;
 
@@ -56,7 +62,13 @@ export class ObjectRules {
     const needed = required.filter(Boolean).length;
     if (wanted.length > MOST_WANTED) throw tooManyWanted();
     if (required.some((r, i) => r && !this.#usable(i)) || needed > max || min > max) return false;
-    return wanted.every((_, i) => this.#canFind(i)) && (this.#available(0n) >= min || this.#others());
+    if (!wanted.every((_, i) => this.#canFind(i))) return false;
+    const { sureNames } = this.#context.profile;
+    const spelled = this.#available(0n);
+    if (spelled >= min) return true;
+    if (!this.#others()) return false;
+    if (sureNames && spelled + 1 < min) throw unsureNames();
+    return true;
   }
 
   #usable(place: number): boolean {
@@ -77,7 +89,8 @@ export class ObjectRules {
       const answers = this.#shape.answers(new TextEncoder().encode(name));
       return this.#shape.isIn(names, place, answers) && fits(this.#shape.values[place]);
     });
-    return spelled || this.#names.findsOther(this.#names.start, a => this.#shape.isIn(names, -1, a) && fits(this.#shape.other(a)));
+    if (spelled || this.#context.profile.sureNames) return spelled;
+    return this.#names.findsOther(this.#names.start, a => this.#shape.isIn(names, -1, a) && fits(this.#shape.other(a)));
   }
 
   /** The whole object. */
@@ -87,7 +100,7 @@ export class ObjectRules {
   }
 
   #key(m: Members): string {
-    return `${this.#shape.id}:${m.seen},${m.count},${m.found}`;
+    return `${this.#shape.id}:${m.seen},${m.count},${m.sure},${m.found}`;
   }
 
   /** What may follow the opening brace (`first`) or a value. */
@@ -109,7 +122,7 @@ export class ObjectRules {
 
   #complete(m: Members): boolean {
     const { min, wanted } = this.#shape;
-    return this.#pending(m) === 0 && m.count >= min && m.found === (1 << wanted.length) - 1;
+    return this.#pending(m) === 0 && m.sure >= min && m.found === (1 << wanted.length) - 1;
   }
 
   /** Required properties that are still to come. */
@@ -123,11 +136,13 @@ export class ObjectRules {
   /** The object with one property more. */
   #with(m: Members, place: number, found: number): Members {
     const { min, max, names } = this.#shape;
-    const counted = Number.isFinite(max) ? m.count + 1 : Math.min(m.count + 1, min);
-    let { seen } = m;
-    if (this.#context.profile.order === "declared") seen |= (1n << BigInt(place < 0 ? names.length : place + 1)) - 1n;
-    else if (place >= 0) seen |= 1n << BigInt(place);
-    return { seen, count: counted, found };
+    const { order, sureNames } = this.#context.profile;
+    const bit = 1n << BigInt(place < 0 ? names.length : place);
+    const counts = !sureNames || (m.seen & bit) === 0n;
+    // In the schema's order, what comes before is over.
+    const seen = m.seen | bit | (order === "declared" ? bit - 1n : 0n);
+    const sure = Math.min(m.sure + Number(counts), min);
+    return { seen: sureNames || place >= 0 ? seen : seen & (bit - 1n), count: Number.isFinite(max) ? m.count + 1 : 0, sure, found };
   }
 
   /** Whether the rest can be completed after a property: enough room for what must come, enough names for what is asked for. */
@@ -135,7 +150,10 @@ export class ObjectRules {
     const { min, max } = this.#shape;
     const open = m.count + this.#pending(m);
     if (open > max) return false;
-    return m.count >= min || m.count + this.#available(m.seen) >= min || this.#others();
+    const sure = m.sure + this.#available(m.seen);
+    if (sure >= min) return true;
+    const counted = this.#context.profile.sureNames && (m.seen >> BigInt(this.#shape.names.length)) & 1n;
+    return this.#others() && (!this.#context.profile.sureNames || (!counted && sure + 1 >= min));
   }
 
   #allows(m: Members, place: number): boolean {
@@ -199,8 +217,9 @@ export class ObjectRules {
     const { grammar, formulas } = this.#context;
     const own = name.place >= 0 ? this.#shape.values[name.place] : this.#shape.other(name.answers);
     let ways: { value: Formula; found: number }[] = [{ value: own, found: m.found }];
+    const unsure = this.#context.profile.sureNames && name.place < 0;
     this.#shape.wanted.forEach(({ names, value }, i) => {
-      if ((m.found >> i) & 1 || !this.#shape.isIn(names, name.place, name.answers)) return;
+      if (unsure || (m.found >> i) & 1 || !this.#shape.isIn(names, name.place, name.answers)) return;
       ways = ways.flatMap(way => [way, { value: formulas.and(way.value, value), found: way.found | (1 << i) }]);
     });
     const possible = ways.filter(way => this.#context.satisfiable(way.value));

@@ -127,6 +127,7 @@ function pointed(root: Json, pointer: string): Json | undefined {
   return at;
 }
 
-function tooBig(reason: string): LatheError {
+/** The error for a schema beyond the limits. */
+export function tooBig(reason: string): LatheError {
   return new LatheError("grammar.limit", `The schema is too large: ${reason}.`, { reason });
 }

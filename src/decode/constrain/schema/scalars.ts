@@ -55,10 +55,10 @@ function possible(formula: Formula, living: (atom: Formula) => boolean): boolean
 }
 
 /** The values that a formula lists, and what else it says; undefined where it lists none to choose from. */
-function listed<T>(formula: Formula, valueOf: (atom: Atom) => T | undefined): { values: T[]; also: readonly Formula[] } | undefined {
+function listed<T>(formula: Formula, read: (atom: Atom) => T | undefined): { values: T[]; also: readonly Formula[] } | undefined {
   if (formula.kind === "and") {
     for (const part of formula.parts) {
-      const found = listed(part, valueOf);
+      const found = listed(part, read);
       if (found) return { values: found.values, also: formula.parts.filter(p => p !== part) };
     }
     return undefined;
@@ -66,7 +66,7 @@ function listed<T>(formula: Formula, valueOf: (atom: Atom) => T | undefined): { 
   const parts = formula.kind === "or" ? formula.parts : [formula];
   const values: T[] = [];
   for (const part of parts) {
-    const value = part.kind === "atom" ? valueOf(part.atom) : undefined;
+    const value = part.kind === "atom" ? read(part.atom) : undefined;
     if (value === undefined) return undefined;
     values.push(value);
   }

@@ -2,8 +2,9 @@
  * One alternative of what an object may be, put in order: which properties it must have, what each property's value must be, what other
  * names it may have. Names that the schema spells are known by their place; of any other name only the answers of the tests count.
  */
-import type { Context } from "./context.ts";
+
 import type { Component } from "./components.ts";
+import type { Context } from "./context.ts";
 import type { Atom, Formula } from "./formula.ts";
 import { type NameSet, type NameTest, singleName, testKey } from "./names.ts";
 
@@ -45,7 +46,10 @@ export class Shape {
     this.#every = about.filter(a => a.kind === "every");
     const place = (name: string): number => order.get(name) ?? Number.POSITIVE_INFINITY;
     const mentioned = [...new Set(about.flatMap(a => a.names.names))];
-    this.names = mentioned.map((name, i) => [name, i] as const).sort(([a, i], [b, j]) => place(a) - place(b) || i - j).map(([name]) => name);
+    this.names = mentioned
+      .map((name, i) => [name, i] as const)
+      .sort(([a, i], [b, j]) => place(a) - place(b) || i - j)
+      .map(([name]) => name);
     this.index = new Map(this.names.map((name, i) => [name, i]));
     const tests = new Map(about.flatMap(a => a.names.tests).map(test => [testKey(test), test]));
     this.tests = [...tests.values()];

@@ -47,7 +47,8 @@ export class Evaluated {
 
   items(schema: JsonObject, value: Formula): Formula {
     const { formulas: f } = this.#schemas;
-    const rest = (c: Case): Formula => (c.items === Number.POSITIVE_INFINITY ? f.true : f.item("rest", c.items, f.or(value, ...c.contained)));
+    const rest = (c: Case): Formula =>
+      c.items === Number.POSITIVE_INFINITY ? f.true : f.item("rest", c.items, f.or(value, ...c.contained));
     return f.or(...this.#cases(schema, 0).map(c => f.and(c.formula, rest(c))));
   }
 

@@ -8,9 +8,9 @@ import { Arrays } from "./arrays.ts";
 import { type Component, expressionComponent } from "./components.ts";
 import type { Context, Profile } from "./context.ts";
 import { ARRAY, BOOLEAN, type Formula, Formulas, NULL, NUMBER, OBJECT, STRING, TYPES } from "./formula.ts";
+import { whitespace } from "./json.ts";
 import type { NameTest } from "./names.ts";
 import { Objects } from "./objects.ts";
-import { whitespace } from "./json.ts";
 import { Scalars } from "./scalars.ts";
 import { Simplifier } from "./simplify.ts";
 
