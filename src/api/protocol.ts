@@ -3,6 +3,7 @@ import type { ConstraintSource } from "../decode/constrain/source.ts";
 import type { SamplingOptions } from "../decode/sampler.ts";
 import type { LoadSpec } from "../engine/load.node.ts";
 import type { ErrorCode } from "../errors.ts";
+import type { Output } from "../nn/output.ts";
 
 export interface WireError {
   readonly code: ErrorCode;
@@ -45,6 +46,8 @@ export type ToEngine =
   /** The caller has consumed this many tokens. */
   | { readonly kind: "taken"; readonly run: number; readonly count: number }
   | { readonly kind: "score"; readonly run: number; readonly tokens: Int32Array }
+  /** One vector for each text. */
+  | { readonly kind: "embed"; readonly run: number; readonly texts: readonly Int32Array[] }
   | { readonly kind: "profile"; readonly run: number; readonly context: number; readonly steps: number; readonly code: boolean }
   | { readonly kind: "close" };
 
@@ -102,6 +105,10 @@ export interface LoadedInfo {
   readonly weightBytes: number;
   readonly workBytes: number;
   readonly pageBytes: number;
+  /** Logits of the vocabulary, or embeddings. */
+  readonly output: Output;
+  /** Numbers of a row of output. */
+  readonly columns: number;
 }
 
 export type FromEngine =
@@ -111,6 +118,7 @@ export type FromEngine =
   | { readonly kind: "token"; readonly run: number; readonly token: Token }
   | ({ readonly kind: "finished"; readonly run: number } & Finished)
   | { readonly kind: "scored"; readonly run: number; readonly logprobs: Float64Array }
+  | { readonly kind: "embedded"; readonly run: number; readonly vectors: readonly Float32Array[] }
   | { readonly kind: "profiled"; readonly run: number; readonly profile: Profile }
   /** Without a run: loading, or the whole engine, has failed. */
   | { readonly kind: "failed"; readonly run?: number; readonly error: WireError };
