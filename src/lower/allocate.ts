@@ -32,11 +32,16 @@ interface Wanted extends Lifetime {
   readonly urgency: number;
 }
 
-/** What holds one register, as segments of several variables. */
+/** What holds one register, as segments of several variables. Those that ended before where the scan has come to are forgotten. */
 class Occupied {
-  readonly #held: Wanted[] = [];
+  #held: Wanted[] = [];
+
   clash = (segments: readonly Segment[]): Wanted[] => this.#held.filter(h => meet(h.segments, segments));
-  free = (segments: readonly Segment[]): boolean => !this.#held.some(h => meet(h.segments, segments));
+  free(segments: readonly Segment[]): boolean {
+    const { from } = segments[0];
+    this.#held = this.#held.filter(h => h.segments[h.segments.length - 1].to >= from);
+    return !this.#held.some(h => meet(h.segments, segments));
+  }
   take(l: Wanted): void {
     this.#held.push(l);
   }

@@ -63,9 +63,14 @@ class Checker {
 
   #write(place: string, held: ReadonlySet<Variable>, gone?: Variable): void {
     if (gone) {
-      for (const [p, vs] of this.#holds) if (vs.has(gone)) this.#holds.set(p, new Set([...vs].filter(v => v !== gone)));
+      for (const [p, vs] of this.#holds) {
+        if (!vs.has(gone)) continue;
+        if (vs.size === 1) this.#holds.delete(p);
+        else this.#holds.set(p, new Set([...vs].filter(v => v !== gone)));
+      }
     }
-    this.#holds.set(place, held);
+    if (held.size) this.#holds.set(place, held);
+    else this.#holds.delete(place);
   }
 
   /** A load or store that the allocator put in: the value moves, whoever it belongs to. */
@@ -96,11 +101,14 @@ class Checker {
   }
 
   #constants: readonly Variable[] = [];
+  /** Lines of the closing brackets, by label. */
+  readonly #ends = new Map<string, number>();
 
   check(): void {
     const { lines } = this.#code;
     const originals = lines.flatMap(l => (isBracket(l) ? [] : (l.origin ?? l).operands.filter(isVariable)));
     this.#constants = [...new Set(originals)].filter(v => v.again);
+    for (const [i, l] of lines.entries()) if (isBracket(l) && l.bracket === "end") this.#ends.set(l.label, i);
     this.#stretch(0, lines.length);
   }
 
@@ -114,7 +122,7 @@ class Checker {
         else this.#inserted(line);
         continue;
       }
-      const end = lines.findIndex((l, j) => j > i && isBracket(l) && l.bracket === "end" && l.label === line.label);
+      const end = this.#ends.get(line.label)!;
       const skipped = new Map(this.#holds);
       let begin: Holds = new Map(skipped);
       for (;;) {

@@ -51,7 +51,7 @@ export const machineOf = (levels: ReadonlySet<Level>): Machine => ({
 });
 
 /** Registers that need no saving first. rax and rdx are scratch, rsp and rbp the frame. */
-function description(convention: Options["convention"]): Description {
+export function description(convention: Options["convention"]): Description {
   const { savedGp, savedVec } = conventions[convention];
   const order = (all: readonly number[], saved: readonly number[]): number[] => [
     ...all.filter(r => !saved.includes(r)),

@@ -50,12 +50,12 @@ export class Emitter {
   readonly #pool = new Map<string, PoolEntry>();
   readonly #constants = new Map<string, Variable>();
   readonly #variables = new Map<Node, Variable>();
-  /** Indices widened to 64 bits, by the scope in which that was done. */
-  readonly #widened = new Map<Scope, Map<Node, Variable>>();
+  /** Byte indices that may pass 2^31, and what they are sums of: these are also computed in 64 bits, where nothing wraps. */
+  readonly #indices: ReadonlySet<Node>;
+  readonly #widened = new Map<Node, Variable>();
   readonly #kernel: Kernel;
   readonly #chosen: Chosen<Program>;
   readonly #args: Fixed;
-  #scopes: Scope[] = [];
   #nextId = 0;
   #loops = 0;
 
@@ -64,6 +64,7 @@ export class Emitter {
     this.#kernel = kernel;
     this.#args = args;
     const c: Context = { kernel, uses: countUses(kernel.body), quads };
+    this.#indices = wideIndices(kernel.body);
     this.#chosen = select(kernel, n => program(n, c), isFree);
   }
 
@@ -128,17 +129,35 @@ export class Emitter {
 
   /** A byte index in 64 bits. */
   #index(n: Node): Variable {
+    const known = this.#widened.get(n);
+    if (known) return known;
     const v = this.#register(n);
-    if (n.range.min >= 0) return v;
-    for (const s of this.#scopes) {
-      const known = this.#widened.get(s)?.get(n);
-      if (known) return known;
-    }
+    return n.range.min >= 0 ? v : this.#extended(v);
+  }
+
+  #extended(v: Variable): Variable {
     const wideIndex = this.#new("gp", 8);
     this.#line("movsxd.q", wideIndex, v);
-    const here = this.#scopes.at(-1)!;
-    this.#widened.set(here, (this.#widened.get(here) ?? new Map<Node, Variable>()).set(n, wideIndex));
     return wideIndex;
+  }
+
+  /** The same sum or product once more, in 64 bits. */
+  #widen(n: Node): void {
+    const [a, b] = n.args;
+    const result = this.#new("gp", 8);
+    if (n.op === "shl" || b.op === "const") {
+      const constantPart = { imm: n.op === "shl" ? n.attr : b.attr };
+      const name = { add: "add", sub: "sub", mul: "imul", shl: "shl" }[n.op];
+      if (n.op === "mul") this.#line("imul.q.i", result, this.#index(a), constantPart);
+      else {
+        this.#copy(result, this.#index(a));
+        this.#line(`${name}.q.i`, result, constantPart);
+      }
+    } else {
+      this.#copy(result, this.#index(a));
+      this.#line({ add: "add.q", sub: "sub.q", mul: "imul.q" }[n.op]!, result, this.#index(b));
+    }
+    this.#widened.set(n, result);
   }
 
   #memory(address: Node, index: Node, disp: number): Memory {
@@ -175,6 +194,7 @@ export class Emitter {
       if (key === COPY) this.#copy(operands[0] as Variable, operands[1] as Variable);
       else this.#line(key, ...operands);
     }
+    if (this.#indices.has(n)) this.#widen(n);
   }
 
   #store(s: Store): void {
@@ -187,9 +207,7 @@ export class Emitter {
   }
 
   #scope(scope: Scope): void {
-    this.#scopes.push(scope);
     for (const item of scope.items) this.#item(item);
-    this.#scopes.pop();
   }
 
   #item(item: Item): void {
@@ -242,6 +260,23 @@ export class Emitter {
       if (v !== carried[i]) this.#copy(carried[i], v);
     });
   }
+}
+
+const sums = new Set(["add", "sub", "mul", "shl"]);
+
+/** Sums and products that end in addresses and whose 32 bits might not hold them. */
+function wideIndices(scope: Scope, found = new Set<Node>()): Set<Node> {
+  const mark = (n: Node): void => {
+    if (n.range.min >= 0 || !sums.has(n.op) || found.has(n)) return;
+    found.add(n);
+    for (const a of n.args) mark(a);
+  };
+  for (const item of scope.items) {
+    if (item.kind === "store") mark(item.index);
+    else if (item.kind === "loop") wideIndices(item.body, found);
+    else if (item.node.op === "load" || item.node.op === "offset") mark(item.node.args[1]);
+  }
+  return found;
 }
 
 export function copy(to: Variable, from: Register): Instruction {

@@ -27,7 +27,8 @@
  *
  * **Encodings.** VEX or EVEX with width (`128`, `256`, `512`, `256+` for 256 and 512, `LIG` any, `L0` `L1` for those that are no vectors) and W;
  * without width all that there are. `b32` `b64`: memory may be one element for all lanes. `nomask` `needsmask`: EVEX without, or only with a
- * mask. `distinct`: the registers must differ. `<a,b` `>a,b`: registers and flags read and written without being operands. Then the level.
+ * mask (which the instruction clears). `chooses`: the mask chooses between sources. `distinct`: the registers must differ. `<a,b` `>a,b`:
+ * registers and flags read and written without being operands. Then the level.
  */
 import { avx512Table } from "./table-avx512.ts";
 import { scalarTable } from "./table-scalar.ts";
@@ -76,6 +77,7 @@ export interface Encoding {
   readonly l: 0 | 1 | 2;
 }
 
+/** May an instruction have a mask; if so, may the lanes outside it become zero; or must it have one. */
 export type Masking = "none" | "merge" | "zero" | "needed";
 
 export interface Instruction {
@@ -86,8 +88,12 @@ export interface Instruction {
   readonly encoding: Encoding;
   /** Bits of the element that memory may hold once for all lanes. */
   readonly broadcast?: 32 | 64;
-  /** `merge`: lanes outside the mask stay as they are (so the destination is read); `zero`: they may become zero instead. */
   readonly masking: Masking;
+  /**
+   * With a mask and without zeroing, lanes outside it stay as they are, so that the destination is read too. Not so where the destination is a
+   * mask (bits outside become zero) and where the mask chooses between sources.
+   */
+  readonly keeps: boolean;
   /** All vector or tile registers must differ. */
   readonly distinct: boolean;
   /** General-purpose registers read and written without being operands. */
@@ -161,7 +167,17 @@ function memory(text: string, place: Place, access: OperandSpec["access"], width
   return { kind: "mem", place, access, bits: memBits, memBits, indexBits: vector ? width : undefined };
 }
 
+/** Operands that were read already: two thousand forms have some two hundred different ones. */
+const known = new Map<string, OperandSpec>();
+
 function operand(text: string, place: Place, width: number): OperandSpec {
+  const key = `${place} ${text} ${width}`;
+  const spec = known.get(key) ?? parseOperand(text, place, width);
+  known.set(key, spec);
+  return spec;
+}
+
+function parseOperand(text: string, place: Place, width: number): OperandSpec {
   const colon = text.indexOf(":");
   const access = text.slice(0, Math.max(0, colon)) as OperandSpec["access"];
   const [first, second] = text.slice(colon + 1).split("/");
@@ -257,6 +273,7 @@ function expand(line: string, condition: number): Instruction[] {
         encoding: { ...base, kind, l: variant.l, w: variant.w },
         broadcast: words.includes("b32") ? 32 : words.includes("b64") ? 64 : undefined,
         masking: masking(words, operands),
+        keeps: kind === "evex" && operands[0].cls !== "mask" && !words.includes("nomask") && !words.includes("chooses"),
         distinct: words.includes("distinct"),
         reads: reads.registers,
         writes: writes.registers,

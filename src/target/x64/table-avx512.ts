@@ -178,11 +178,11 @@ valignq.*        RVMI w:v r:v r:v/m i8    | 66.0F3A 03 /r | EVEX.W1 b64 avx512
 vshuff32x4.*     RVMI w:v r:v r:v/m i8    | 66.0F3A 23 /r | EVEX.256+.W0 b32 avx512
 vshufi32x4.*     RVMI w:v r:v r:v/m i8    | 66.0F3A 43 /r | EVEX.256+.W0 b32 avx512
 vshufi64x2.*     RVMI w:v r:v r:v/m i8    | 66.0F3A 43 /r | EVEX.256+.W1 b64 avx512
-vpblendmb.*      RVM  w:v r:v r:v/m       | 66.0F38 66 /r | EVEX.W0 avx512
-vpblendmw.*      RVM  w:v r:v r:v/m       | 66.0F38 66 /r | EVEX.W1 avx512
-vpblendmd.*      RVM  w:v r:v r:v/m       | 66.0F38 64 /r | EVEX.W0 b32 avx512
-vpblendmq.*      RVM  w:v r:v r:v/m       | 66.0F38 64 /r | EVEX.W1 b64 avx512
-vblendmps.*      RVM  w:v r:v r:v/m       | 66.0F38 65 /r | EVEX.W0 b32 avx512
+vpblendmb.*      RVM  w:v r:v r:v/m       | 66.0F38 66 /r | EVEX.W0 chooses avx512
+vpblendmw.*      RVM  w:v r:v r:v/m       | 66.0F38 66 /r | EVEX.W1 chooses avx512
+vpblendmd.*      RVM  w:v r:v r:v/m       | 66.0F38 64 /r | EVEX.W0 chooses b32 avx512
+vpblendmq.*      RVM  w:v r:v r:v/m       | 66.0F38 64 /r | EVEX.W1 chooses b64 avx512
+vblendmps.*      RVM  w:v r:v r:v/m       | 66.0F38 65 /r | EVEX.W0 chooses b32 avx512
 
 vrcp14ps.*       RM   w:v r:v/m           | 66.0F38 4C /r | EVEX.W0 b32 avx512
 vrsqrt14ps.*     RM   w:v r:v/m           | 66.0F38 4E /r | EVEX.W0 b32 avx512

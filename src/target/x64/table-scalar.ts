@@ -90,6 +90,8 @@ call.q         M   r:r64/m64          | FF /2           | <rsp
 ret            -                      | C3              | <rsp
 push.q         O   r:r64              | 50+r            | <rsp >rsp
 pop.q          O   w:r64              | 58+r            | <rsp >rsp
+pushf          -                      | 9C              | <rsp,flags >rsp
+popf           -                      | 9D              | <rsp >rsp,flags
 
 xadd.*.lock    MR  rw:m rw:g          | F0 0F C1 /r     | dq >flags
 cmpxchg.*.lock MR  rw:m r:g           | F0 0F B1 /r     | dq <rax >rax,flags

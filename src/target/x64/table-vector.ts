@@ -95,11 +95,11 @@ vmovntps.*.st  MR   w:m r:v              | NP.0F 2B /r   | VEX.WIG avx2      | E
 vmovntdq.*.st  MR   w:m r:v              | 66.0F E7 /r   | VEX.WIG avx2      | EVEX.W0 nomask avx512
 vmovntdqa.*    RM   w:v r:m              | 66.0F38 2A /r | VEX.WIG avx2      | EVEX.W0 nomask avx512
 vmaskmovps.*    RVM w:v r:v r:m          | 66.0F38 2C /r | VEX.W0 avx2
-vmaskmovps.*.st MVR w:m r:v r:v          | 66.0F38 2E /r | VEX.W0 avx2
+vmaskmovps.*.st MVR rw:m r:v r:v          | 66.0F38 2E /r | VEX.W0 avx2
 vpmaskmovd.*    RVM w:v r:v r:m          | 66.0F38 8C /r | VEX.W0 avx2
-vpmaskmovd.*.st MVR w:m r:v r:v          | 66.0F38 8E /r | VEX.W0 avx2
+vpmaskmovd.*.st MVR rw:m r:v r:v          | 66.0F38 8E /r | VEX.W0 avx2
 vpmaskmovq.*    RVM w:v r:v r:m          | 66.0F38 8C /r | VEX.W1 avx2
-vpmaskmovq.*.st MVR w:m r:v r:v          | 66.0F38 8E /r | VEX.W1 avx2
+vpmaskmovq.*.st MVR rw:m r:v r:v          | 66.0F38 8E /r | VEX.W1 avx2
 vgatherdps.*   RMV  rw:v r:vm32 rw:v     | 66.0F38 92 /r | VEX.W0 distinct avx2
 vpgatherdd.*   RMV  rw:v r:vm32 rw:v     | 66.0F38 90 /r | VEX.W0 distinct avx2
 vldmxcsr       M    r:m32                | NP.0F AE /2   | VEX.L0.WIG avx2
