@@ -31,7 +31,7 @@ export interface BoundKernel {
 export interface KernelFunction {
   (begin: number, end: number, ...args: number[]): void;
   /** Keeps arguments for many calls, where that is quicker than passing them each time. */
-  readonly bind?: (args: readonly number[]) => BoundKernel;
+  readonly withArguments?: (args: readonly number[]) => BoundKernel;
 }
 export type KernelTable = ReadonlyMap<string, KernelFunction>;
 
@@ -39,7 +39,7 @@ export const resolve = (arg: Arg, variables: Float64Array): number =>
   typeof arg === "number" ? arg : arg.mul * variables[arg.v] + arg.add;
 
 export function bind(kernel: KernelFunction, args: readonly number[]): BoundKernel {
-  if (kernel.bind) return kernel.bind(args);
+  if (kernel.withArguments) return kernel.withArguments(args);
   const own = [...args];
   return {
     set: (slot, value) => {

@@ -230,7 +230,7 @@ export function instantiate(
 
 function wide(f: (...args: unknown[]) => void, isAddress: readonly boolean[]): KernelFunction {
   const widened = (value: number, slot: number): number | bigint => (isAddress[slot] ? BigInt(value) : value);
-  const bind = (args: readonly number[]): BoundKernel => {
+  const withArguments = (args: readonly number[]): BoundKernel => {
     const own = args.map(widened);
     return {
       set: (slot, value) => {
@@ -239,5 +239,5 @@ function wide(f: (...args: unknown[]) => void, isAddress: readonly boolean[]): K
       run: (begin, end) => f(begin, end, ...own),
     };
   };
-  return Object.assign((begin: number, end: number, ...args: number[]) => f(begin, end, ...args.map(widened)), { bind });
+  return Object.assign((begin: number, end: number, ...args: number[]) => f(begin, end, ...args.map(widened)), { withArguments });
 }

@@ -56,17 +56,17 @@ export function nativeTable(system: System, memory: WebAssembly.Memory, kernels:
   const base = Number(system.addressOf(memory.buffer as unknown as SharedArrayBuffer));
   const callable = ({ entry, slots }: NativeKernel): KernelFunction => {
     const call = system.callable(BigInt(entry));
-    const bind = (args: readonly number[]): Arguments => {
+    const withArguments = (args: readonly number[]): Arguments => {
       const own = new Arguments(system, slots, base, call);
       for (let i = 0; i < args.length; i++) own.set(i, args[i]);
       return own;
     };
-    const own = bind([]);
+    const own = withArguments([]);
     const direct = (begin: number, end: number, ...args: number[]): void => {
       for (let i = 0; i < args.length; i++) own.set(i, args[i]);
       own.run(begin, end);
     };
-    return Object.assign(direct, { bind });
+    return Object.assign(direct, { withArguments });
   };
   const table = new Map(kernels.map(k => [k.name, callable(k)]));
   keptAlive.set(table, memory);
