@@ -86,7 +86,8 @@ function main(data: MemberData): void {
       try {
         order(kind);
       } catch (e) {
-        return member.fail(e);
+        member.fail(e);
+        return;
       }
     }
   };

@@ -67,7 +67,8 @@ export class Shares {
 
   /** All members have passed a barrier: the launches before it are over. */
   passed(): void {
-    if (this.rank === 0) this.#taken.fill(0, this.#bank * SECTION * this.size * APART, (this.#bank * SECTION + this.#next) * this.size * APART);
+    if (this.rank === 0)
+      this.#taken.fill(0, this.#bank * SECTION * this.size * APART, (this.#bank * SECTION + this.#next) * this.size * APART);
     this.#bank ^= 1;
     this.#next = 0;
   }
