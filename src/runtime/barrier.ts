@@ -7,8 +7,9 @@
 export const BARRIER_WORDS = 4;
 const [ARRIVED, PHASE, SLEEPING, BROKEN] = [0, 1, 2, 3];
 
-/** Looks before sleeping: some tens of microseconds. */
+/** Looks before sleeping: some tens of microseconds at most. */
 const SPINS = 20_000;
+const FEWEST = 200;
 /** How often a sleeper with a `check` wakes to make it. */
 const CHECK_MS = 500;
 
@@ -16,19 +17,32 @@ const CHECK_MS = 500;
 export class BrokenBarrier extends Error {}
 
 /**
- * Waits until `words[at]` is no longer `value`; `sleeping` counts those who need a wake-up call. `check` is called now and then in a long wait,
- * and may throw.
+ * How a member waits. Looking pays where others are running and soon there; where one has lost its core, each look takes time from it. So a
+ * wait that looking did not end halves the looks of the next ones, and one that it did brings them back.
  */
-export function awaitChange(words: Int32Array, at: number, value: number, sleeping: number, check?: () => void): void {
-  for (let i = 0; i < SPINS; i++) if (Atomics.load(words, at) !== value) return;
-  Atomics.add(words, sleeping, 1);
-  try {
-    while (Atomics.load(words, at) === value) {
-      const end = Atomics.wait(words, at, value, check ? CHECK_MS : undefined);
-      if (end === "timed-out") check?.();
+export class Patience {
+  #spins = SPINS;
+
+  /**
+   * Waits until `words[at]` is no longer `value`; `sleeping` counts those who need a wake-up call. `check` is called now and then in a long
+   * wait, and may throw.
+   */
+  await(words: Int32Array, at: number, value: number, sleeping: number, check?: () => void): void {
+    for (let i = 0; i < this.#spins; i++) {
+      if (Atomics.load(words, at) === value) continue;
+      this.#spins = Math.min(SPINS, this.#spins + (this.#spins >> 3));
+      return;
     }
-  } finally {
-    Atomics.sub(words, sleeping, 1);
+    this.#spins = Math.max(FEWEST, this.#spins >> 1);
+    Atomics.add(words, sleeping, 1);
+    try {
+      while (Atomics.load(words, at) === value) {
+        const end = Atomics.wait(words, at, value, check ? CHECK_MS : undefined);
+        if (end === "timed-out") check?.();
+      }
+    } finally {
+      Atomics.sub(words, sleeping, 1);
+    }
   }
 }
 
@@ -39,10 +53,12 @@ export function signalChange(words: Int32Array, at: number, sleeping: number): v
 }
 
 export class Barrier {
-  readonly size: number;
+  /** Members that must come. It may change between passes, for all of them. */
+  size: number;
   /** Made now and then by a member that waits long; throws if the wait is in vain. */
   check?: () => void;
   readonly #words: Int32Array;
+  readonly #patience = new Patience();
 
   /** `words` are shared by all members and start as zeros. */
   constructor(words: Int32Array, size: number) {
@@ -64,7 +80,7 @@ export class Barrier {
     if (Atomics.add(words, ARRIVED, 1) === this.size - 1) {
       Atomics.store(words, ARRIVED, 0);
       signalChange(words, PHASE, SLEEPING);
-    } else awaitChange(words, PHASE, phase, SLEEPING, this.check);
+    } else this.#patience.await(words, PHASE, phase, SLEEPING, this.check);
     if (this.broken) throw new BrokenBarrier();
   }
 

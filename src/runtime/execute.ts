@@ -53,11 +53,11 @@ export class PreparedProgram {
     for (let i = 0; i < this.#launches.length; i++) {
       const launch = this.#launches[i];
       const grid = resolve(launch.grid, variables);
-      if (shares.size === 1) {
+      if (shares.active === 1) {
         if (grid > 0) launch.kernel.run(0, grid);
       } else {
         const cost = grid > 0 ? (launch.bytes / BYTES + (launch.operations * variables[0]) / OPERATIONS) / grid : 0;
-        const least = cost > 0 ? PIECE / cost : grid / (shares.size * PIECES);
+        const least = cost > 0 ? PIECE / cost : grid / (shares.active * PIECES);
         shares.take(grid, Math.ceil(Math.min(grid, least)), cost, launch.kernel);
         if (launch.sync || profile) {
           barrier.wait();

@@ -1,10 +1,9 @@
 /** Entry of a team's worker threads in Node: takes setup messages, then follows the leader's orders through shared memory. */
 import { closeSync, existsSync, openSync, readlinkSync, readSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
-import { awaitChange } from "./barrier.ts";
 import type { SharedKernels } from "./compile.ts";
 import type { KernelTable, Program } from "./launch.ts";
-import { control, instantiate, Member, type OpenedParts, orders, type PackTask, type ReadPart } from "./member.ts";
+import { instantiate, Member, type OpenedParts, orders, type PackTask, type ReadPart } from "./member.ts";
 import { nativeTable } from "./native/backend.node.ts";
 import { openSystem } from "./native/foreign.node.ts";
 
@@ -62,29 +61,26 @@ async function tableOf(shared: SharedKernels, { memory, memory64 }: MemberData):
 
 function main(data: MemberData): void {
   const member = new Member(data.rank, data.size, data.block, data.memory);
-  const words = new Int32Array(data.block, 0, control.words);
   let parts: readonly string[] = [];
-  let seen = 0;
   member.thread = systemThread();
 
   const pack = (): void => {
+    member.join();
     member.pack(() => openParts(parts)); // the leader sees that a file was unreadable, and reports
     member.barrier.wait();
   };
-  const order = (kind: number): void => {
-    if (kind === orders.run) member.run(Atomics.load(words, control.program));
-    else if (kind === orders.profile) member.profile(Atomics.load(words, control.program));
+  const obey = (kind: number, program: number): void => {
+    if (kind === orders.run) member.run(program);
+    else if (kind === orders.profile) member.profile(program);
     else pack();
   };
   /** Does what it is told until it is told to pause, or the team has come to its end. */
   const follow = (): void => {
     for (;;) {
-      awaitChange(words, control.order, seen, control.sleeping);
-      seen = Atomics.load(words, control.order);
-      const kind = Atomics.load(words, control.kind);
+      const { kind, program } = member.awaitCall();
       if (kind === orders.pause) return;
       try {
-        order(kind);
+        obey(kind, program);
       } catch (e) {
         member.fail(e);
         return;

@@ -2,21 +2,19 @@
  * What each thread of a team does: holds the compiled kernels, runs programs in step with the others, and packs weights task by task. The
  * leader (rank 0) is the engine's own thread; team.ts directs, member.node.ts is the others' entry.
  */
-import { BARRIER_WORDS, Barrier } from "./barrier.ts";
+import { BARRIER_WORDS, Barrier, Patience, signalChange } from "./barrier.ts";
 import { PreparedProgram } from "./execute.ts";
 import type { BoundKernel, KernelFunction, KernelTable, Program } from "./launch.ts";
 import { Shares, shareNumbers, shareWords } from "./shares.ts";
 
 /** Where the control words lie in the team's shared block of 32-bit words. */
 export const control = {
-  /** Changes when there is a new order. */
-  order: 0,
-  /** Members asleep on `order`. */
-  sleeping: 1,
   /** Which order. */
-  kind: 2,
+  kind: 0,
   /** The program's number. */
-  program: 3,
+  program: 1,
+  /** Members whom it concerns: the first ones. */
+  active: 2,
   /** Next packing task to be taken. */
   task: 4,
   /** Set by a member that could not read the file. */
@@ -30,19 +28,25 @@ export const control = {
 } as const;
 export const VARIABLES = 16;
 const COMPLAINT_BYTES = 512;
+/**
+ * Each worker is called by words of its own, so that one that does not take part sleeps on: a word that changes, whether the worker sleeps on
+ * it, and the number of its thread. Lines of the cache apart.
+ */
+const CALL_WORDS = 32;
+const [CALL, ASLEEP, THREAD] = [0, 1, 2];
 
 /** The block that a team shares: control words, variables, shares of launches, and room for a complaint. */
 const layout = (size: number) => {
   const variables = 4 * control.words;
   const numbers = variables + 8 * VARIABLES;
   const words = numbers + 8 * shareNumbers(size);
-  const threads = words + 4 * shareWords(size);
-  const complaint = threads + 4 * size;
-  return { variables, numbers, words, threads, complaint, bytes: complaint + COMPLAINT_BYTES };
+  const calls = words + 4 * shareWords(size);
+  const complaint = calls + 4 * size * CALL_WORDS;
+  return { variables, numbers, words, calls, complaint, bytes: complaint + COMPLAINT_BYTES };
 };
 export const sharedBlock = (size: number): SharedArrayBuffer => new SharedArrayBuffer(layout(size).bytes);
 
-/** `pause` sends a member back to its event loop, where it takes new kernels, programs and tasks. */
+/** `pause` goes to all; it sends a member back to its event loop, where it takes new kernels, programs and tasks. */
 export const orders = { run: 1, profile: 2, pack: 3, pause: 4 } as const;
 
 /** Reads rows of a weight from the file and packs them; tasks of one list may run in any order on any member. */
@@ -86,7 +90,9 @@ export class Member {
   readonly #memory: WebAssembly.Memory;
   readonly #shares: Shares;
   readonly #complaint: Uint8Array;
-  readonly #threads: Int32Array;
+  readonly #calls: Int32Array;
+  readonly #patience = new Patience();
+  #seen = 0;
   #kernels: KernelTable = new Map();
   #programs: readonly Program[] = [];
   #prepared: PreparedProgram[] = [];
@@ -101,18 +107,31 @@ export class Member {
     const numbers = new Float64Array(block, at.numbers, shareNumbers(size));
     this.#shares = new Shares(rank, size, new Int32Array(block, at.words, shareWords(size)), numbers);
     this.#complaint = new Uint8Array(block, at.complaint, COMPLAINT_BYTES);
-    this.#threads = new Int32Array(block, at.threads, size);
+    this.#calls = new Int32Array(block, at.calls, size * CALL_WORDS);
     this.#memory = memory;
   }
 
   /** What the operating system calls this member's thread; 0 where that is not known. */
   set thread(id: number) {
-    Atomics.store(this.#threads, this.rank, id);
+    Atomics.store(this.#calls, this.rank * CALL_WORDS + THREAD, id);
   }
 
-  /** The threads of all members, by rank. */
-  get threads(): readonly number[] {
-    return Array.from(this.#threads, (_, rank) => Atomics.load(this.#threads, rank));
+  threadOf = (rank: number): number => Atomics.load(this.#calls, rank * CALL_WORDS + THREAD);
+
+  /** The leader gives an order to the first `active` members; those before have been carried out. */
+  call(kind: number, program: number, active: number): void {
+    Atomics.store(this.#words, control.kind, kind);
+    Atomics.store(this.#words, control.program, program);
+    Atomics.store(this.#words, control.active, active);
+    for (let rank = 1; rank < active; rank++) signalChange(this.#calls, rank * CALL_WORDS + CALL, rank * CALL_WORDS + ASLEEP);
+  }
+
+  /** A worker waits until it is called. */
+  awaitCall(): { readonly kind: number; readonly program: number } {
+    const at = this.rank * CALL_WORDS;
+    this.#patience.await(this.#calls, at + CALL, this.#seen, at + ASLEEP);
+    this.#seen = Atomics.load(this.#calls, at + CALL);
+    return { kind: Atomics.load(this.#words, control.kind), program: Atomics.load(this.#words, control.program) };
   }
 
   set kernels(table: KernelTable) {
@@ -126,21 +145,30 @@ export class Member {
   }
 
   run(program: number): void {
+    this.join();
     this.#program(program).run(this.variables, this.#shares, this.barrier);
   }
 
   profile(program: number, times?: Float64Array): void {
+    this.join();
     this.#program(program).run(this.variables, this.#shares, this.barrier, { times });
+  }
+
+  /** The leader, before a run is ordered: cuts it for `active` members, by what they have shown before. */
+  cut(active: number): void {
+    this.#shares.cut(active);
+  }
+
+  /** Takes part in what has been ordered, with those whom it concerns. */
+  join(): void {
+    const active = Atomics.load(this.#words, control.active);
+    this.#shares.begin(active);
+    this.barrier.size = active;
   }
 
   #program(number: number): PreparedProgram {
     this.#prepared[number] ??= new PreparedProgram(this.#programs[number], this.#kernels, this.variables);
     return this.#prepared[number];
-  }
-
-  /** The leader, after a run: the next is cut by what this one has shown. */
-  settle(): void {
-    this.#shares.settle();
   }
 
   /** Ends the team: this member cannot go on, and nobody shall wait for it. The first to say why is heard. */

@@ -19,26 +19,39 @@ export const shareNumbers = (size: number): number => size + 1 + size * APART64;
 
 export class Shares {
   readonly rank: number;
-  readonly size: number;
+  readonly #size: number;
   /** Units taken of each member's stretch, for the launches of two sections: one that is running, one that is over. */
   readonly #taken: Int32Array;
-  /** Where the stretches begin, as parts of the grid: size + 1 numbers, the last 1. */
+  /** Where the stretches of those who take part begin, as parts of the grid, and a 1 behind them. */
   readonly #cuts: Float64Array;
   /** Work that each member has done in this run, in the unit of `cost`; APART64 from one to the next. */
   readonly #done: Float64Array;
   readonly #speeds: Float64Array;
+  #active: number;
   #bank = 0;
   #next = 0;
 
   /** Memory that all members share: `shareWords` words of zeros, and `shareNumbers` numbers, which rank 0 sets. */
   constructor(rank: number, size: number, words: Int32Array, numbers: Float64Array) {
     this.rank = rank;
-    this.size = size;
+    this.#size = size;
+    this.#active = size;
     this.#taken = words;
     this.#cuts = numbers.subarray(0, size + 1);
     this.#done = numbers.subarray(size + 1);
     this.#speeds = new Float64Array(size).fill(1 / size);
-    if (rank === 0) this.#cut();
+  }
+
+  /** How many members take part: the first ones. */
+  get active(): number {
+    return this.#active;
+  }
+
+  /** Each of the `active` members, at the beginning of a run; those who have been away are in step again. */
+  begin(active: number): void {
+    this.#active = active;
+    this.#bank = 0;
+    this.#next = 0;
   }
 
   /**
@@ -46,10 +59,11 @@ export class Shares {
    * measure; 0 where it is not known.
    */
   take(grid: number, least: number, cost: number, kernel: { run(begin: number, end: number): void }): void {
-    const { rank, size } = this;
-    const launch = (this.#bank * SECTION + this.#next++) * size;
-    for (let k = 0; k < size; k++) {
-      const owner = rank + k < size ? rank + k : rank + k - size;
+    const rank = this.rank;
+    const active = this.#active;
+    const launch = (this.#bank * SECTION + this.#next++) * this.#size;
+    for (let k = 0; k < active; k++) {
+      const owner = rank + k < active ? rank + k : rank + k - active;
       const begin = Math.floor(this.#cuts[owner] * grid);
       const units = Math.floor(this.#cuts[owner + 1] * grid) - begin;
       const at = (launch + owner) * APART;
@@ -67,32 +81,38 @@ export class Shares {
 
   /** All members have passed a barrier: the launches before it are over. */
   passed(): void {
-    if (this.rank === 0)
-      this.#taken.fill(0, this.#bank * SECTION * this.size * APART, (this.#bank * SECTION + this.#next) * this.size * APART);
+    const first = this.#bank * SECTION;
+    if (this.rank === 0) this.#taken.fill(0, first * this.#size * APART, (first + this.#next) * this.#size * APART);
     this.#bank ^= 1;
     this.#next = 0;
   }
 
-  /** Rank 0, between runs: cuts the next run by what each member got done in this one. */
-  settle(): void {
+  /** Rank 0, before a run of `active` members: cuts it by what each of them got done in the last ones. */
+  cut(active: number): void {
     let total = 0;
-    for (let i = 0; i < this.size; i++) total += this.#done[i * APART64];
-    if (total > 0) {
-      for (let i = 0; i < this.size; i++) this.#speeds[i] += FOLLOW * (this.#done[i * APART64] / total - this.#speeds[i]);
-      this.#cut();
+    for (let i = 0; i < this.#active; i++) total += this.#done[i * APART64];
+    if (total > 0 && this.#active > 1) {
+      // Parts of what the members of that run together are worth.
+      const worth = this.#worth(this.#active);
+      for (let i = 0; i < this.#active; i++) this.#speeds[i] += FOLLOW * ((worth * this.#done[i * APART64]) / total - this.#speeds[i]);
     }
-    this.#done.fill(0);
+    for (let i = 0; i < this.#size; i++) this.#done[i * APART64] = 0;
+    const sum = this.#worth(active);
+    let at = 0;
+    for (let i = 0; i < active; i++) {
+      this.#cuts[i] = at / sum;
+      at += this.#speed(i);
+    }
+    this.#cuts[active] = 1;
   }
 
-  #cut(): void {
-    const least = LEAST / this.size;
+  #speed(rank: number): number {
+    return Math.max(LEAST / this.#size, this.#speeds[rank]);
+  }
+
+  #worth(members: number): number {
     let sum = 0;
-    for (const speed of this.#speeds) sum += Math.max(least, speed);
-    let at = 0;
-    for (let i = 0; i < this.size; i++) {
-      this.#cuts[i] = at;
-      at += Math.max(least, this.#speeds[i]) / sum;
-    }
-    this.#cuts[this.size] = 1;
+    for (let i = 0; i < members; i++) sum += this.#speed(i);
+    return sum;
   }
 }

@@ -5,17 +5,18 @@
 import { Worker } from "node:worker_threads";
 import { LatheError } from "../errors.ts";
 import type { Arena } from "./arena.ts";
-import { signalChange } from "./barrier.ts";
 import type { Compiled } from "./compile.ts";
 import type { Program } from "./launch.ts";
 import { hasEnded, type MemberData, openParts, type Setup } from "./member.node.ts";
 import { control, Member, orders, type PackTask, sharedBlock } from "./member.ts";
+import { Paces } from "./pace.ts";
 
 export class Team {
   readonly size: number;
   readonly #leader: Member;
   readonly #words: Int32Array;
   readonly #workers: readonly Worker[];
+  readonly #paces: Paces;
   #following = false;
 
   private constructor(leader: Member, words: Int32Array, workers: readonly Worker[], size: number) {
@@ -23,9 +24,9 @@ export class Team {
     this.#words = words;
     this.#workers = workers;
     this.size = size;
+    this.#paces = new Paces(size);
     leader.barrier.check = () => {
-      const rank = leader.threads.findIndex(hasEnded);
-      if (rank > 0) throw new Error(`thread ${rank} has ended`);
+      for (let rank = 1; rank < size; rank++) if (hasEnded(leader.threadOf(rank))) throw new Error(`thread ${rank} has ended`);
     };
     for (const w of workers) {
       w.on("error", e => leader.fail(e));
@@ -73,7 +74,8 @@ export class Team {
     this.#leader.staging = staging(0);
     await this.#setUp(rank => ({ kind: "tasks", tasks, parts, staging: staging(rank) }));
     for (const word of [control.task, control.unreadable, control.packed]) Atomics.store(this.#words, word, 0);
-    const cause = this.#together(orders.pack, 0, leader => {
+    const cause = this.#together(orders.pack, 0, this.size, leader => {
+      leader.join();
       const failure = leader.pack(
         () => openParts(parts),
         kib => progress(kib * 1024),
@@ -88,15 +90,24 @@ export class Team {
     progress(1024 * Atomics.load(this.#words, control.packed)); // the leader may have packed nothing itself
   }
 
-  /** Runs a program on all members; returns when all are done. Throws "engine.failed" if one has failed, now or before. */
+  /**
+   * Runs a program on as many members as have been found to be fastest; returns when it is done. Throws "engine.failed" if one has failed, now
+   * or before.
+   */
   run(program: number): void {
-    this.#together(orders.run, program, leader => leader.run(program));
-    this.#leader.settle();
+    const work = Math.max(1, this.variables[0]);
+    const pace = this.#paces.of(work);
+    const { active } = pace;
+    const begun = performance.now();
+    this.#leader.cut(active);
+    this.#together(orders.run, program, active, leader => leader.run(program));
+    pace.took((performance.now() - begun) / work);
   }
 
-  /** Runs a program, adding the milliseconds of each launch to `times`. */
+  /** Runs a program on all members, adding the milliseconds of each launch to `times`. */
   profile(program: number, times: Float64Array): void {
-    this.#together(orders.profile, program, leader => leader.profile(program, times));
+    this.#leader.cut(this.size);
+    this.#together(orders.profile, program, this.size, leader => leader.profile(program, times));
   }
 
   async close(): Promise<void> {
@@ -104,10 +115,10 @@ export class Team {
   }
 
   /** Gives an order and does the leader's part of it. Whoever fails, nobody is left waiting, and the team takes no more orders. */
-  #together<T>(kind: number, program: number, part: (leader: Member) => T): T {
+  #together<T>(kind: number, program: number, active: number, part: (leader: Member) => T): T {
     this.#requireWhole();
     this.#follow();
-    this.#order(kind, program);
+    this.#leader.call(kind, program, active);
     try {
       return part(this.#leader);
     } catch (e) {
@@ -126,12 +137,6 @@ export class Team {
     return new LatheError("engine.failed", message, { reason: complaint }, { cause });
   }
 
-  #order(kind: number, program: number): void {
-    Atomics.store(this.#words, control.kind, kind);
-    Atomics.store(this.#words, control.program, program);
-    signalChange(this.#words, control.order, control.sleeping);
-  }
-
   #follow(): void {
     if (this.#following) return;
     this.#following = true;
@@ -142,7 +147,7 @@ export class Team {
   async #setUp(message: (rank: number) => Setup): Promise<void> {
     this.#requireWhole();
     if (this.#following) {
-      this.#order(orders.pause, 0);
+      this.#leader.call(orders.pause, 0, this.size);
       this.#following = false;
     }
     await Promise.all(this.#workers.map((worker, i) => this.#sent(worker, message(i + 1))));
