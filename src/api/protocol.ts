@@ -45,6 +45,8 @@ export type ToEngine =
   | { readonly kind: "cancel"; readonly run: number }
   /** The caller has consumed this many tokens. */
   | { readonly kind: "taken"; readonly run: number; readonly count: number }
+  /** Tokens that spell what must come, or its beginning; the answer to `forced`. */
+  | { readonly kind: "jump"; readonly run: number; readonly ids: readonly number[] }
   | { readonly kind: "score"; readonly run: number; readonly tokens: Int32Array }
   /** One vector for each text. */
   | { readonly kind: "embed"; readonly run: number; readonly texts: readonly Int32Array[] }
@@ -116,6 +118,8 @@ export type FromEngine =
   | { readonly kind: "loaded"; readonly info: LoadedInfo }
   | { readonly kind: "prompt"; readonly run: number; readonly done: number; readonly total: number }
   | { readonly kind: "token"; readonly run: number; readonly token: Token }
+  /** The constraint leaves no choice but these bytes: the run waits for `jump`. */
+  | { readonly kind: "forced"; readonly run: number; readonly bytes: Uint8Array }
   | ({ readonly kind: "finished"; readonly run: number } & Finished)
   | { readonly kind: "scored"; readonly run: number; readonly logprobs: Float64Array }
   | { readonly kind: "embedded"; readonly run: number; readonly vectors: readonly Float32Array[] }

@@ -146,7 +146,8 @@ export class Session implements Disposable {
           throw fromWire(event.error);
         }
         refused = false;
-        if (event.kind === "prompt") yield { type: "prompt", done: event.done, total: event.total };
+        if (event.kind === "forced") client.post({ kind: "jump", run, ids: spelling(tokenizer, event.bytes) });
+        else if (event.kind === "prompt") yield { type: "prompt", done: event.done, total: event.total };
         else if (event.kind === "token" && answer.stopped === undefined) {
           const text = answer.push(event.token);
           if (answer.stopped !== undefined) client.post({ kind: "cancel", run });
@@ -211,6 +212,12 @@ function endIds(tokenizer: Tokenizer): readonly number[] {
 function dropsFirstSpace(tokenizer: Tokenizer): boolean {
   for (let id = 0; id < tokenizer.size; id++) if (tokenizer.bytes(id)[0] === 0x20) return !tokenizer.decode([id]).startsWith(" ");
   return false;
+}
+
+/** The tokens of what must come, without the last, which might be longer if it saw what follows. */
+function spelling(tokenizer: Tokenizer, bytes: Uint8Array): readonly number[] {
+  const ids = tokenizer.encode(new TextDecoder().decode(bytes), { bos: false, eos: false });
+  return [...ids.subarray(0, -1)];
 }
 
 /** What a constraint needs to know of the tokens. */

@@ -67,6 +67,61 @@ describe("a constrained answer", () => {
   });
 });
 
+describe("what must come", () => {
+  const names = ["a rather long name", "another name that is long", "and one more of them"];
+  const schema = {
+    type: "object",
+    properties: Object.fromEntries(names.map(name => [name, { type: "boolean" }])),
+    required: names,
+    additionalProperties: false,
+  };
+  const options = { schema, whitespace: "none", maxTokens: 150, seed: 2 } as const;
+
+  it("is spelled as the tokenizer spells it, with the model's own probabilities", async () => {
+    const { tokenizer } = model;
+    const prompt = tokenizer.encode("Once upon a time");
+    const { text, tokens } = await model.generate([...prompt], options);
+    expect(Object.keys(JSON.parse(text) as object)).toEqual(names);
+    const ids = tokens.map(t => t.id);
+    const scores = await model.score([...prompt, ...ids]);
+    tokens.forEach((t, i) => {
+      expect(scores[prompt.length - 1 + i]).toBeCloseTo(t.logprob, 4);
+    });
+    // After the first token of a name has been chosen, what is left of it comes in the fewest tokens but for the edges.
+    const canonical = tokenizer.encode(text, { bos: false, eos: false });
+    expect(ids.length).toBeLessThan(canonical.length + 8);
+  });
+
+  it("is the same beside others, and stops where it is told to", async () => {
+    const alone = await model.generate("Once", options);
+    const together = await Promise.all([
+      model.generate("Once", options),
+      model.generate("A dog", { maxTokens: 30 }),
+      model.generate("Once", options),
+    ]);
+    expect(together[0].tokens).toEqual(alone.tokens);
+    expect(together[2].tokens).toEqual(alone.tokens);
+    for (const maxTokens of [1, 2, 3, 5, 8, 11]) {
+      const cut = await model.generate("Once", { ...options, maxTokens });
+      expect(cut.tokens).toEqual(alone.tokens.slice(0, maxTokens));
+      expect(cut.finish).toBe("length");
+    }
+    const stopped = await model.generate("Once", { ...options, stop: "long name" });
+    expect(stopped).toMatchObject({ text: '{"a rather ', finish: "stop" });
+    using session = model.session();
+    await session.generate("Once", { ...options, maxTokens: 5 });
+    expect((await session.generate(" and", { choices: ["yes, of course"] })).text).toBe("yes, of course");
+  });
+
+  it("fills the context to its end and no further", async () => {
+    const small = await load(stories, { threads: 2, context: 24 });
+    const { finish, tokens } = await small.generate("Once", options);
+    expect(finish).toBe("context");
+    expect(tokens.length).toBeGreaterThan(20);
+    await small.close();
+  });
+});
+
 describe("wrong constraints", () => {
   it.each([
     [{ schema: { type: "strin" } }, "schema.invalid"],
