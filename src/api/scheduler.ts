@@ -2,18 +2,25 @@
  * The engine's side of runs: continuous batching over `step`. Each turn is one step with a token of every run that is answering and as much
  * of the waiting prompts as fits. Owns sequences and samplers; knows no threads and no messages, so that it can be tested alone.
  */
+import type { Constraint } from "../decode/constrain/constraint.ts";
+import { Constraints } from "../decode/constrain/source.ts";
 import { createSampler, type Sampler } from "../decode/sampler.ts";
 import type { Stepper, StepToken } from "../engine/step.ts";
 import { LatheError } from "../errors.ts";
 import type { Sequence } from "../kv/pages.ts";
-import type { Finish, Finished, RunRequest, Token } from "./protocol.ts";
+import type { Finish, Finished, RunRequest, Token, WireVocabulary } from "./protocol.ts";
 
 /** Tokens that a run may be ahead of its consumer. */
 export const AHEAD = 32;
 
+/** Bytes without a choice that are worth asking for their tokens, all of which are then computed in one step. */
+const WORTH_ASKING = 6;
+
 export interface Events {
   prompt: (run: number, done: number, total: number) => void;
   token: (run: number, token: Token) => void;
+  /** The run waits until `jump` says which tokens spell these bytes. */
+  forced: (run: number, bytes: Uint8Array) => void;
   finished: (run: number, result: Finished) => void;
   scored: (run: number, logprobs: Float64Array) => void;
   failed: (run: number, error: unknown) => void;
@@ -23,16 +30,21 @@ class Run {
   readonly request: RunRequest;
   readonly sequence: Sequence;
   readonly sampler: Sampler;
+  readonly constraint: Constraint | undefined;
   readonly cached: number;
   /** Prompt tokens evaluated or cached. */
   filled: number;
   produced = 0;
   taken = 0;
   last = -1;
+  /** Tokens that come next because the constraint leaves no choice; and whether they are being asked for. */
+  forced: number[] = [];
+  waiting = false;
   readonly begun = performance.now();
   answering = 0;
 
-  constructor(request: RunRequest, sequence: Sequence) {
+  constructor(request: RunRequest, sequence: Sequence, constraint: Constraint | undefined) {
+    this.constraint = constraint;
     this.request = request;
     this.sequence = sequence;
     this.sampler = createSampler(request.sampling);
@@ -45,7 +57,7 @@ class Run {
     return this.filled < this.request.tokens.length;
   }
   get ready(): boolean {
-    return this.prefilling || this.produced - this.taken < AHEAD;
+    return this.prefilling || (!this.waiting && this.produced - this.taken < AHEAD);
   }
 
   result(finish: Finish): Finished {
@@ -83,6 +95,9 @@ export class Scheduler {
   readonly #sessions = new Map<number, Sequence>();
   readonly #runs = new Map<number, Run>();
   readonly #scorings: Scoring[] = [];
+  #vocabulary: WireVocabulary | undefined;
+  /** Made for the first run with a constraint. */
+  #constraints: Constraints | undefined;
 
   constructor(stepper: Stepper, events: Events) {
     this.#stepper = stepper;
@@ -105,10 +120,22 @@ export class Scheduler {
     this.#sessions.delete(session);
   }
 
+  setVocabulary(vocabulary: WireVocabulary): void {
+    this.#vocabulary = vocabulary;
+  }
+
+  /** @throws LatheError what compiling the constraint throws, before anything is computed. */
   add(request: RunRequest): void {
     const sequence = this.#sessions.get(request.session);
     if (!sequence) throw new LatheError("model.closed", "The session is closed; open a new one.");
-    this.#runs.set(request.run, new Run(request, sequence));
+    this.#runs.set(request.run, new Run(request, sequence, this.#constraint(request)));
+  }
+
+  #constraint({ constraint, leadingSpace }: RunRequest): Constraint | undefined {
+    if (!constraint) return undefined;
+    const { offsets, ends } = this.#vocabulary!;
+    this.#constraints ??= new Constraints({ size: offsets.length, bytes: id => this.#bytesOf(id), ends });
+    return this.#constraints.begin(constraint, leadingSpace);
   }
 
   score(run: number, tokens: Int32Array): void {
@@ -138,7 +165,7 @@ export class Scheduler {
   #runTurn(): void {
     const batch: StepToken[] = [];
     const members: Run[] = [];
-    const asked: Run[] = [];
+    const asked: Run[] = []; // one for each row of logits
     const evaluated: [Run, number][] = [];
     const { maxTokens, maxWanted } = this.#stepper.plan.options;
     const ordered = [...this.#runs.values()].filter(r => r.ready).sort((a, b) => Number(a.prefilling) - Number(b.prefilling));
@@ -146,15 +173,17 @@ export class Scheduler {
       const room = maxTokens - batch.length;
       if (room === 0 || asked.length === maxWanted) break;
       const { tokens } = run.request;
-      const ids = run.prefilling ? tokens.subarray(run.filled, run.filled + room) : [run.last];
+      const forced = run.forced.slice(0, Math.min(room, maxWanted - asked.length) - 1);
+      const ids = run.prefilling ? tokens.subarray(run.filled, run.filled + room) : [run.last, ...forced];
       const complete = !run.prefilling || run.filled + ids.length === tokens.length;
       ids.forEach((id, i) => {
         const last = complete && i === ids.length - 1;
+        const wanted = last || !run.prefilling;
         // To answer the same prompt again, its last token must be evaluated again.
-        batch.push({ id, sequence: run.sequence, wanted: last, checkpoint: last && run.prefilling });
+        batch.push({ id, sequence: run.sequence, wanted, checkpoint: last && run.prefilling });
+        if (wanted) asked.push(run);
       });
       members.push(run);
-      if (complete) asked.push(run);
       if (run.prefilling) evaluated.push([run, ids.length]);
     }
     if (!batch.length) return;
@@ -170,6 +199,7 @@ export class Scheduler {
       this.#events.prompt(run.request.run, run.filled, run.request.tokens.length);
     }
     asked.forEach((run, i) => {
+      if (!this.#runs.has(run.request.run)) return; // ended by an earlier row
       try {
         this.#choose(run, logits[i]);
       } catch (e) {
@@ -187,8 +217,11 @@ export class Scheduler {
 
   #choose(run: Run, logits: Float32Array): void {
     if (!run.answering) run.answering = performance.now();
-    const { id, logprob } = run.sampler.sample(logits);
-    if (run.request.stopIds.includes(id)) {
+    const { constraint } = run;
+    const next = run.forced.shift();
+    const { id, logprob } =
+      next === undefined ? run.sampler.sample(logits, constraint?.mask()) : { id: next, logprob: logProbability(logits, next) };
+    if (run.request.stopIds.includes(id) || constraint?.accept(id) === "end") {
       this.#finish(run, "stop");
       return;
     }
@@ -196,8 +229,40 @@ export class Scheduler {
     run.last = id;
     run.produced++;
     this.#events.token(run.request.run, { id, logprob });
-    if (run.produced >= run.request.maxTokens) this.#finish(run, "length");
-    else if (run.sequence.length >= this.#stepper.plan.options.context) this.#finish(run, "context");
+    if (constraint?.done) this.#finish(run, "stop");
+    else if (run.produced >= run.request.maxTokens) this.#finish(run, "length");
+    else if (run.sequence.length - run.forced.length >= this.#stepper.plan.options.context) this.#finish(run, "context");
+    else if (constraint && run.forced.length === 0) this.#lookAhead(run, constraint);
+  }
+
+  /** Asks for the tokens of what must come, where that is more than a token or two. */
+  #lookAhead(run: Run, constraint: Constraint): void {
+    const bytes = constraint.forced();
+    if (bytes.length < WORTH_ASKING) return;
+    run.waiting = true;
+    this.#events.forced(run.request.run, bytes);
+  }
+
+  /** Goes on with these tokens as far as the constraint leaves nothing else and there is room for them. */
+  jump(run: number, ids: readonly number[]): void {
+    const found = this.#runs.get(run);
+    if (!found?.waiting) return;
+    found.waiting = false;
+    const room = Math.min(found.request.maxTokens - found.produced, this.#stepper.plan.options.context - found.sequence.length - 1);
+    const follower = found.constraint!.fork();
+    const bytes = follower.forced();
+    let at = 0;
+    for (const id of ids.slice(0, Math.max(0, room))) {
+      const own = this.#bytesOf(id);
+      if (own.length === 0 || own.some((b, i) => b !== bytes[at + i])) break;
+      at += own.length;
+      found.forced.push(id);
+    }
+  }
+
+  #bytesOf(id: number): Uint8Array {
+    const { bytes, offsets } = this.#vocabulary!;
+    return bytes.subarray(id === 0 ? 0 : offsets[id - 1], offsets[id]);
   }
 
   #finish(run: Run, finish: Finish): void {

@@ -21,6 +21,7 @@ import { hasMemory64 } from "../target/wasm/features.ts";
 import { makePlan, type PlanOptions, pagesFor, schedules } from "./plan.ts";
 import { LEAST_STATES, stateBytes } from "./states.ts";
 import { Stepper } from "./step.ts";
+import { tuned } from "./tune.node.ts";
 
 /** Source bytes of one packing task, about. */
 const TASK_BYTES = 1 << 20;
@@ -102,7 +103,9 @@ export async function loadModel(spec: LoadSpec, progress: (done: number, total: 
     const packed = performance.now();
     const constants = new Map(network.constants.map(name => [name, readFinite(spec.tensors.get(name)!, spec.parts)]));
     const options = { ...spec.plan, cacheTokens: Math.min(spec.plan.cacheTokens, mostPages * PAGE) };
-    const plan = makePlan(network, source.states, arena, options, schedules(backend.name), name => constants.get(name)!);
+    const forms = [...new Set(source.weights.map(w => w.format.packed))];
+    const schedule = tuned(schedules(backend.name), forms, need.weights, backend, arena);
+    const plan = makePlan(network, source.states, arena, options, await schedule, name => constants.get(name)!);
     await team.setKernels(backend.compile(plan.kernels));
     await team.setPrograms([plan.program]);
     collectGarbage();

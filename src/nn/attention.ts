@@ -155,7 +155,7 @@ export function attendOver(step: Step, a: AttentionShape, q: Tensor): Tensor {
   const o = options(step, a);
   const shape: HeadShape = { headDim, valueDim, ropeDim: a.rope?.dim ?? 0 };
   const key = `attend_${JSON.stringify([shape, size, parts, o.kernel])}`;
-  const kernel = once(graph, key, () => attendKernel(shape, size, { ...o.kernel, parts }));
+  const kernel = once(graph, key, () => attendKernel(shape, size, { ...o.kernel, parts }, step.attendSchedule));
   const out = tensor(graph, "tokens", a.heads * valueDim);
   const scratch = graph.region(attendScratch(size) * blocks * graph.limits.tokens);
   const inputs = [q.region, step.pages, step.pageTable, step.starts, step.positions, step.numbers];

@@ -15,6 +15,9 @@ import { typeNamed } from "../fixtures/blocks.ts";
 import { ModelFolder, type ModelShape, modelContent } from "../fixtures/models.ts";
 import { Random } from "../fixtures/random.ts";
 
+// Damage is found before anything is compiled; where it is harmless, WebAssembly is compiled sooner than machine code.
+process.env.LATHE_TARGET = "wasm";
+
 const folder = new ModelFolder();
 afterAll(() => folder.remove());
 
