@@ -28,7 +28,7 @@ export type ErrorCode =
   | "folder.malformed" // a file of a Hugging Face folder is not what its name says, or contradicts the others
   | "model.unsupported-arch" // general.architecture is unknown to this version
   | "model.unsupported-type" // a tensor has a type that this version does not run
-  | "model.missing-key" // metadata that the architecture needs is absent or of the wrong type
+  | "model.missing-key" // metadata that the architecture needs is absent, of the wrong type or out of its range
   | "model.missing-tensor" // a tensor that the architecture needs is absent
   | "model.wrong-shape" // a tensor's shape contradicts the metadata
   | "model.closed" // used after close() / dispose

@@ -83,6 +83,7 @@ function stepTables(arena: Arena, { context, maxTokens, maxWanted }: PlanOptions
     positions: words(maxTokens),
     starts: words(maxTokens),
     ends: words(maxTokens),
+    origins: words(maxTokens),
     pageIds: words(maxTokens),
     places: words(maxTokens),
     numbers: words(Math.max(PAGE, maxTokens)),

@@ -113,6 +113,8 @@ export interface AttendOptions {
   readonly alibi?: boolean;
   /** Adds table[head][key position - query position + middle]. */
   readonly relative?: boolean;
+  /** Adds a row of the token's own to its scores: so many rows a token, one for all or one for each key-value head (kernels/select.ts). */
+  readonly selected?: number;
   /** Units that the query heads of one key-value head are cut into. */
   readonly parts?: number;
 }
@@ -227,26 +229,37 @@ function page(u: Unit, keys: Int, first: Int, { end, begin, lanes }: Visible, st
 function optionalSlots(s: Slots, o: AttendOptions) {
   return {
     ends: o.bidirectional ? s.in("ends") : undefined,
+    origins: o.window === "chunked" ? s.in("origins") : undefined,
     window: o.window ? s.size("window", 1 << 30) : undefined,
     softcap: o.softcap ? ([s.scalar("softcap"), s.scalar("perSoftcap")] as const) : undefined,
     sinks: o.sinks ? s.in("sinks") : undefined,
     slopes: o.alibi ? s.in("slopes") : undefined,
+    selected: o.selected ? { rows: s.in("selected"), bytes: s.size("selectedBytes"), sets: o.selected } : undefined,
     relative: o.relative ? { table: s.in("relative"), row: s.size("row"), middle: s.size("middle") } : undefined,
   };
 }
 type Optional = ReturnType<typeof optionalSlots>;
 
 /** First position that a token sees, and the one after the last. */
-function reach(o: AttendOptions, { ends, window }: Optional, token: Int, position: Int): { begin?: Int; end: Int } {
+function reach(o: AttendOptions, { ends, origins, window }: Optional, token: Int, position: Int): { begin?: Int; end: Int } {
   const last = ends ? ends.load("i32", 1, token.mul(4)) : position.add(1);
   if (!window || !o.window) return { end: last };
   if (o.window === "sliding") return { begin: position.add(1).sub(window).max(0), end: last };
-  if (o.window === "chunked") return { begin: position.quotient(window.max(1)).mul(window), end: last };
+  if (origins) {
+    const origin = origins.load("i32", 1, token.mul(4), { min: 0, max: 1 << 30 });
+    const chunk = position.add(origin).quotient(window.max(1)).mul(window);
+    return { begin: chunk.sub(origin).max(0), end: last };
+  }
   return { begin: position.sub(window.shr(1)).max(0), end: last.min(position.add(1).add(window.shr(1))) };
 }
 
 /** What softcap and the position's bias make of scaled scores. `firstHead` is the unit's first query head. */
-function adjustment({ softcap, slopes, relative }: Optional, lanes: Val<"i32", 32>, firstHead: Int, position: Int): Unit["adjust"] {
+function adjustment(
+  { softcap, slopes, relative, selected }: Optional,
+  lanes: Val<"i32", 32>,
+  { firstHead, kvHead, token, position }: Readonly<Record<"firstHead" | "kvHead" | "token" | "position", Int>>,
+): Unit["adjust"] {
+  const row = selected && (selected.sets > 1 ? token.mul(selected.sets).add(kvHead) : token).mul(selected.bytes);
   return (raw, g, first) => {
     let x = raw;
     if (softcap) x = tanh(x.mul(softcap[1].repeat(32))).mul(softcap[0].repeat(32)) as Lanes;
@@ -255,6 +268,7 @@ function adjustment({ softcap, slopes, relative }: Optional, lanes: Val<"i32", 3
       const slope = slopes.load("f32", 1, firstHead.add(g).mul(4)).repeat(32) as Lanes;
       x = x.add(distance.abs().mul(slope.neg()));
     }
+    if (selected && row) x = x.add(selected.rows.load("f32", 32, row.add(first.mul(4))));
     if (relative) {
       const at = firstHead.add(g).mul(relative.row).add(first.sub(position).add(relative.middle).mul(4));
       x = x.add(relative.table.load("f32", 32, at));
@@ -299,7 +313,7 @@ export function attend(h: HeadShape, group: number, o: AttendOptions = {}, sched
       const qAt = token.mul(qStride).add(block.mul(4 * group * h.headDim));
       const outAt = token.mul(outStride).add(block.mul(4 * group * valueDim(h)));
       const firstHead = block.mul(group);
-      const adjust = adjustment(optional, numbers, firstHead, position);
+      const adjust = adjustment(optional, numbers, { firstHead, kvHead: head, token, position });
       const u: Unit = { h, schedule, group, q, qAt, pages, scratch, own: unit.mul(attendScratch(group)), out, outAt, scale, adjust };
       for (let d = 0; d < group * valueDim(h); d += 4) out.store(outAt.add(4 * d), konst("f32", 4, 0));
       const { sinks } = optional;

@@ -68,8 +68,8 @@ export class Shares {
       const units = Math.floor(this.#cuts[owner + 1] * grid) - begin;
       const at = (launch + owner) * APART;
       for (let left = units - Atomics.load(this.#taken, at); left > 0; left = units - Atomics.load(this.#taken, at)) {
-        // Half of what is left: few pieces for those who are in step, small ones towards the end.
-        const wish = Math.max(least, left >> 1);
+        // Most of one's own, half of what others have left: few pieces for those who are in step, small ones towards the end.
+        const wish = Math.max(least, k === 0 ? left - (left >> 3) : left >> 1);
         const first = Atomics.add(this.#taken, at, wish);
         if (first >= units) break;
         const end = Math.min(first + wish, units);

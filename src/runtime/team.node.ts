@@ -11,6 +11,9 @@ import { hasEnded, type MemberData, openParts, type Setup } from "./member.node.
 import { control, Member, orders, type PackTask, sharedBlock } from "./member.ts";
 import { Paces } from "./pace.ts";
 
+/** A run that takes so long is worth every member's while: trying fewer would be felt, and what waiting costs is not. */
+const LONG_MS = 4;
+
 export class Team {
   readonly size: number;
   readonly #leader: Member;
@@ -101,7 +104,8 @@ export class Team {
     const begun = performance.now();
     this.#leader.cut(active);
     this.#together(orders.run, program, active, leader => leader.run(program));
-    pace.took((performance.now() - begun) / work);
+    const took = performance.now() - begun;
+    if (took < LONG_MS) pace.took(took / work);
   }
 
   /** Runs a program on all members, adding the milliseconds of each launch to `times`. */
