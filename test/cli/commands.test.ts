@@ -43,7 +43,7 @@ describe("lathe", () => {
 
 describe("lathe decide", () => {
   it("gives each answer's probability", async () => {
-    const own = ["decide", stories, "Tom has a red ball.", "--question", "What has Tom?", "--choices", "a ball, a car"];
+    const own = ["decide", stories, "Tom has a red ball.", "--question", "What has Tom?", "--answers", "a ball, a car"];
     const { code, stdout } = await lathe([...own, "--json"]);
     expect(code).toBe(0);
     const { value, probabilities } = JSON.parse(stdout);
