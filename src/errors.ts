@@ -23,6 +23,9 @@ export type ErrorCode =
   | "gguf.truncated" // the file ends before what its header declares
   | "gguf.malformed" // any other violated rule of the format
   | "gguf.split" // a part of a split model is missing or does not fit the others
+  | "safetensors.truncated" // the file ends before what its header declares
+  | "safetensors.malformed" // any other violated rule of the format, or an index that does not fit its files
+  | "folder.malformed" // a file of a Hugging Face folder is not what its name says, or contradicts the others
   | "model.unsupported-arch" // general.architecture is unknown to this version
   | "model.unsupported-type" // a tensor has a type that this version does not run
   | "model.missing-key" // metadata that the architecture needs is absent or of the wrong type

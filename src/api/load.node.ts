@@ -3,6 +3,9 @@ import { Worker } from "node:worker_threads";
 import { bind, memoryNeeded } from "../engine/load.node.ts";
 import { LatheError } from "../errors.ts";
 import { closeGguf, type Gguf } from "../files/gguf.ts";
+import { convertFolder } from "../files/hf/convert.ts";
+import { isFolder, openModelFolder } from "../files/hf/open.node.ts";
+import { viewOf } from "../files/hf/view.ts";
 import { openModelFile } from "../files/open.node.ts";
 import { openNamedModel } from "../files/store/named.node.ts";
 import { locate, type StoreOptions } from "../files/store/pull.node.ts";
@@ -16,6 +19,7 @@ import { type LoadOptions, parseBytes, resolveLoad } from "./options.ts";
 import type { FromEngine } from "./protocol.ts";
 
 const DEFAULT_CONTEXT = 4096;
+const DEFAULT_ENCODER_CONTEXT = 512;
 /** Rows of logits that one step may give. */
 const MAX_WANTED = 32;
 
@@ -47,12 +51,13 @@ interface Bound {
   readonly network: Network;
 }
 
-/** Numbers and texts only: lists (vocabularies) stay on this thread. */
-const scalars = (gguf: Gguf): Map<string, unknown> => new Map([...gguf.metadata].filter(([, v]) => typeof v !== "object"));
+/** What networks are built from. The tokenizer's lists stay on this thread. */
+const ofNetwork = (gguf: Gguf): Map<string, unknown> =>
+  new Map([...gguf.metadata].filter(([key, v]) => typeof v !== "object" || !key.startsWith("tokenizer.")));
 
 function bound(gguf: Gguf): Bound {
   const architecture = textOf(gguf, "general.architecture", "");
-  const metadata = scalars(gguf);
+  const metadata = ofNetwork(gguf);
   return { gguf, architecture, metadata, ...bind({ architecture, metadata, tensors: gguf.tensors }) };
 }
 
@@ -63,7 +68,9 @@ function checkVocabulary(tokens: number, rows: number): void {
   throw new LatheError("tokenizer.malformed", message, { tokens, rows });
 }
 
-const contextOf = (network: Network, wished: number | undefined): number => wished ?? Math.min(network.trainedContext, DEFAULT_CONTEXT);
+/** Encoders compute a whole context in one step, so theirs is short unless asked for. */
+const contextOf = (network: Network, wished: number | undefined): number =>
+  wished ?? Math.min(network.trainedContext, network.bidirectional ? DEFAULT_ENCODER_CONTEXT : DEFAULT_CONTEXT);
 
 /**
  * Loads a GGUF model. Weights are read and packed on all threads. `name` is a path, or names a model of the store: `hf:org/repo:Q4_K_M`, or the
@@ -76,6 +83,7 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
   o.signal?.throwIfAborted();
   const pulled = ({ done, total }: { done: number; total: number }): void => o.onProgress?.({ stage: "pull", done, total });
   const path = await locate(name, { pull: o.pull, signal: o.signal, onProgress: pulled });
+  if (isFolder(path)) throw unconverted(path);
   const gguf = await openModelFile(path);
   try {
     const { architecture, metadata, network } = bound(gguf);
@@ -85,19 +93,21 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
     const context = contextOf(network, o.context);
     const fileBytes = gguf.parts.reduce((sum, p) => sum + p.size, 0);
     const client = new EngineClient(startEngine());
+    const maxTokens = network.bidirectional ? Math.max(o.batchTokens, context) : o.batchTokens;
     const spec = {
       architecture,
       metadata,
       tensors: gguf.tensors,
       parts: gguf.parts.map(p => p.name),
       target: o.target,
+      numerics: o.numerics,
       threads: o.threads ?? defaultThreads(),
       memory: parseBytes(o.memory ?? availableMemory())!,
       plan: {
         context,
         cacheTokens: o.cacheTokens ?? 4 * context,
-        maxTokens: o.batchTokens,
-        maxWanted: Math.min(MAX_WANTED, o.batchTokens),
+        maxTokens,
+        maxWanted: network.output.kind === "embedding" ? maxTokens : Math.min(MAX_WANTED, maxTokens),
       },
     } as const;
     const info = await client.load(spec, (done, total) => o.onProgress?.({ stage: "pack", done, total }), o.signal);
@@ -107,6 +117,11 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
   } finally {
     await closeGguf(gguf);
   }
+}
+
+function unconverted(path: string): LatheError {
+  const message = `"${path}" is a folder; make one file of it with "lathe convert", and load that.`;
+  return new LatheError("file.unreadable", message, { path });
 }
 
 export interface Inspection {
@@ -144,14 +159,25 @@ export interface InspectOptions extends StoreOptions {
 
 /**
  * What a model file is and whether it would run here; reads the header only. Unsupported models are described, not refused. `name` is a path, a
- * model of the store, or one that is not stored: of that the header alone is fetched.
+ * model of the store, or one that is not stored: of that the header alone is fetched. A model folder of Hugging Face layout is described as the
+ * file that it would be converted to.
  */
 export async function inspect(name: string, options: InspectOptions = {}): Promise<Inspection> {
+  if (isFolder(name)) return inspectFolder(name, options.context);
   const gguf = await openNamedModel(name, options);
   try {
     return describe(gguf, (gguf.parts.find(p => p.name === name) ?? gguf.parts[0]).name, options.context);
   } finally {
     await closeGguf(gguf);
+  }
+}
+
+async function inspectFolder(path: string, context: number | undefined): Promise<Inspection> {
+  const folder = await openModelFolder(path);
+  try {
+    return describe(viewOf(folder, await convertFolder(folder)), path, context);
+  } finally {
+    await folder.close();
   }
 }
 

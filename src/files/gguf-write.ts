@@ -153,7 +153,7 @@ async function* pieces(gguf: Gguf, tensor: TensorInfo, pieceBytes: number): Asyn
 const padded = (bytes: number, alignment: number): number => Math.ceil(bytes / alignment) * alignment;
 
 /** Bytes of a tensor's data; checks its shape. */
-function tensorBytes({ name, type, shape }: GgufTensor): number {
+export function tensorBytes({ name, type, shape }: GgufTensor): number {
   if (shape.length > 4 || !shape.every(length => Number.isSafeInteger(length) && length >= 0)) {
     throw invalid(`The tensor ${quoted(name)} has the shape [${shape}]; give at most 4 lengths that are whole and not negative.`, {
       name,
@@ -186,20 +186,24 @@ function alignmentOf(pairs: readonly (readonly [string, GgufInput])[]): number {
 
 async function writeData(tensor: GgufTensor, alignment: number, sink: ByteSink): Promise<void> {
   const expected = tensorBytes(tensor);
-  const data = typeof tensor.data === "function" ? await tensor.data() : tensor.data;
+  await sendData(tensor.name, tensor.data, expected, sink);
+  const padding = padded(expected, alignment) - expected;
+  if (padding > 0) await sink(new Uint8Array(padding));
+}
+
+/** Sends all of `data` to `sink`. Throws `option.invalid` where it has not exactly `expected` bytes; never sends more. */
+export async function sendData(name: string, data: TensorData, expected: number, sink: ByteSink): Promise<void> {
+  const source = typeof data === "function" ? await data() : data;
   let written = 0;
-  for await (const piece of data instanceof Uint8Array ? [data] : data) {
+  for await (const piece of source instanceof Uint8Array ? [source] : source) {
     written += piece.length;
     if (written > expected) break;
     await sink(piece);
   }
-  if (written !== expected) {
-    const problem = written > expected ? "more than" : `only ${written} of`;
-    const message = `The data of the tensor ${quoted(tensor.name)} has ${problem} ${expected} bytes; give exactly as many as type and shape say.`;
-    throw invalid(message, { name: tensor.name, expected, written });
-  }
-  const padding = padded(expected, alignment) - expected;
-  if (padding > 0) await sink(new Uint8Array(padding));
+  if (written === expected) return;
+  const problem = written > expected ? "more than" : `only ${written} of`;
+  const message = `The data of the tensor ${quoted(name)} has ${problem} ${expected} bytes; give exactly as many as type and shape say.`;
+  throw invalid(message, { name, expected, written });
 }
 
 /** Header bytes, in an array that grows. */
@@ -214,7 +218,8 @@ class HeaderWriter {
   }
 
   bytes(bytes: Uint8Array): void {
-    this.buffer.set(bytes, this.room(bytes.length));
+    const at = this.room(bytes.length); // may replace the buffer
+    this.buffer.set(bytes, at);
   }
 
   number(type: Exclude<GgufScalarType, "string">, value: number | bigint, key: string): void {

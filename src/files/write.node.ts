@@ -35,12 +35,25 @@ export async function atomicWrite(path: string, write: (sink: ByteSink) => Promi
 
 /**
  * Writes a model to `path`, or, where its tensors have more than `maxPartBytes` bytes, to several files named by `splitName`. Returns the
- * paths. Each file is written atomically; a model that was cut is complete only when this returns. Errors of `atomicWrite` and `writeGguf`.
+ * paths. Each file is written atomically; a model that was cut is complete only when this returns. `onProgress` gets the bytes written so
+ * far. Errors of `atomicWrite` and `writeGguf`.
  */
-export async function writeModelFile(path: string, content: GgufContent, maxPartBytes: number = Infinity): Promise<string[]> {
+export async function writeModelFile(
+  path: string,
+  content: GgufContent,
+  maxPartBytes: number = Infinity,
+  onProgress?: (bytes: number) => void,
+): Promise<string[]> {
   const parts = splitGguf(content, maxPartBytes);
   const paths = parts.length === 1 ? [path] : parts.map((_, i) => splitName(path, i, parts.length));
-  for (const [i, part] of parts.entries()) await atomicWrite(paths[i], sink => writeGguf(part, sink));
+  let done = 0;
+  const counted =
+    (sink: ByteSink): ByteSink =>
+    async bytes => {
+      await sink(bytes);
+      onProgress?.((done += bytes.length));
+    };
+  for (const [i, part] of parts.entries()) await atomicWrite(paths[i], sink => writeGguf(part, counted(sink)));
   return paths;
 }
 

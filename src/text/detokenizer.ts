@@ -3,8 +3,7 @@
  * UTF-8 become U+FFFD exactly as `TextDecoder` has it. The tidying of spaces before punctuation that some older models' tokenizers do is
  * left out on purpose: it loses text and cannot be streamed.
  */
-import type { Encoder } from "./encoder.ts";
-import { BYTE } from "./vocabulary.ts";
+import { BYTE, UNKNOWN, type Vocabulary } from "./vocabulary.ts";
 
 export interface DecodeOptions {
   /** Write out control tokens as their texts too. Default false: they add nothing. */
@@ -28,20 +27,63 @@ function grown(bytes: Uint8Array, need: number): Uint8Array<ArrayBuffer> {
   return larger;
 }
 
+/** The way from ids back to text, as the kind of tokenizer has it. */
+export interface Decoding {
+  /** The bytes that the token adds to the output in the middle of a text; a view that must not be written to. */
+  bytes(id: number, special: boolean): Uint8Array;
+  decode(ids: Iterable<number>, options?: DecodeOptions): string;
+  stream(options?: DecodeOptions): Detokenizer;
+}
+
+export interface ByteRules {
+  /** The bytes that the text of a plain token stands for. */
+  readonly bytesOf: (text: string) => Uint8Array;
+  /** A space at the start of a text is not part of it. */
+  readonly stripsSpace: boolean;
+  /** What an unknown token is written as; nothing by default. */
+  readonly unknownText?: string;
+}
+
+/** Tokens that each stand for the same bytes wherever they are, but for the first space of a text. */
+export class ByteDecoding implements Decoding {
+  readonly #bytes: TokenBytes;
+  readonly #stripsSpace: boolean;
+
+  constructor(vocabulary: Vocabulary, rules: ByteRules) {
+    this.#bytes = new TokenBytes(vocabulary, rules);
+    this.#stripsSpace = rules.stripsSpace;
+  }
+
+  bytes(id: number, special: boolean): Uint8Array {
+    return this.#bytes.of(id, special);
+  }
+
+  decode(ids: Iterable<number>, options: DecodeOptions = {}): string {
+    return textOf(this.#bytes.join(ids, options.special ?? false), this.#stripsSpace && !options.continued);
+  }
+
+  stream(options?: DecodeOptions): Detokenizer {
+    return new StreamDecoder(this.#bytes, this.#stripsSpace, options);
+  }
+}
+
 /** The bytes of all tokens in one piece of memory, made when first asked for. */
-export class TokenBytes {
-  readonly #encoder: Encoder;
+class TokenBytes {
+  readonly #vocabulary: Vocabulary;
+  readonly #rules: ByteRules;
   #bytes: Uint8Array = EMPTY;
   #ends: Uint32Array | undefined;
 
-  constructor(encoder: Encoder) {
-    this.#encoder = encoder;
+  constructor(vocabulary: Vocabulary, rules: ByteRules) {
+    this.#vocabulary = vocabulary;
+    this.#rules = rules;
   }
 
   /** A view that must not be written to. Control tokens have bytes only if `special`; ids outside the vocabulary have none. */
   of(id: number, special: boolean): Uint8Array {
-    const { vocabulary } = this.#encoder;
-    if (!Number.isInteger(id) || id < 0 || id >= vocabulary.size || (!special && vocabulary.isControl(id))) return EMPTY;
+    const vocabulary = this.#vocabulary;
+    if (!Number.isInteger(id) || id < 0 || id >= vocabulary.size) return EMPTY;
+    if (!special && vocabulary.isControl(id) && !this.#isShown(id)) return EMPTY;
     const ends = (this.#ends ??= this.#build());
     return this.#bytes.subarray(id === 0 ? 0 : ends[id - 1], ends[id]);
   }
@@ -60,7 +102,7 @@ export class TokenBytes {
   }
 
   #build(): Uint32Array {
-    const { vocabulary } = this.#encoder;
+    const vocabulary = this.#vocabulary;
     const ends = new Uint32Array(vocabulary.size);
     let bytes = new Uint8Array(vocabulary.size * 8);
     let size = 0;
@@ -74,21 +116,26 @@ export class TokenBytes {
     return ends;
   }
 
+  #isShown(id: number): boolean {
+    return this.#vocabulary.types[id] === UNKNOWN && this.#rules.unknownText !== undefined;
+  }
+
   #one(id: number): Uint8Array {
-    const { vocabulary } = this.#encoder;
+    const vocabulary = this.#vocabulary;
     const text = vocabulary.texts[id];
+    if (this.#isShown(id)) return new TextEncoder().encode(this.#rules.unknownText);
     if (vocabulary.types[id] === BYTE && /^<0x[0-9A-Fa-f]{2}>$/.test(text)) return Uint8Array.of(Number.parseInt(text.slice(3, 5), 16));
-    return vocabulary.isLiteral(id) ? new TextEncoder().encode(text) : this.#encoder.bytesOf(text);
+    return vocabulary.isLiteral(id) ? new TextEncoder().encode(text) : this.#rules.bytesOf(text);
   }
 }
 
 /** The text of bytes: the first space taken off if asked for, bad bytes as U+FFFD, a byte order mark kept. */
-export function textOf(bytes: Uint8Array, stripsSpace: boolean): string {
+function textOf(bytes: Uint8Array, stripsSpace: boolean): string {
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(stripsSpace && bytes[0] === 0x20 ? bytes.subarray(1) : bytes);
 }
 
 /** Bytes to text, for one stretch of output: takes off the first space, holds back unfinished characters. */
-export class StreamDecoder implements Detokenizer {
+class StreamDecoder implements Detokenizer {
   readonly #bytes: TokenBytes;
   readonly #special: boolean;
   readonly #stripsSpace: boolean;

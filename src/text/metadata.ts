@@ -65,3 +65,12 @@ export function readNumbers(from: Metadata, key: string, count: number): Float64
   }
   return numbers;
 }
+
+/** A list of bytes, which converters write as signed or unsigned ones. */
+export function readBytes(from: Metadata, key: string): Uint8Array | undefined {
+  const value = listOf(from.get(key));
+  if (value === undefined) return undefined;
+  if (value instanceof Uint8Array || value instanceof Int8Array) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  if (Array.isArray(value) && value.every(byte => typeof byte === "number")) return Uint8Array.from(value);
+  throw malformed(key, "is not a list of bytes", { found: typeof value });
+}

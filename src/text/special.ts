@@ -1,11 +1,10 @@
 /**
- * Cuts a text at the special tokens that are written out in it, longest token first as the models' own tokenizers do. User-defined tokens
- * are found everywhere; control tokens only where the text is trusted (a chat template's own words), so that nobody can write one into a
+ * Cuts a text at the special tokens that are written out in it. User-defined tokens are found everywhere; control tokens only where the text is trusted (a chat template's own words), so that nobody can write one into a
  * message. Owns nothing of what happens to the text between.
  */
 import { Heap } from "./heap.ts";
-import { PairTable } from "./pair-table.ts";
-import { USER_DEFINED, type Vocabulary } from "./vocabulary.ts";
+import { Trie } from "./trie.ts";
+import { classAt, classOf, LETTER, MARK, NUMBER, SPACE } from "./unicode.ts";
 
 /** A stretch of text `[start, end)` in UTF-16 units; `id` is the token that it spells, or -1 for text still to be encoded. */
 export interface Fragment {
@@ -19,76 +18,59 @@ export type Trusted = readonly (readonly [start: number, end: number])[];
 
 /** Longer texts are not looked for, which bounds the work per character. */
 const LONGEST = 128;
-/** White space in the sense of the strip rules. */
-const isBlank = (unit: number): boolean => unit === 0x20 || (unit >= 9 && unit <= 13);
+const isBlank = (unit: number): boolean => (classOf(unit) & SPACE) !== 0;
+
+/** A text that is a token by itself. */
+export interface SpecialRule {
+  readonly id: number;
+  readonly text: string;
+  /** Found in trusted text only. */
+  readonly control: boolean;
+  /** White space on that side belongs to the token. */
+  readonly eatsLeft?: boolean;
+  readonly eatsRight?: boolean;
+  /** Found only where no character of a word stands beside it. */
+  readonly singleWord?: boolean;
+}
+
+/** Which of overlapping texts wins: the longest of all, as llama.cpp has it, or the leftmost, as Hugging Face has it. */
+export type Preference = "longest" | "leftmost";
+
+const isWord = (text: string, at: number, end: number): boolean =>
+  at < end && ((classAt(text, at, end) & (LETTER | NUMBER | MARK)) !== 0 || text.charCodeAt(at) === 0x5f);
 
 export class SpecialTokens {
-  /** Ids by falling length of text, then by id; a token's place in this list is its order. */
-  readonly #ids: Int32Array;
-  readonly #anywhere: Uint8Array;
-  /** A tree: (node, UTF-16 unit) -> node, and per node the order of the token that ends there. */
-  readonly #edges: PairTable;
-  readonly #tokenAt: number[] = [-1];
+  /** By falling length of text, then by id; a rule's place in this list is its order. */
+  readonly #rules: readonly SpecialRule[];
+  readonly #preference: Preference;
+  readonly #trie: Trie;
   readonly #first = new Uint8Array(65536);
-  readonly #texts: readonly string[];
-  readonly #eatsRight: Uint8Array;
-  readonly #eatsLeft: Uint8Array;
 
-  constructor(vocabulary: Vocabulary, preTokenizer: string) {
-    const { texts, types } = vocabulary;
-    const ids = [...texts.keys()].filter(
-      id => (types[id] === USER_DEFINED || vocabulary.isControl(id)) && texts[id].length <= LONGEST && vocabulary.id(texts[id]) === id,
-    );
-    ids.sort((a, b) => texts[b].length - texts[a].length || a - b);
-    this.#ids = Int32Array.from(ids);
-    this.#anywhere = Uint8Array.from(ids, id => Number(types[id] === USER_DEFINED));
-    this.#texts = texts;
-    this.#edges = new PairTable(ids.reduce((sum, id) => sum + texts[id].length, 0));
-    for (const [order, id] of ids.entries()) this.#insert(texts[id], order);
-    // The file format has no place for these rules; the models are known by name.
-    const phi3 = /phi-?3/i.test(vocabulary.modelName);
-    const kept = ["<unk>", "<s>", "<|endoftext|>"];
-    this.#eatsRight = Uint8Array.from(ids, id => Number(phi3 && !kept.includes(texts[id])));
-    const mask = /^jina-v2-(de|es|code)$/.test(preTokenizer) ? "<mask>" : preTokenizer === "modern-bert" ? "[MASK]" : "";
-    this.#eatsLeft = Uint8Array.from(ids, id => Number(texts[id] === mask));
+  constructor(rules: readonly SpecialRule[], preference: Preference) {
+    const usable = rules.filter(({ text }) => text !== "" && text.length <= LONGEST);
+    this.#rules = usable.sort((a, b) => b.text.length - a.text.length || a.id - b.id);
+    this.#preference = preference;
+    const texts = usable.map(({ text }) => text);
+    this.#trie = Trie.ofTexts(texts, Int32Array.from(texts.keys()));
+    for (const text of texts) this.#first[text.charCodeAt(0)] = 1;
   }
 
   /** The fragments of a text, in order; empty ones are left out. */
-  split(text: string, trusted: Trusted): Fragment[] {
-    const found = this.#choose(text, trusted);
+  split(text: string, trusted: Trusted, start = 0, end = text.length): Fragment[] {
+    const found = this.#preference === "longest" ? this.#choose(text, trusted, start, end) : this.#scan(text, trusted, start, end);
     const fragments: Fragment[] = [];
-    let at = 0;
-    for (const [start, order] of found) {
-      const id = this.#ids[order];
-      let before = start;
-      if (this.#eatsLeft[order]) while (before > at && isBlank(text.charCodeAt(before - 1))) before--;
+    let at = start;
+    for (const [from, order] of found) {
+      const { id, text: own, eatsLeft, eatsRight } = this.#rules[order];
+      let before = from;
+      if (eatsLeft) while (before > at && isBlank(text.charCodeAt(before - 1))) before--;
       if (before > at) fragments.push({ start: at, end: before, id: -1 });
-      at = start + this.#texts[id].length;
-      fragments.push({ start, end: at, id });
-      if (this.#eatsRight[order]) while (at < text.length && isBlank(text.charCodeAt(at))) at++;
+      at = from + own.length;
+      fragments.push({ start: from, end: at, id });
+      if (eatsRight) while (at < end && isBlank(text.charCodeAt(at))) at++;
     }
-    if (at < text.length) fragments.push({ start: at, end: text.length, id: -1 });
+    if (at < end) fragments.push({ start: at, end, id: -1 });
     return fragments;
-  }
-
-  #insert(text: string, order: number): void {
-    let node = 0;
-    for (let i = 0; i < text.length; i++) {
-      const unit = text.charCodeAt(i);
-      let next = this.#step(node, unit);
-      if (next < 0) {
-        next = this.#tokenAt.push(-1) - 1;
-        this.#edges.add(node, unit, 0, next);
-      }
-      node = next;
-    }
-    this.#tokenAt[node] = order;
-    this.#first[text.charCodeAt(0)] = 1;
-  }
-
-  #step(node: number, unit: number): number {
-    const slot = this.#edges.find(node, unit);
-    return slot < 0 ? -1 : this.#edges.slots[slot + 3];
   }
 
   /** The order of the longest token at `at` of at most `room` units that may stand there, or -1. */
@@ -96,32 +78,45 @@ export class SpecialTokens {
     let best = -1;
     const most = trustedFrom(trusted, at) - at;
     for (let length = 0, node = 0; length < room; ) {
-      node = this.#step(node, text.charCodeAt(at + length));
+      node = this.#trie.step(node, text.charCodeAt(at + length));
       if (node < 0) break;
       length++;
-      const order = this.#tokenAt[node];
-      if (order >= 0 && (this.#anywhere[order] || length <= most)) best = order;
+      const order = this.#trie.value(node);
+      if (order >= 0 && (!this.#rules[order].control || length <= most)) best = order;
     }
     return best;
+  }
+
+  /** From the left, the longest at each place. One that may only stand by itself and does not is passed over. */
+  #scan(text: string, trusted: Trusted, start: number, end: number): Chosen[] {
+    const chosen: Chosen[] = [];
+    for (let at = start; at < end; ) {
+      const order = this.#first[text.charCodeAt(at)] ? this.#longest(text, at, end - at, trusted) : -1;
+      const stop = order < 0 ? at + 1 : at + this.#rules[order].text.length;
+      const beside = order >= 0 && this.#rules[order].singleWord && (isWord(text, stop, end) || isWordBefore(text, start, at));
+      if (order >= 0 && !beside) chosen.push([at, order]);
+      at = stop;
+    }
+    return chosen;
   }
 
   /**
    * Chooses longest token first, then leftmost. Each position offers its longest match; one that an earlier choice has cut short offers the
    * next shorter one instead.
    */
-  #choose(text: string, trusted: Trusted): (readonly [start: number, order: number])[] {
+  #choose(text: string, trusted: Trusted, start: number, end: number): Chosen[] {
     const heap = new Heap();
     const offer = (at: number, room: number): void => {
       const order = this.#longest(text, at, room, trusted);
       if (order >= 0) heap.push(order, at);
     };
-    for (let at = 0; at < text.length; at++) if (this.#first[text.charCodeAt(at)]) offer(at, text.length - at);
+    for (let at = start; at < end; at++) if (this.#first[text.charCodeAt(at)]) offer(at, end - at);
     if (heap.size === 0) return [];
-    const taken = new Uint8Array(text.length);
-    const chosen: [number, number][] = [];
+    const taken = new Uint8Array(end);
+    const chosen: Chosen[] = [];
     while (heap.pop()) {
       const { position: at, rank: order } = heap;
-      const length = this.#texts[this.#ids[order]].length;
+      const { length } = this.#rules[order].text;
       let room = 0;
       while (room < length && taken[at + room] === 0) room++;
       if (room === length) {
@@ -133,8 +128,16 @@ export class SpecialTokens {
   }
 }
 
-/** The end of the trusted stretch that holds `at`, or `at` if none does. */
-function trustedFrom(trusted: Trusted, at: number): number {
+type Chosen = readonly [start: number, order: number];
+
+function isWordBefore(text: string, start: number, at: number): boolean {
+  if (at <= start) return false;
+  const isPair = at - 2 >= start && (text.charCodeAt(at - 1) & 0xfc00) === 0xdc00;
+  return isWord(text, isPair ? at - 2 : at - 1, at);
+}
+
+/** The place in the list of the first stretch that ends after `at`. */
+function trustedIndex(trusted: Trusted, at: number): number {
   let low = 0;
   let high = trusted.length;
   while (low < high) {
@@ -142,5 +145,20 @@ function trustedFrom(trusted: Trusted, at: number): number {
     if (trusted[middle][1] > at) high = middle;
     else low = middle + 1;
   }
-  return low < trusted.length && trusted[low][0] <= at ? trusted[low][1] : at;
+  return low;
+}
+
+/** The end of the trusted stretch that holds `at`, or `at` if none does. */
+function trustedFrom(trusted: Trusted, at: number): number {
+  const index = trustedIndex(trusted, at);
+  return index < trusted.length && trusted[index][0] <= at ? trusted[index][1] : at;
+}
+
+/** The trusted stretches between two places, cut off there. */
+export function trustedWithin(trusted: Trusted, start: number, end: number): [start: number, end: number][] {
+  const within: [number, number][] = [];
+  for (let i = trustedIndex(trusted, start); i < trusted.length && trusted[i][0] < end; i++) {
+    within.push([Math.max(trusted[i][0], start), Math.min(trusted[i][1], end)]);
+  }
+  return within;
 }

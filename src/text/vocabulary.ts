@@ -1,13 +1,10 @@
 /**
- * The vocabulary of a tokenizer as the file gives it: the text and type of every token, the special ids, the flags, and which tokens end a
- * generation. Owns no algorithm. Tolerated, because files in use have it: special ids out of range (dropped), the same text twice (the
- * lower id is found), empty texts (never found), token types that nobody defined (normal).
+ * The vocabulary of a tokenizer, whatever file it came from: the text and type of every token, the special ids, and which tokens end a
+ * generation. Owns no algorithm and no file format. Tolerated, because files in use have it: the same text twice (the lower id is found),
+ * empty texts (never found), token types that nobody defined (normal).
  */
 
-import { type Metadata, malformed, readBoolean, readId, readNumbers, readString, readStrings } from "./metadata.ts";
-import { MOST_ENTRIES } from "./pair-table.ts";
-
-/** `tokenizer.ggml.token_type`. */
+/** Types of tokens, numbered as GGUF and SentencePiece do. */
 export const NORMAL = 1;
 export const UNKNOWN = 2;
 export const CONTROL = 3;
@@ -25,17 +22,17 @@ const endTexts = (
 const middleTexts =
   "<|fim_pad|> <fim-pad> <fim_pad> <PAD> [PAD] <|fim_repo|> <|repo_name|> <fim-repo> <REPO> <reponame> <|file_sep|>".split(" ");
 
-const endKeys = ["eos", "eot", "eom", "fim_pad", "fim_rep", "fim_sep"];
-
-/** What a kind of tokenizer assumes where the file is silent. */
-export interface Defaults {
-  readonly bos: number;
-  readonly eos: number;
+export interface VocabularyFields {
+  /** The algorithm, named as GGUF files do: llama, gpt2, bert, t5, ... */
+  readonly kind: string;
+  readonly texts: readonly string[];
+  /** One a token; undefined where the file has none: they are guessed then. */
+  readonly types?: ArrayLike<number>;
+  readonly bos?: number;
+  readonly eos?: number;
   readonly unknown?: number;
-  /** The default ids hold only if those tokens are control tokens. */
-  readonly onlyControl: boolean;
-  readonly addBos: boolean;
-  readonly addEos: boolean;
+  /** Tokens that end a generation, besides those known by their texts. */
+  readonly ends?: readonly number[];
 }
 
 export class Vocabulary {
@@ -45,41 +42,20 @@ export class Vocabulary {
   readonly bos: number | undefined;
   readonly eos: number | undefined;
   readonly unknown: number | undefined;
-  readonly addBos: boolean;
-  readonly addEos: boolean;
   readonly ends: ReadonlySet<number>;
-  /** `general.name`: a few models are known by it alone. */
-  readonly modelName: string;
   readonly #ids = new Map<string, number>();
 
-  /** Reads the part of the metadata that all kinds share. Throws `tokenizer.malformed`. */
-  constructor(from: Metadata, kind: string, defaults: Defaults) {
-    const texts = readStrings(from, "tokenizer.ggml.tokens");
-    if (!texts || texts.length === 0) throw malformed("tokenizer.ggml.tokens", "is missing or empty");
-    if (texts.length >= MOST_ENTRIES) throw malformed("tokenizer.ggml.tokens", "is too long", { tokens: texts.length, most: MOST_ENTRIES });
+  constructor({ kind, texts, types, bos, eos, unknown, ends = [] }: VocabularyFields) {
     this.kind = kind;
     this.texts = texts;
     for (let id = texts.length - 1; id >= 0; id--) if (texts[id] !== "") this.#ids.set(texts[id], id);
-    const types = readNumbers(from, "tokenizer.ggml.token_type", texts.length);
     this.types = new Uint8Array(texts.length).fill(NORMAL);
-    for (const [id, type] of (types ?? []).entries()) if (type >= UNKNOWN && type <= BYTE) this.types[id] = type;
-    this.modelName = readString(from, "general.name") ?? "";
-
-    const idOf = (name: string, fallback?: number): number | undefined => {
-      const id = readId(from, `tokenizer.ggml.${name}_token_id`, texts.length);
-      if (id !== undefined || fallback === undefined || fallback >= texts.length) return id;
-      if (from.get(`tokenizer.ggml.${name}_token_id`) !== undefined) return undefined;
-      return defaults.onlyControl && this.types[fallback] !== CONTROL ? undefined : fallback;
-    };
-    this.bos = idOf("bos", defaults.bos);
-    this.eos = idOf("eos", defaults.eos);
-    this.unknown = idOf("unknown", defaults.unknown);
+    for (let id = 0; types && id < texts.length; id++) if (types[id] >= UNKNOWN && types[id] <= BYTE) this.types[id] = types[id];
+    this.bos = bos;
+    this.eos = eos;
+    this.unknown = unknown;
     if (!types) this.#guessTypes();
-    this.ends = this.#findEnds(endKeys.map(name => (name === "eos" ? this.eos : idOf(name))));
-    this.addBos = readBoolean(from, "tokenizer.ggml.add_bos_token") ?? (defaults.addBos && this.bos !== undefined);
-    this.addEos = readBoolean(from, "tokenizer.ggml.add_eos_token") ?? (defaults.addEos && this.eos !== undefined);
-    if (this.addBos && this.bos === undefined) throw malformed("tokenizer.ggml.add_bos_token", "is set but there is no such token");
-    if (this.addEos && this.eos === undefined) throw malformed("tokenizer.ggml.add_eos_token", "is set but there is no such token");
+    this.ends = this.#findEnds(ends);
   }
 
   get size(): number {
@@ -97,6 +73,12 @@ export class Vocabulary {
     return id !== undefined && this.isPlain(id) ? id : undefined;
   }
 
+  /** The tokens that text may become, each by its lowest id, with texts of at most `longest` UTF-16 units. */
+  plainIds(longest: number): number[] {
+    const { texts } = this;
+    return [...texts.keys()].filter(id => texts[id].length <= longest && this.plainId(texts[id]) === id);
+  }
+
   isPlain(id: number): boolean {
     const type = this.types[id];
     return type === NORMAL || type === USER_DEFINED || type === UNUSED;
@@ -112,9 +94,10 @@ export class Vocabulary {
     return this.types[id] === USER_DEFINED || this.isControl(id);
   }
 
-  /** The 256 byte tokens `<0x00>` to `<0xFF>`; undefined where there is none. */
-  byteTokens(): (number | undefined)[] {
-    return Array.from({ length: 256 }, (_, byte) => this.id(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`));
+  /** The 256 byte tokens `<0x00>` to `<0xFF>`; -1 where there is none. */
+  byteTokens(): Int32Array {
+    const text = (byte: number): string => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
+    return Int32Array.from({ length: 256 }, (_, byte) => this.id(text(byte)) ?? -1);
   }
 
   /** Old files give no types: then the special ids are control tokens, and the byte tokens are known by their texts. */
@@ -122,13 +105,13 @@ export class Vocabulary {
     if (this.bos !== undefined) this.types[this.bos] = CONTROL;
     if (this.eos !== undefined) this.types[this.eos] = CONTROL;
     if (this.unknown !== undefined) this.types[this.unknown] = UNKNOWN;
-    for (const id of this.byteTokens()) if (id !== undefined) this.types[id] = BYTE;
+    for (const id of this.byteTokens()) if (id >= 0) this.types[id] = BYTE;
   }
 
-  #findEnds(keyed: (number | undefined)[]): Set<number> {
+  #findEnds(given: readonly number[]): Set<number> {
     const byText = [...endTexts, ...middleTexts].map(text => this.id(text)).filter(id => id !== undefined);
     for (const id of byText) this.types[id] = CONTROL;
-    const ends = new Set([...keyed.filter(id => id !== undefined), ...byText]);
+    const ends = new Set([...given, ...byText]);
     const has = (text: string): boolean => this.id(text) !== undefined;
     // In these vocabularies the token only ends one message of an answer.
     const inner = [

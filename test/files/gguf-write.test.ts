@@ -56,6 +56,21 @@ describe("writeGguf", () => {
     }
   });
 
+  it("writes arrays that are larger than its first buffer", async () => {
+    const items = Float32Array.from({ length: 50_000 }, (_, i) => i);
+    const texts = Array.from({ length: 20_000 }, (_, i) => `token ${i}`);
+    const metadata: [string, GgufInput][] = [
+      arch,
+      ["a", { of: "f32", items }],
+      ["b", { of: "string", items: texts }],
+      ["c", { of: "f32", items }],
+    ];
+    const gguf = await readGguf(bytesSource(await ggufBytes({ metadata })));
+    expect(gguf.metadata.get("a")).toEqual({ of: "f32", items });
+    expect(gguf.metadata.get("b")).toEqual({ of: "string", items: texts });
+    expect(gguf.metadata.get("c")).toEqual({ of: "f32", items });
+  });
+
   it("picks the type of a plain number, and takes the type that is given", async () => {
     const metadata: [string, GgufInput][] = [
       ["u32", 4294967295],

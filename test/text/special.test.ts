@@ -1,32 +1,36 @@
 /** Special tokens in texts: which are found, in what order, and that nobody can write a control token into a message. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { SpecialTokens } from "../../src/text/special.ts";
+import { type SpecialRule, SpecialTokens } from "../../src/text/special.ts";
 import { type TextPart, tokenizerFromMetadata } from "../../src/text/tokenizer.ts";
-import { Vocabulary } from "../../src/text/vocabulary.ts";
 import { byteLevel, englishMerges, type Fields, metadata } from "./vocabularies.ts";
 
 const CONTROL = 3;
 const USER = 4;
-const defaults = { bos: 0, eos: 0, onlyControl: true, addBos: false, addEos: false };
 
-const vocabulary = (special: readonly (readonly [string, number])[], fields: Fields = {}) =>
-  new Vocabulary(metadata(byteLevel([], special, fields)), "gpt2", defaults);
+type List = readonly (readonly [text: string, type: number, flags?: Partial<SpecialRule>])[];
+
+const rules = (list: List): SpecialRule[] => list.map(([text, type, flags], id) => ({ id, text, control: type !== USER, ...flags }));
 
 /** Fragments as texts; special ones in an array. */
-function split(made: Vocabulary, text: string, trusted: readonly (readonly [number, number])[] = [[0, text.length]], pre = ""): unknown[] {
-  const fragments = new SpecialTokens(made, pre).split(text, trusted);
-  return fragments.map(({ start, end, id }) => (id < 0 ? text.slice(start, end) : [made.texts[id]]));
+function split(
+  list: List,
+  text: string,
+  trusted: readonly (readonly [number, number])[] = [[0, text.length]],
+  leftmost = false,
+): unknown[] {
+  const fragments = new SpecialTokens(rules(list), leftmost ? "leftmost" : "longest").split(text, trusted);
+  return fragments.map(({ start, end, id }) => (id < 0 ? text.slice(start, end) : [list[id][0]]));
 }
 
 describe("SpecialTokens", () => {
-  const made = vocabulary([
+  const made: List = [
     ["<s>", CONTROL],
     ["<user>", USER],
     ["<use", USER],
     ["user>x", CONTROL],
     ["<unk>", 2],
-  ]);
+  ];
 
   it("cuts a text at its special tokens", () => {
     expect(split(made, "a<s>b<user><user>")).toEqual(["a", ["<s>"], "b", ["<user>"], ["<user>"]]);
@@ -41,19 +45,19 @@ describe("SpecialTokens", () => {
     expect(split(made, "<use")).toEqual([["<use"]]);
     expect(
       split(
-        vocabulary([
+        [
           ["abc", USER],
           ["cdef", USER],
-        ]),
+        ],
         "abcdef",
       ),
     ).toEqual(["ab", ["cdef"]]);
     expect(
       split(
-        vocabulary([
+        [
           ["bc", USER],
           ["ab", USER],
-        ]),
+        ],
         "abc",
       ),
     ).toEqual(["a", ["bc"]]);
@@ -71,22 +75,48 @@ describe("SpecialTokens", () => {
   });
 
   it("cuts runs of white space longest first", () => {
-    const runs = vocabulary([2, 3, 4].map(length => [" ".repeat(length), USER] as const));
+    const runs = [2, 3, 4].map(length => [" ".repeat(length), USER] as const);
     expect(split(runs, "a" + " ".repeat(11) + "b", [])).toEqual(["a", ["    "], ["    "], ["   "], "b"]);
     expect(split(runs, "a  b c", [])).toEqual(["a", ["  "], "b c"]);
   });
 
-  it("eats white space where the model's tokenizer does", () => {
-    const phi = vocabulary(
-      [
-        ["<|user|>", CONTROL],
-        ["<s>", CONTROL],
-      ],
-      { "general.name": "Phi-3-mini" },
-    );
-    expect(split(phi, "<s> <|user|>\n hi <|user|> ")).toEqual([["<s>"], " ", ["<|user|>"], "hi ", ["<|user|>"]]);
-    const bert = vocabulary([["[MASK]", CONTROL]]);
-    expect(split(bert, "a  [MASK] b", undefined, "modern-bert")).toEqual(["a", ["[MASK]"], " b"]);
+  it("eats white space on the sides that the rules name", () => {
+    const list: List = [
+      ["<|user|>", CONTROL, { eatsRight: true }],
+      ["<s>", CONTROL],
+      ["[MASK]", CONTROL, { eatsLeft: true }],
+    ];
+    expect(split(list, "<s> <|user|>\n hi <|user|> ")).toEqual([["<s>"], " ", ["<|user|>"], "hi ", ["<|user|>"]]);
+    expect(split(list, "a \u3000[MASK] b")).toEqual(["a", ["[MASK]"], " b"]);
+  });
+
+  it("eats white space around the tokens of models that are known for it", () => {
+    const special = [
+      ["<|user|>", CONTROL],
+      ["<s>", CONTROL],
+      ["[MASK]", CONTROL],
+    ] as const;
+    const texts = (fields: Fields, text: string): string[] => {
+      const made = tokenizerFromMetadata(metadata(byteLevel([], special, fields)));
+      return [...made.encode(text, { special: true })].map(id => made.text(id));
+    };
+    expect(texts({ "general.name": "Phi-3-mini" }, "<s> <|user|>\n a")).toEqual(["<s>", "Ġ", "<|user|>", "a"]);
+    expect(texts({ pre: "modern-bert" }, "a [MASK] b")).toEqual(["a", "[MASK]", "Ġ", "b"]);
+  });
+
+  it("takes the leftmost of two that overlap where asked to", () => {
+    const list: List = [
+      ["abc", USER],
+      ["cdef", USER],
+      ["ab", USER],
+    ];
+    expect(split(list, "abcdef", [], true)).toEqual([["abc"], "def"]);
+    expect(split(list, "xab", [], true)).toEqual(["x", ["ab"]]);
+  });
+
+  it("finds single words only by themselves", () => {
+    const list: List = [["one", USER, { singleWord: true }]];
+    expect(split(list, "one, bone one_ éone one", [], true)).toEqual([["one"], ", bone one_ éone ", ["one"]]);
   });
 
   it("chooses as the slow way does", () => {
@@ -99,7 +129,7 @@ describe("SpecialTokens", () => {
       fc.property(lists, fc.string({ unit, maxLength: 40 }), fc.nat(40), fc.nat(40), (list, text, from, length) => {
         const start = Math.min(from, text.length);
         const end = Math.min(start + length, text.length);
-        const result = split(vocabulary(list), text, start < end ? [[start, end]] : []);
+        const result = split(list, text, start < end ? [[start, end]] : []);
         expect(result).toEqual(slowly(list, text, start, end));
       }),
       { numRuns: 2000 },
@@ -107,14 +137,14 @@ describe("SpecialTokens", () => {
   });
 
   it("reads a text a bounded number of times", () => {
-    const lists = [
-      vocabulary(Array.from({ length: 30 }, (_, i) => ["a".repeat(i + 2), USER] as const)),
-      vocabulary([["a".repeat(30) + "b", USER]]),
-      vocabulary([
+    const lists: List[] = [
+      Array.from({ length: 30 }, (_, i) => ["a".repeat(i + 2), USER] as const),
+      [["a".repeat(30) + "b", USER]],
+      [
         ["aab", USER],
         ["abaa", USER],
         ["baab", USER],
-      ]),
+      ],
     ];
     for (const list of lists) {
       for (const text of ["a".repeat(20_000), "aab".repeat(7000)]) {
@@ -126,7 +156,7 @@ describe("SpecialTokens", () => {
             return text.charCodeAt(at);
           },
         } as unknown as string;
-        new SpecialTokens(list, "").split(counted, []);
+        new SpecialTokens(rules(list), "longest").split(counted, []);
         expect(reads / text.length).toBeLessThan(80);
       }
     }

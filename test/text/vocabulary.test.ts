@@ -115,7 +115,7 @@ describe("damaged vocabularies", () => {
   const spm = pieces(englishPieces);
   const cases: readonly (readonly [string, Fields, string])[] = [
     ["no tokenizer", { ...good, model: undefined }, "tokenizer.malformed"],
-    ["a kind that is not known", { ...good, model: "rwkv" }, "tokenizer.unsupported"],
+    ["a kind that is not known", { ...good, model: "klingon" }, "tokenizer.unsupported"],
     ["a kind named like a method", { ...good, model: "__proto__" }, "tokenizer.unsupported"],
     ["a pre-tokenizer that is not known", { ...good, pre: "klingon" }, "tokenizer.unsupported"],
     ["a kind that is no text", { ...good, model: 3 }, "tokenizer.malformed"],

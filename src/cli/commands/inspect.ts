@@ -18,7 +18,7 @@ export function inspectCommand(): Command {
     )
     .argument(
       "<model>",
-      "a GGUF file (of a split model any part), or hf:org/repo[:quantisation] or a URL, of which only the header is fetched",
+      "a GGUF file (of a split model any part), a model folder, or hf:org/repo[:quantisation] or a URL, of which only the header is fetched",
     )
     .option("--context <n>", "tokens to reckon memory for (default: the trained ones, at most 4096)", integer("--context", 1))
     .option("--offline", "look at stored models only");

@@ -1,9 +1,10 @@
-/** Vectors and orders of texts: `/v1/embeddings`, `/api/embed`, `/v1/rerank`. Bodies are checked; computing them is refused by name so far. */
+/** Vectors and orders of texts: `/v1/embeddings`, `/api/embed`, `/v1/rerank`. */
 import { z } from "zod";
+import type { Model } from "../../api/model.ts";
 import { LatheError } from "../../errors.ts";
 import { checked, readJson } from "../body.ts";
 import { fields, limits, longText, optional, tokenId } from "../fields.ts";
-import type { Route } from "../route.ts";
+import { type Call, json, type Route } from "../route.ts";
 import { ollamaError } from "./ollama.ts";
 import { openaiError } from "./openai-shapes.ts";
 
@@ -30,21 +31,108 @@ const rerankSchema = z.object({
   top_n: optional(z.int().min(1).max(limits.inputs)).describe("only the best so many"),
 });
 
-const refused = (path: string, about: string, schema: z.ZodType, fail: Route["fail"]): Route => ({
-  method: "POST",
-  path,
-  scope: "user",
-  about: `${about}; answers 501 until the engine embeds`,
-  schema,
-  fail,
-  handle: async ({ request }) => {
-    checked(schema, await readJson(request));
-    throw new LatheError("request.unsupported", "This server does not compute embeddings or orders of texts yet.");
-  },
-});
+const wrong = (message: string, field: string): LatheError => new LatheError("request.invalid", message, { field });
+
+/** @throws LatheError request.unsupported for token ids: models read texts with marks of their own around them. */
+function textsOf(given: z.output<typeof input>): readonly string[] {
+  if (typeof given === "string") return [given];
+  if (given.every(t => typeof t === "string")) return given;
+  throw new LatheError("request.unsupported", "This server embeds texts, not token ids; send the texts.", { field: "input" });
+}
+
+/** Computes on a leased model, admitted like everything else. `work` gives what is answered. */
+async function computed(
+  call: Call,
+  name: string | undefined,
+  texts: readonly string[],
+  work: (model: Model) => Promise<object>,
+): Promise<Response> {
+  const { service, caller, request } = call;
+  using lease = await service.catalog.lease(name, request.signal);
+  const tokens = texts.reduce((sum, t) => sum + lease.model.tokenizer.count(t), 0);
+  const ticket = service.admission.enter(caller.tenant, tokens);
+  service.metrics.add("requests_total");
+  try {
+    const answer = await work(lease.model);
+    service.metrics.add("prompt_tokens_total", tokens);
+    return json({ ...answer, model: lease.name });
+  } finally {
+    ticket.leave(tokens);
+  }
+}
+
+/** The first so many numbers, at unit length again. */
+function cut(vector: Float32Array, dimensions: number | undefined): Float32Array {
+  if (dimensions === undefined || dimensions === vector.length) return vector;
+  if (dimensions > vector.length) throw wrong(`This model's vectors have ${vector.length} numbers.`, "dimensions");
+  const short = vector.subarray(0, dimensions);
+  const length = Math.hypot(...short);
+  return length ? short.map(x => x / length) : short;
+}
+
+const counted = ({ tokenizer }: Model, texts: readonly string[]): number => texts.reduce((sum, t) => sum + tokenizer.encode(t).length, 0);
+
+async function embeddings(call: Call): Promise<Response> {
+  const body = checked(embeddingsSchema, await readJson(call.request));
+  const texts = textsOf(body.input);
+  return computed(call, body.model, texts, async model => {
+    const vectors = await model.embed(texts, { signal: call.request.signal });
+    const shown = (v: Float32Array): unknown => {
+      const short = cut(v, body.dimensions);
+      return body.encoding_format === "base64" ? Buffer.from(Float32Array.from(short).buffer).toString("base64") : [...short];
+    };
+    const tokens = counted(model, texts);
+    return {
+      object: "list",
+      data: vectors.map((v, index) => ({ object: "embedding", index, embedding: shown(v) })),
+      usage: { prompt_tokens: tokens, total_tokens: tokens },
+    };
+  });
+}
+
+async function embed(call: Call): Promise<Response> {
+  const body = checked(embedSchema, await readJson(call.request));
+  const texts = textsOf(body.input);
+  return computed(call, body.model, texts, async model => {
+    const vectors = await model.embed(texts, { signal: call.request.signal });
+    const total_duration = Math.round((performance.now() - call.begun) * 1e6);
+    return { embeddings: vectors.map(v => [...cut(v, body.dimensions)]), total_duration, prompt_eval_count: counted(model, texts) };
+  });
+}
+
+async function rerank(call: Call): Promise<Response> {
+  const body = checked(rerankSchema, await readJson(call.request));
+  const { query, documents } = body;
+  return computed(call, body.model, [query, ...documents], async model => {
+    const order = await model.rerank(query, documents, { signal: call.request.signal });
+    const best = [...order].sort((a, b) => b.score - a.score || a.index - b.index).slice(0, body.top_n);
+    const tokens = documents.length * counted(model, [query]) + counted(model, documents);
+    return {
+      object: "list",
+      results: best.map(({ index, score }) => ({ index, relevance_score: score, document: { text: documents[index] } })),
+      usage: { prompt_tokens: tokens, total_tokens: tokens },
+    };
+  });
+}
+
+const post = { method: "POST", scope: "user" } as const;
 
 export const embeddingRoutes: readonly Route[] = [
-  refused("/v1/embeddings", "vectors of texts (OpenAI)", embeddingsSchema, openaiError),
-  refused("/api/embed", "vectors of texts (Ollama)", embedSchema, ollamaError),
-  refused("/v1/rerank", "texts in the order in which they fit a query", rerankSchema, openaiError),
+  {
+    ...post,
+    path: "/v1/embeddings",
+    about: "vectors of texts (OpenAI)",
+    schema: embeddingsSchema,
+    fail: openaiError,
+    handle: embeddings,
+  },
+  { ...post, path: "/api/embed", about: "vectors of texts (Ollama)", schema: embedSchema, fail: ollamaError, handle: embed },
+  {
+    ...post,
+    path: "/v1/rerank",
+    about: "texts in the order in which they fit a query",
+    schema: rerankSchema,
+    fail: openaiError,
+    handle: rerank,
+  },
 ];

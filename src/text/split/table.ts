@@ -1,25 +1,39 @@
 /**
- * The pre-tokenizers by the name that a file gives them (`tokenizer.ggml.pre`): a list of scanners, each of which runs over every piece
- * that the one before it left, and what the name says about the vocabulary. A new name is one line here; a new expression is one file.
+ * The pre-tokenizers by the name that a GGUF file gives them (`tokenizer.ggml.pre`): scanners or regular expressions, each of which runs
+ * over every piece that the one before it left, and what the name says about the vocabulary. A new name is one line here or in patterns.ts.
  */
 import { LatheError } from "../../errors.ts";
+import { Regex } from "../regex/regex.ts";
 import { deepseek3 } from "./deepseek3.ts";
 import { gpt2 } from "./gpt2.ts";
 import { gpt4o } from "./gpt4o.ts";
 import { llama3 } from "./llama3.ts";
+import { patterns } from "./patterns.ts";
 import { eastAsian, numbers, punctuation, threeDigits } from "./runs.ts";
 import type { Scanner } from "./scanner.ts";
+import { regexFinder, type Step, scanning, splitting } from "./steps.ts";
 
 export interface PreTokenizer {
+  /** Hand-written scanners; empty where there are patterns. */
   readonly scanners: readonly Scanner[];
+  readonly patterns: readonly string[];
   /** A piece that is in the vocabulary as a whole is not merged from its bytes. */
   readonly ignoreMerges: boolean;
   /** A BOS token is put before a text unless the file says otherwise. */
   readonly addBos: boolean;
 }
 
-const plain = (...scanners: Scanner[]): PreTokenizer => ({ scanners, ignoreMerges: false, addBos: false });
-const whole = (...scanners: Scanner[]): PreTokenizer => ({ scanners, ignoreMerges: true, addBos: true });
+const plain = (...scanners: Scanner[]): PreTokenizer => ({ scanners, patterns: [], ignoreMerges: false, addBos: false });
+const whole = (...scanners: Scanner[]): PreTokenizer => ({ scanners, patterns: [], ignoreMerges: true, addBos: true });
+
+const wholePieces = ["minicpm5", "youtu", "granite-embed-multi-97m"];
+const beginning = ["chameleon"];
+const patterned = (sources: readonly string[], name: string): PreTokenizer => ({
+  scanners: [],
+  patterns: sources,
+  ignoreMerges: wholePieces.includes(name),
+  addBos: beginning.includes(name),
+});
 
 const families: readonly (readonly [PreTokenizer, string])[] = [
   [plain(gpt2), "gpt-2 phi-2 jina-es jina-de jina-v2-es jina-v2-de gigachat a.x-4.0 mellum modern-bert exaone4 mpt olmo jais trillion"],
@@ -36,7 +50,16 @@ const families: readonly (readonly [PreTokenizer, string])[] = [
   [plain(punctuation("$+<=>^~|"), gpt2, numbers(Infinity), threeDigits), "default"],
 ];
 
-const byName: ReadonlyMap<string, PreTokenizer> = new Map(families.flatMap(([split, names]) => names.split(" ").map(n => [n, split])));
+const byName: ReadonlyMap<string, PreTokenizer> = new Map([
+  ...families.flatMap(([split, names]) => names.split(" ").map(name => [name, split] as const)),
+  ...patterns.flatMap(([sources, names]) => names.split(" ").map(name => [name, patterned(sources, name)] as const)),
+]);
+
+/** The steps of a pre-tokenizer, made anew: an expression keeps notes while it runs. */
+export const stepsOf = ({ scanners, patterns: sources }: PreTokenizer): Step[] => [
+  ...scanners.map(scanning),
+  ...sources.map(source => splitting(regexFinder(new Regex(source)), "isolated")),
+];
 
 /** The names that `preTokenizer` knows. */
 export const preTokenizerNames: readonly string[] = [...byName.keys()];

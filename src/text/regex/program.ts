@@ -1,0 +1,105 @@
+/**
+ * A parsed expression as a nondeterministic automaton: instructions in arrays, each knowing what follows it. Instructions are made from the
+ * end backwards, so that what follows has nearly always the smaller number. The body of a look-ahead is a part of its own that ends in a
+ * match; `levels` says in which order such parts can be decided, innermost first.
+ */
+import { type Node, type Test, unsupportedPattern } from "./syntax.ts";
+
+/** Take one character of class `x`, then `next`. */
+export const CHAR = 0;
+/** Try `next`, then `x`. */
+export const SPLIT = 1;
+/** Go on at `next` if the part that starts at `x` matches here (AHEAD) or does not (NOT_AHEAD). */
+export const AHEAD = 2;
+export const NOT_AHEAD = 3;
+/** Go on at `next` if the character before is of class `x` (BEHIND), or is not (NOT_BEHIND). */
+export const BEHIND = 4;
+export const NOT_BEHIND = 5;
+export const MATCH = 6;
+
+const MOST = 20_000;
+
+export interface Program {
+  readonly ops: readonly number[];
+  readonly x: readonly number[];
+  readonly next: readonly number[];
+  /** Where the expression begins. */
+  readonly start: number;
+  /** Instructions without characters, by how deep they are in look-ahead: the innermost first, each in the order of their numbers. */
+  readonly levels: readonly (readonly number[])[];
+  /** The classes that instructions refer to. */
+  readonly tests: readonly Test[];
+  /** Those that are asked about the character before. */
+  readonly behind: readonly number[];
+}
+
+class Builder {
+  readonly ops: number[] = [];
+  readonly x: number[] = [];
+  readonly next: number[] = [];
+  readonly depths: number[] = [];
+  readonly tests: Test[] = [];
+  readonly #known = new Map<Test, number>();
+  readonly #pattern: string;
+  #depth = 0;
+
+  constructor(pattern: string) {
+    this.#pattern = pattern;
+  }
+
+  emit(op: number, x: number, next: number): number {
+    if (this.ops.length >= MOST) throw unsupportedPattern(this.#pattern, 0, `more than ${MOST} steps`);
+    this.x.push(x);
+    this.next.push(next);
+    this.depths.push(this.#depth);
+    return this.ops.push(op) - 1;
+  }
+
+  /** The number of the first instruction of `node`, which goes on at `next`. */
+  build(node: Node, next: number): number {
+    if (node.kind === "class") return this.emit(CHAR, this.#test(node.test), next);
+    if (node.kind === "sequence") return node.items.reduceRight((after, item) => this.build(item, after), next);
+    if (node.kind === "choice") {
+      const starts = node.items.map(item => this.build(item, next));
+      return starts.reduceRight((otherwise, start) => this.emit(SPLIT, otherwise, start));
+    }
+    if (node.kind === "repeat") return this.#repeat(node, next);
+    if (node.kind === "behind") return this.emit(node.negative ? NOT_BEHIND : BEHIND, this.#test(node.test), next);
+    this.#depth++;
+    const inner = this.build(node.item, this.emit(MATCH, 0, 0));
+    this.#depth--;
+    return this.emit(node.negative ? NOT_AHEAD : AHEAD, inner, next);
+  }
+
+  #test(test: Test): number {
+    const known = this.#known.get(test) ?? this.tests.push(test) - 1;
+    this.#known.set(test, known);
+    return known;
+  }
+
+  #repeat({ item, min, max, greedy }: Node & { kind: "repeat" }, next: number): number {
+    let at = next;
+    const split = (body: number, past: number): number => (greedy ? this.emit(SPLIT, past, body) : this.emit(SPLIT, body, past));
+    if (max === Number.POSITIVE_INFINITY) {
+      at = split(next, next);
+      const body = this.build(item, at);
+      if (greedy) this.next[at] = body;
+      else this.x[at] = body;
+    } else for (let i = min; i < max; i++) at = split(this.build(item, at), next);
+    for (let i = 0; i < min; i++) at = this.build(item, at);
+    return at;
+  }
+}
+
+export function compile(node: Node, pattern: string): Program {
+  const builder = new Builder(pattern);
+  const start = builder.build(node, builder.emit(MATCH, 0, 0));
+  const { ops, x, next, depths, tests } = builder;
+  const deepest = depths.reduce((most, depth) => Math.max(most, depth), 0);
+  const levels = Array.from({ length: deepest + 1 }, (_, i) =>
+    [...ops.keys()].filter(at => depths[at] === deepest - i && ops[at] !== CHAR && ops[at] !== MATCH),
+  );
+  const behind = [...new Set([...ops.keys()].filter(at => ops[at] === BEHIND || ops[at] === NOT_BEHIND).map(at => x[at]))];
+  if (behind.length > 8) throw unsupportedPattern(pattern, 0, "more than eight kinds of look-behind");
+  return { ops, x, next, start, levels, tests, behind };
+}
