@@ -84,6 +84,7 @@ async function embed(run: number, texts: readonly Int32Array[]): Promise<void> {
 function profile(context: number, steps: number, code: boolean): Profile {
   const { stepper } = loaded!;
   const { program, kernels, options } = stepper.plan;
+  scheduler!.forget();
   const sequence = stepper.newSequence();
   const one = { id: 0, sequence, wanted: true, checkpoint: true };
   while (sequence.length < context - 1) {

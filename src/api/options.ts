@@ -46,6 +46,12 @@ export interface GenerateOptions extends SamplingOptions {
   readonly special?: boolean;
   /** Tell this many of the likeliest tokens with each token: 0 .. 20. Default 0. */
   readonly alternatives?: number;
+  /** Whose request it is: clients share the machine evenly and never each other's cached prompts. Default: one for all. */
+  readonly client?: string;
+  /** Requests with different salts share no cached prompts. */
+  readonly salt?: string;
+  /** Requests with a higher number go first: -100 .. 100. Default 0. */
+  readonly priority?: number;
   /** Go on when the model says it is done (for measurements). Default false. */
   readonly ignoreEnd?: boolean;
   readonly signal?: AbortSignal;
@@ -109,6 +115,9 @@ const generateRules: OptionRules<Own> = {
   stop: { default: [], accepts: "a text or a list of texts", check: v => isText(v) || (Array.isArray(v) && v.every(isText)) },
   special: flag,
   alternatives: numberRule(0, { from: 0, to: 20, integer: true }),
+  client: optional({ accepts: "a text", check: isText }),
+  salt: optional({ accepts: "a text", check: isText }),
+  priority: numberRule(0, { from: -100, to: 100, integer: true }),
   ignoreEnd: flag,
   signal,
 };

@@ -22,6 +22,12 @@ export interface RunRequest {
   readonly stopIds: readonly number[];
   /** How many of the likeliest tokens to tell with each token. */
   readonly alternatives?: number;
+  /** Whose share of the machine it takes. Default: one for all. */
+  readonly client?: string;
+  /** Only runs of the same client and the same salt go on from each other's pasts. */
+  readonly salt?: string;
+  /** Higher goes first. Default 0. */
+  readonly priority?: number;
 }
 
 export type ToEngine =
@@ -112,6 +118,12 @@ export interface EngineStatus {
   readonly pages: number;
   /** Steps since it was loaded. */
   readonly steps: number;
+  /** Sequences whose pages can be gone on from. */
+  readonly pasts: number;
+  /** Runs that were sent back because pages ran out, and computed again. */
+  readonly preempted: number;
+  /** Milliseconds that the prompts and the expected answers of all runs will take, as steps have taken so far. */
+  readonly outstandingMs: number;
 }
 
 export type FromEngine =

@@ -110,9 +110,9 @@ export class Session implements Disposable {
   #enter(run: number, tokens: readonly number[], maxTokens: number, { own, sampling }: ResolvedGenerate): Inbox {
     const { client, tokenizer } = this.#host;
     const stopIds = own.ignoreEnd ? [] : endIds(tokenizer);
-    const { alternatives } = own;
+    const { alternatives, client: whose, salt, priority } = own;
     const request = { run, session: this.#id, tokens: Int32Array.from(tokens), sampling, maxTokens, stopIds, alternatives };
-    return client.enter(run, { kind: "run", ...request });
+    return client.enter(run, { kind: "run", ...request, client: whose, salt, priority });
   }
 
   async *#produce(

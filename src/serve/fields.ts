@@ -53,9 +53,6 @@ export const fields = {
     .union([z.string().min(1).max(4096), z.array(z.string().min(1).max(4096)).max(limits.stops)])
     .describe(`texts that end the answer and are no part of it; at most ${limits.stops}`),
   n: whole(1, limits.choices, "how many answers; they share the prompt's keys and values"),
-  grammar: text(2 ** 18, "the answer is a text of this grammar (GBNF)"),
-  regex: text(2 ** 14, "the answer matches this regular expression as a whole"),
-  choices: z.array(z.string().min(1).max(4096)).min(1).max(1024).describe("the answer is one of these texts"),
   cacheSalt: text(256, "requests with different salts share no cached prompts"),
   priority: whole(-100, 100, "requests with a higher number go first"),
   user: text(512, "accepted; no effect"),
@@ -73,6 +70,8 @@ export const samplingFields = {
   repeat_last_n: optional(fields.penaltyWindow),
   seed: optional(fields.seed),
   stop: optional(fields.stop),
+  cache_salt: optional(fields.cacheSalt),
+  priority: optional(fields.priority),
 };
 type Sampling = { [K in keyof typeof samplingFields]?: z.output<(typeof samplingFields)[K]> };
 
@@ -90,6 +89,8 @@ export function samplingOf(body: Sampling) {
     penaltyWindow: body.repeat_last_n,
     seed,
     stop: body.stop,
+    salt: body.cache_salt,
+    priority: body.priority,
   };
   return Object.fromEntries(Object.entries(options).filter(([, v]) => v !== undefined)) as typeof options;
 }

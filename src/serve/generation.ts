@@ -76,7 +76,8 @@ async function generate<S extends z.ZodType>(dialect: Dialect<S>, call: Call): P
   const body = checked(dialect.schema, raw);
   const instead = await dialect.instead?.(body, call);
   if (instead) return instead;
-  const ask = dialect.ask(body, call);
+  const asked = dialect.ask(body, call);
+  const ask = { ...asked, options: { ...asked.options, client: call.caller.tenant } };
   checkOptions(ask);
   const leave = new AbortController();
   const signal = AbortSignal.any([request.signal, service.stopping.signal, leave.signal]);
