@@ -53,6 +53,7 @@ async function load(spec: Extract<ToEngine, { kind: "load" }>["spec"]): Promise<
     weightBytes: loaded.weightBytes,
     workBytes: stepper.plan.workBytes,
     pageBytes: stepper.network.pageBytes,
+    memoryBytes: loaded.weightBytes + stepper.plan.workBytes + stepper.plan.pageCapacity * stepper.network.pageBytes,
     output: stepper.network.output,
     columns: stepper.network.columns,
   };
@@ -84,6 +85,7 @@ async function embed(run: number, texts: readonly Int32Array[]): Promise<void> {
 function profile(context: number, steps: number, code: boolean): Profile {
   const { stepper } = loaded!;
   const { program, kernels, options } = stepper.plan;
+  scheduler!.forget();
   const sequence = stepper.newSequence();
   const one = { id: 0, sequence, wanted: true, checkpoint: true };
   while (sequence.length < context - 1) {
@@ -131,6 +133,8 @@ async function handle(message: ToEngine): Promise<void> {
       return embed(message.run, message.texts);
     case "profile":
       return send({ kind: "profiled", run: message.run, profile: profile(message.context, message.steps, message.code) });
+    case "ask":
+      return send({ kind: "status", run: message.run, status: scheduler!.status() });
     case "close":
       scheduler = undefined;
       await loaded?.close();

@@ -40,12 +40,20 @@ export interface LoadOptions {
 }
 
 export interface GenerateOptions extends SamplingOptions {
-  /** Most tokens of the answer. Default: to the end of the context. */
+  /** Most tokens of the answer; 0 evaluates the prompt only. Default: to the end of the context. */
   readonly maxTokens?: number;
   /** Texts that end the answer; they are not part of it. */
   readonly stop?: string | readonly string[];
   /** Whether the prompt may spell control tokens such as `<|im_end|>`. Default false: a user's text never becomes a control token. */
   readonly special?: boolean;
+  /** Tell this many of the likeliest tokens with each token: 0 .. 20. Default 0. */
+  readonly alternatives?: number;
+  /** Whose request it is: clients share the machine evenly and never each other's cached prompts. Default: one for all. */
+  readonly client?: string;
+  /** Requests with different salts share no cached prompts. */
+  readonly salt?: string;
+  /** Requests with a higher number go first: -100 .. 100. Default 0. */
+  readonly priority?: number;
   /** Go on when the model says it is done (for measurements). Default false. */
   readonly ignoreEnd?: boolean;
   /** The answer is JSON that is valid by this JSON Schema (an object, true, or its JSON text), and ends when the value is complete. */
@@ -118,9 +126,13 @@ const loadRules: OptionRules<LoadOptions> = {
 
 type Own = Omit<GenerateOptions, keyof SamplingOptions>;
 const generateRules: OptionRules<Own> = {
-  maxTokens: count(1),
+  maxTokens: count(0),
   stop: { default: [], accepts: "a text or a list of texts", check: v => isText(v) || (Array.isArray(v) && v.every(isText)) },
   special: flag,
+  alternatives: numberRule(0, { from: 0, to: 20, integer: true }),
+  client: optional({ accepts: "a text", check: isText }),
+  salt: optional({ accepts: "a text", check: isText }),
+  priority: numberRule(0, { from: -100, to: 100, integer: true }),
   ignoreEnd: flag,
   schema: optional({ accepts: "a JSON Schema: an object, true, or its JSON text", check: v => v === true || isText(v) || isRecord(v) }),
   propertyOrder: { default: "declared", accepts: '"declared" or "any"', check: v => v === "declared" || v === "any" },

@@ -1,5 +1,6 @@
 /** The messages between the caller's thread and the engine's thread. Plain data only; errors travel as their code, message and details. */
 import type { ConstraintSource } from "../decode/constrain/source.ts";
+import type { TokenLogprob } from "../decode/logprobs.ts";
 import type { SamplingOptions } from "../decode/sampler.ts";
 import type { LoadSpec } from "../engine/load.node.ts";
 import type { ErrorCode } from "../errors.ts";
@@ -24,6 +25,14 @@ export interface RunRequest {
   readonly constraint?: ConstraintSource;
   /** The answer's first byte is a space that is no part of its text. */
   readonly leadingSpace?: boolean;
+  /** How many of the likeliest tokens to tell with each token. */
+  readonly alternatives?: number;
+  /** Whose share of the machine it takes. Default: one for all. */
+  readonly client?: string;
+  /** Only runs of the same client and the same salt go on from each other's pasts. */
+  readonly salt?: string;
+  /** Higher goes first. Default 0. */
+  readonly priority?: number;
 }
 
 /** The bytes of all tokens, one after the other, and where each one's end. */
@@ -51,6 +60,8 @@ export type ToEngine =
   /** One vector for each text. */
   | { readonly kind: "embed"; readonly run: number; readonly texts: readonly Int32Array[] }
   | { readonly kind: "profile"; readonly run: number; readonly context: number; readonly steps: number; readonly code: boolean }
+  /** Is answered between two steps. */
+  | { readonly kind: "ask"; readonly run: number }
   | { readonly kind: "close" };
 
 export interface Usage {
@@ -77,10 +88,9 @@ export interface Finished {
   readonly seed: number;
 }
 
-export interface Token {
-  readonly id: number;
-  /** Natural logarithm of the model's own probability, before any sampling option. */
-  readonly logprob: number;
+export interface Token extends TokenLogprob {
+  /** The likeliest tokens in its place, the likeliest first, where `alternatives` asks for them. */
+  readonly alternatives?: readonly TokenLogprob[];
 }
 
 /** One line of `lathe kernels`: a launch of a decode step. */
@@ -107,10 +117,30 @@ export interface LoadedInfo {
   readonly weightBytes: number;
   readonly workBytes: number;
   readonly pageBytes: number;
+  /** Bytes that the engine has taken: weights, pages and room for work. */
+  readonly memoryBytes: number;
   /** Logits of the vocabulary, or embeddings. */
   readonly output: Output;
   /** Numbers of a row of output. */
   readonly columns: number;
+}
+
+/** What the engine says of itself. */
+export interface EngineStatus {
+  /** Runs that are being computed, and runs that wait for their turn or for pages. */
+  readonly running: number;
+  readonly waiting: number;
+  /** Pages of keys and values in use, and all. */
+  readonly pagesUsed: number;
+  readonly pages: number;
+  /** Steps since it was loaded. */
+  readonly steps: number;
+  /** Sequences whose pages can be gone on from. */
+  readonly pasts: number;
+  /** Runs that were sent back because pages ran out, and computed again. */
+  readonly preempted: number;
+  /** Milliseconds that the prompts and the expected answers of all runs will take, as steps have taken so far. */
+  readonly outstandingMs: number;
 }
 
 export type FromEngine =
@@ -124,5 +154,6 @@ export type FromEngine =
   | { readonly kind: "scored"; readonly run: number; readonly logprobs: Float64Array }
   | { readonly kind: "embedded"; readonly run: number; readonly vectors: readonly Float32Array[] }
   | { readonly kind: "profiled"; readonly run: number; readonly profile: Profile }
+  | { readonly kind: "status"; readonly run: number; readonly status: EngineStatus }
   /** Without a run: loading, or the whole engine, has failed. */
   | { readonly kind: "failed"; readonly run?: number; readonly error: WireError };

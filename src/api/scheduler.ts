@@ -1,20 +1,22 @@
 /**
  * The engine's side of runs: continuous batching over `step`. Each turn is one step with a token of every run that is answering and as much
- * of the waiting prompts as fits. Owns sequences and samplers; knows no threads and no messages, so that it can be tested alone.
+ * of the waiting prompts as fits, in pages and in time. Runs whose prompts begin like something that is computed go on from its pages; when pages
+ * run out, pasts that nobody uses go first, then the last in rank is sent back and computed again later. Owns sequences and samplers; knows no
+ * threads and no messages, so that it can be tested alone. Who goes first is policy.ts.
  */
 import type { Constraint } from "../decode/constrain/constraint.ts";
 import { Constraints } from "../decode/constrain/source.ts";
-import { createSampler, type Sampler } from "../decode/sampler.ts";
-import type { Stepper, StepToken } from "../engine/step.ts";
+import { topLogprobs } from "../decode/logprobs.ts";
+import type { StepToken } from "../engine/step.ts";
 import { LatheError } from "../errors.ts";
-import type { Sequence } from "../kv/pages.ts";
-import type { Finish, Finished, RunRequest, Token, WireVocabulary } from "./protocol.ts";
+import type { PageStore, Sequence } from "../kv/pages.ts";
+import { type Past, Prefixes } from "../kv/prefixes.ts";
+import { Fairness, keepOrder } from "./policy.ts";
+import type { EngineStatus, Finish, Finished, RunRequest, Token, WireVocabulary } from "./protocol.ts";
+import { ScheduledRun } from "./scheduled-run.ts";
+import { StepTime } from "./step-time.ts";
 
-/** Tokens that a run may be ahead of its consumer. */
-export const AHEAD = 32;
-
-/** Bytes without a choice that are worth asking for their tokens, all of which are then computed in one step. */
-const WORTH_ASKING = 6;
+export { AHEAD } from "./scheduled-run.ts";
 
 export interface Events {
   prompt: (run: number, done: number, total: number) => void;
@@ -26,59 +28,26 @@ export interface Events {
   failed: (run: number, error: unknown) => void;
 }
 
-class Run {
-  readonly request: RunRequest;
-  readonly sequence: Sequence;
-  readonly sampler: Sampler;
-  readonly constraint: Constraint | undefined;
-  readonly cached: number;
-  /** Prompt tokens evaluated or cached. */
-  filled: number;
-  produced = 0;
-  taken = 0;
-  last = -1;
-  /** Tokens that come next because the constraint leaves no choice; and whether they are being asked for. */
-  forced: number[] = [];
-  waiting = false;
-  readonly begun = performance.now();
-  answering = 0;
-
-  constructor(request: RunRequest, sequence: Sequence, constraint: Constraint | undefined) {
-    this.constraint = constraint;
-    this.request = request;
-    this.sequence = sequence;
-    this.sampler = createSampler(request.sampling);
-    this.cached = sequence.truncate(Math.min(sequence.common(request.tokens), request.tokens.length - 1));
-    this.filled = this.cached;
-    for (const id of request.tokens) this.sampler.accept(id);
-  }
-
-  get prefilling(): boolean {
-    return this.filled < this.request.tokens.length;
-  }
-  get ready(): boolean {
-    return this.prefilling || (!this.waiting && this.produced - this.taken < AHEAD);
-  }
-
-  result(finish: Finish): Finished {
-    const now = performance.now();
-    const promptMs = (this.answering || now) - this.begun;
-    const completionMs = this.answering ? now - this.answering : 0;
-    const perSecond = (n: number, ms: number): number => (ms > 0 && n > 0 ? (1000 * n) / ms : 0);
-    return {
-      finish,
-      usage: { promptTokens: this.request.tokens.length, cachedTokens: this.cached, completionTokens: this.produced },
-      // The first token of the answer comes out of the prompt's last step.
-      timings: {
-        promptMs,
-        completionMs,
-        promptTokensPerSecond: perSecond(this.filled - this.cached, promptMs),
-        tokensPerSecond: perSecond(this.produced - 1, completionMs),
-      },
-      seed: this.sampler.seed,
-    };
-  }
+/** What computes: a `Stepper`. */
+export interface Steps {
+  readonly plan: { readonly options: { readonly maxTokens: number; readonly maxWanted: number; readonly context: number } };
+  readonly store: PageStore;
+  newSequence(): Sequence;
+  step(tokens: readonly StepToken[]): Float32Array[];
 }
+
+/** Milliseconds that a step should take at most, so that whoever is cancelled or answering does not wait long for a neighbour's prompt. */
+const STEP_MS = 150;
+/** Tokens of a prompt that a step has at least. */
+const LEAST_CHUNK = 4;
+/** Waiting runs that are looked at in a turn. */
+const LOOKED_AT = 16;
+/** Tokens by which waiting for a neighbour's prompt must be better than not waiting. */
+const WORTH_WAITING = 16;
+/** Bytes without a choice that are worth asking for their tokens, all of which are then computed in one step. */
+const WORTH_ASKING = 6;
+/** Tokens that an answer is expected to have, for estimates. */
+const EXPECTED_ANSWER = 256;
 
 /** Scoring of a text: the log-probability of each token after the first. */
 interface Scoring {
@@ -89,35 +58,93 @@ interface Scoring {
   done: number;
 }
 
+interface Member {
+  readonly run: ScheduledRun;
+  readonly count: number;
+}
+
+const keyOf = ({ client = "", salt = "" }: Pick<RunRequest, "client" | "salt">): string => JSON.stringify([client, salt]);
+const isShortage = (e: unknown): boolean => e instanceof LatheError && e.code === "memory.insufficient";
+
 export class Scheduler {
-  readonly #stepper: Stepper;
+  readonly #steps: Steps;
   readonly #events: Events;
-  readonly #sessions = new Map<number, Sequence>();
-  readonly #runs = new Map<number, Run>();
+  readonly #now: () => number;
+  readonly #sessions = new Map<number, Past>();
+  readonly #pasts = new Prefixes();
+  readonly #runs = new Map<number, ScheduledRun>();
   readonly #scorings: Scoring[] = [];
+  readonly #fairness = new Fairness();
+  readonly #time = new StepTime();
   #vocabulary: WireVocabulary | undefined;
   /** Made for the first run with a constraint. */
   #constraints: Constraints | undefined;
+  #arrivals = 0;
+  #turns = 0;
+  #preempted = 0;
 
-  constructor(stepper: Stepper, events: Events) {
-    this.#stepper = stepper;
+  /** `now` in milliseconds. */
+  constructor(steps: Steps, events: Events, now: () => number = () => performance.now()) {
+    this.#steps = steps;
     this.#events = events;
+    this.#now = now;
   }
 
   /** Whether a turn would do something. */
   get busy(): boolean {
-    return this.#scorings.length > 0 || [...this.#runs.values()].some(r => r.ready);
+    return this.#scorings.length > 0 || [...this.#runs.values()].some(r => !r.running || r.ready);
+  }
+
+  status(): EngineStatus {
+    const { pool } = this.#steps.store;
+    const running = [...this.#runs.values()].filter(r => r.running).length;
+    return {
+      running,
+      waiting: this.#runs.size - running,
+      pagesUsed: pool.used,
+      pages: pool.capacity,
+      steps: this.#turns,
+      pasts: this.#pasts.size,
+      preempted: this.#preempted,
+      outstandingMs: this.#outstanding(),
+    };
+  }
+
+  /** Prompts in full steps, answers in steps of all that answer. */
+  #outstanding(): number {
+    const { maxTokens, maxWanted } = this.#steps.plan.options;
+    const runs = [...this.#runs.values()];
+    const prompt = runs.reduce((sum, r) => sum + r.left, 0);
+    const answers = runs.map(r => Math.max(0, Math.min(r.request.maxTokens, EXPECTED_ANSWER) - r.produced));
+    const rows = Math.max(1, Math.min(maxWanted, runs.length));
+    const steps = answers.reduce((sum, n) => sum + n, 0) / rows;
+    const past = runs.reduce((sum, r) => sum + r.filled, 0) / Math.max(1, runs.length);
+    const fill = this.#time.predict({ tokens: maxTokens, rows: 0, context: maxTokens * past });
+    return (prompt / maxTokens) * fill + steps * this.#time.predict({ tokens: rows, rows, context: rows * past });
   }
 
   open(session: number, from?: number): void {
     const parent = from === undefined ? undefined : this.#sessions.get(from);
-    this.#sessions.set(session, parent ? parent.fork() : this.#stepper.newSequence());
+    const sequence = parent ? parent.sequence.fork() : this.#steps.newSequence();
+    const past: Past = { key: parent?.key ?? keyOf({}), sequence, busy: false, owned: true };
+    this.#sessions.set(session, past);
+    this.#pasts.add(past);
   }
 
+  /** The session ends; what it has computed may still be gone on from. */
   drop(session: number): void {
     for (const run of this.#runs.values()) if (run.request.session === session) this.cancel(run.request.run);
-    this.#sessions.get(session)?.close();
+    const past = this.#sessions.get(session);
+    if (!past) return;
     this.#sessions.delete(session);
+    this.#pasts.delete(past);
+    if (past.sequence.length > 0) this.#pasts.add({ ...past, busy: false, owned: false });
+    else past.sequence.close();
+  }
+
+  /** Gives back the pages of all that nobody computes. */
+  forget(): void {
+    while (this.#pasts.evict());
   }
 
   setVocabulary(vocabulary: WireVocabulary): void {
@@ -126,9 +153,11 @@ export class Scheduler {
 
   /** @throws LatheError what compiling the constraint throws, before anything is computed. */
   add(request: RunRequest): void {
-    const sequence = this.#sessions.get(request.session);
-    if (!sequence) throw new LatheError("model.closed", "The session is closed; open a new one.");
-    this.#runs.set(request.run, new Run(request, sequence, this.#constraint(request)));
+    const past = this.#sessions.get(request.session);
+    if (!past) throw new LatheError("model.closed", "The session is closed; open a new one.");
+    const run = new ScheduledRun(request, past, this.#constraint(request), this.#arrivals++, this.#now());
+    this.#runs.set(request.run, run);
+    this.#fairness.enter(run.client);
   }
 
   #constraint({ constraint, leadingSpace }: RunRequest): Constraint | undefined {
@@ -138,9 +167,14 @@ export class Scheduler {
     return this.#constraints.begin(constraint, leadingSpace);
   }
 
+  #bytesOf(id: number): Uint8Array {
+    const { bytes, offsets } = this.#vocabulary!;
+    return bytes.subarray(id === 0 ? 0 : offsets[id - 1], offsets[id]);
+  }
+
   score(run: number, tokens: Int32Array): void {
     const logprobs = new Float64Array(Math.max(0, tokens.length - 1));
-    this.#scorings.push({ run, tokens, sequence: this.#stepper.newSequence(), logprobs, done: 0 });
+    this.#scorings.push({ run, tokens, sequence: this.#steps.newSequence(), logprobs, done: 0 });
   }
 
   taken(run: number, count: number): void {
@@ -155,68 +189,185 @@ export class Scheduler {
     if (at >= 0) this.#scorings.splice(at, 1)[0].sequence.close();
   }
 
-  /** One step. An error of the step ends the youngest run in it; one of a run's choice of token ends that run. */
+  /** One step. An error of the step ends the last run in it; one of a run's choice of token ends that run. */
   turn(): void {
+    this.#turns++;
     const scoring = this.#scorings[0];
-    if (scoring) this.#scoreTurn(scoring);
+    // By turns, so that neither waits for the other's end.
+    if (scoring && (this.#turns % 2 === 0 || !this.#runs.size)) this.#scoreTurn(scoring);
     else this.#runTurn();
   }
 
-  #runTurn(): void {
-    const batch: StepToken[] = [];
-    const members: Run[] = [];
-    const asked: Run[] = []; // one for each row of logits
-    const evaluated: [Run, number][] = [];
-    const { maxTokens, maxWanted } = this.#stepper.plan.options;
-    const ordered = [...this.#runs.values()].filter(r => r.ready).sort((a, b) => Number(a.prefilling) - Number(b.prefilling));
-    for (const run of ordered) {
-      const room = maxTokens - batch.length;
-      if (room === 0 || asked.length === maxWanted) break;
-      const { tokens } = run.request;
-      const forced = run.forced.slice(0, Math.min(room, maxWanted - asked.length) - 1);
-      const ids = run.prefilling ? tokens.subarray(run.filled, run.filled + room) : [run.last, ...forced];
-      const complete = !run.prefilling || run.filled + ids.length === tokens.length;
-      ids.forEach((id, i) => {
-        const last = complete && i === ids.length - 1;
-        const wanted = last || !run.prefilling;
-        // To answer the same prompt again, its last token must be evaluated again.
-        batch.push({ id, sequence: run.sequence, wanted, checkpoint: last && run.prefilling });
-        if (wanted) asked.push(run);
-      });
-      members.push(run);
-      if (run.prefilling) evaluated.push([run, ids.length]);
+  // ---- who takes part ----
+
+  /** Runs that wait begin, in order, as far as there are pages for what they know. */
+  #admit(): void {
+    const { maxWanted } = this.#steps.plan.options;
+    const all = [...this.#runs.values()];
+    let running = all.filter(r => r.running).length;
+    const waiting = all.filter(r => !r.running).sort(this.#fairness.order);
+    for (const run of waiting.slice(0, LOOKED_AT)) {
+      if (running >= 2 * maxWanted) return;
+      if (this.#worthWaiting(run)) continue;
+      if (!this.#begin(run, running)) return; // whoever is next in order does not overtake
+      running++;
     }
-    if (!batch.length) return;
+  }
+
+  /** Whether a neighbour is about to compute more of what this prompt begins with than is computed yet. */
+  #worthWaiting(run: ScheduledRun): boolean {
+    const { waitsFor } = run;
+    if (waitsFor?.run.running && waitsFor.run.filled < waitsFor.length) return true;
+    run.waitsFor = undefined;
+    const key = keyOf(run.request);
+    const have = this.#pasts.longest(key, run.known)?.length ?? 0;
+    for (const other of this.#runs.values()) {
+      if (!other.running || !other.prefilling || other.past.key !== key) continue;
+      const length = Math.min(commonOf(other.known, run.known), run.known.length - 1);
+      if (length <= Math.max(have, other.filled) + WORTH_WAITING) continue;
+      run.waitsFor = { run: other, length: Math.min(length, other.request.tokens.length) };
+      return true;
+    }
+    return false;
+  }
+
+  /** Gives the run its beginning and makes sure of its pages. False: there are none for it now. */
+  #begin(run: ScheduledRun, running: number): boolean {
+    const { past, request } = run;
+    const key = keyOf(request);
+    const found = this.#pasts.longest(key, run.known);
+    const own = past.key === key ? past.sequence.usable(Math.min(past.sequence.common(run.known), run.known.length - 1)) : 0;
+    if (found && found.length > own) {
+      const fork = found.past.sequence.fork();
+      past.sequence.close();
+      past.sequence = fork;
+      this.#pasts.touch(found.past);
+    }
+    const usable = Math.max(own, found?.length ?? 0);
+    past.key = key;
+    past.busy = true;
+    const cached = past.sequence.truncate(usable);
+    if (run.produced === 0) run.cached = cached;
+    // A page for each neighbour to grow into, so that who begins does not send another back at once.
+    const room = past.sequence.needs(run.known.length - cached + 1) + running;
+    if (this.#makeRoom(room) || running === 0) {
+      run.running = true;
+      this.#pasts.touch(past);
+      return true;
+    }
+    past.busy = false;
+    return false;
+  }
+
+  /** Evicts until so many pages are free. */
+  #makeRoom(pages: number): boolean {
+    const { pool } = this.#steps.store;
+    while (pool.capacity - pool.used < pages) if (!this.#pasts.evict()) return false;
+    return true;
+  }
+
+  /** The last in rank gives its pages back and waits again; false where only one is left. */
+  #preempt(): boolean {
+    const running = [...this.#runs.values()].filter(r => r.running).sort(keepOrder);
+    if (running.length < 2) return false;
+    const run = running[running.length - 1];
+    run.running = false;
+    run.past.busy = false;
+    run.sequence.truncate(0);
+    this.#preempted++;
+    return true;
+  }
+
+  /** Tokens of the next step: of each run that answers one and what must follow it, then prompts, as many as end in time. */
+  #compose(): Member[] {
+    const { maxTokens, maxWanted } = this.#steps.plan.options;
+    const ready = [...this.#runs.values()].filter(r => r.running && r.ready && r.left > 0);
+    const answering = ready.filter(r => r.left === 1).sort((a, b) => a.served - b.served || this.#fairness.order(a, b));
+    const most = Math.min(maxWanted, maxTokens);
+    const taking = answering.slice(0, most);
+    let spare = most - taking.length;
+    const members: Member[] = taking.map(run => {
+      const more = Math.min(run.forced.length, spare);
+      spare -= more;
+      return { run, count: 1 + more };
+    });
+    let rows = most - spare;
+    let room = maxTokens - rows;
+    for (const run of ready.filter(r => r.left > 1).sort(this.#fairness.order)) {
+      if (room === 0 || rows === maxWanted) break;
+      const most = Math.min(room, run.left);
+      const size = sizeOf(members);
+      const count = this.#time.tokensWithin(STEP_MS, size, run.filled, Math.min(LEAST_CHUNK, most), most);
+      members.push({ run, count });
+      room -= count;
+      if (count < most) break; // the step is full in time
+      if (count === run.left) rows++;
+    }
+    return members;
+  }
+
+  // ---- what is computed ----
+
+  #runTurn(): void {
+    this.#admit();
+    let members = this.#compose();
+    while (members.length && !this.#makeRoom(members.reduce((sum, { run, count }) => sum + run.sequence.needs(count), 0))) {
+      if (!this.#preempt()) break;
+      members = this.#compose();
+    }
+    if (!members.length) return;
+    const batch = members.flatMap(({ run, count }) => tokensOf(run, count));
+    const rows = members.map(rowsOf);
+    const size = sizeOf(members);
+    const begun = this.#now();
     let logits: Float32Array[];
     try {
-      logits = this.#stepper.step(batch);
+      logits = this.#steps.step(batch);
     } catch (e) {
-      this.#fail(members.at(-1)!, e);
+      // Recurrent states run out in ways that pages do not tell: fewer runs need fewer.
+      if (isShortage(e) && (this.#pasts.evict() || this.#preempt())) return;
+      this.#fail(members[members.length - 1].run, e);
       return;
     }
-    for (const [run, count] of evaluated) {
-      run.filled += count;
-      this.#events.prompt(run.request.run, run.filled, run.request.tokens.length);
-    }
-    asked.forEach((run, i) => {
-      if (!this.#runs.has(run.request.run)) return; // ended by an earlier row
-      try {
-        this.#choose(run, logits[i]);
-      } catch (e) {
-        this.#fail(run, e);
-      }
+    this.#time.observe(size, this.#now() - begun);
+    for (const { run, count } of members) this.#count(run, count);
+    let row = 0;
+    members.forEach(({ run }, i) => {
+      this.#answer(run, logits.slice(row, row + rows[i]));
+      row += rows[i];
     });
   }
 
+  /** The tokens after the rows' places, as long as the run goes on. */
+  #answer(run: ScheduledRun, rows: readonly Float32Array[]): void {
+    const going = (): boolean => this.#runs.get(run.request.run) === run;
+    try {
+      for (const logits of rows) if (going()) this.#choose(run, logits);
+      if (rows.length > 0 && going()) this.#lookAhead(run);
+    } catch (e) {
+      this.#fail(run, e);
+    }
+  }
+
+  #count(run: ScheduledRun, count: number): void {
+    const { tokens, maxTokens } = run.request;
+    const prompt = run.filled - count < tokens.length;
+    run.served = this.#turns;
+    this.#fairness.serve(run.client, prompt ? count : 0, prompt ? 0 : count);
+    if (!prompt || run.produced > 0) return;
+    this.#events.prompt(run.request.run, run.filled, tokens.length);
+    if (!run.prefilling && maxTokens === 0) this.#finish(run, "length");
+  }
+
   /** Ends a run and gives its pages back. */
-  #fail(run: Run, error: unknown): void {
-    this.#runs.delete(run.request.run);
+  #fail(run: ScheduledRun, error: unknown): void {
+    this.#leave(run);
     run.sequence.truncate(0);
     this.#events.failed(run.request.run, error);
   }
 
-  #choose(run: Run, logits: Float32Array): void {
-    if (!run.answering) run.answering = performance.now();
+  #choose(run: ScheduledRun, logits: Float32Array): void {
+    if (!run.answering) run.answering = this.#now();
     const { constraint } = run;
     const next = run.forced.shift();
     const { id, logprob } =
@@ -226,18 +377,19 @@ export class Scheduler {
       return;
     }
     run.sampler.accept(id);
-    run.last = id;
+    run.known.push(id);
     run.produced++;
-    this.#events.token(run.request.run, { id, logprob });
+    const { alternatives } = run.request;
+    this.#events.token(run.request.run, alternatives ? { id, logprob, alternatives: topLogprobs(logits, alternatives) } : { id, logprob });
     if (constraint?.done) this.#finish(run, "stop");
     else if (run.produced >= run.request.maxTokens) this.#finish(run, "length");
-    else if (run.sequence.length - run.forced.length >= this.#stepper.plan.options.context) this.#finish(run, "context");
-    else if (constraint && run.forced.length === 0) this.#lookAhead(run, constraint);
+    else if (run.known.length > this.#steps.plan.options.context) this.#finish(run, "context");
   }
 
   /** Asks for the tokens of what must come, where that is more than a token or two. */
-  #lookAhead(run: Run, constraint: Constraint): void {
-    const bytes = constraint.forced();
+  #lookAhead(run: ScheduledRun): void {
+    if (!run.constraint || run.forced.length > 0) return;
+    const bytes = run.constraint.forced();
     if (bytes.length < WORTH_ASKING) return;
     run.waiting = true;
     this.#events.forced(run.request.run, bytes);
@@ -248,9 +400,8 @@ export class Scheduler {
     const found = this.#runs.get(run);
     if (!found?.waiting) return;
     found.waiting = false;
-    const room = Math.min(found.request.maxTokens - found.produced, this.#stepper.plan.options.context - found.sequence.length - 1);
-    const follower = found.constraint!.fork();
-    const bytes = follower.forced();
+    const room = Math.min(found.request.maxTokens - found.produced, this.#steps.plan.options.context - found.known.length);
+    const bytes = found.constraint!.forced();
     let at = 0;
     for (const id of ids.slice(0, Math.max(0, room))) {
       const own = this.#bytesOf(id);
@@ -260,22 +411,25 @@ export class Scheduler {
     }
   }
 
-  #bytesOf(id: number): Uint8Array {
-    const { bytes, offsets } = this.#vocabulary!;
-    return bytes.subarray(id === 0 ? 0 : offsets[id - 1], offsets[id]);
+  #finish(run: ScheduledRun, finish: Finish): void {
+    this.#leave(run);
+    this.#events.finished(run.request.run, run.result(finish, this.#now()));
   }
 
-  #finish(run: Run, finish: Finish): void {
+  #leave(run: ScheduledRun): void {
     this.#runs.delete(run.request.run);
-    this.#events.finished(run.request.run, run.result(finish));
+    run.past.busy = false;
+    run.running = false;
+    this.#fairness.leave(run.client);
   }
 
   #scoreTurn(s: Scoring): void {
-    const { maxTokens, maxWanted } = this.#stepper.plan.options;
+    const { maxTokens, maxWanted } = this.#steps.plan.options;
     try {
       const ids = s.tokens.subarray(s.done, Math.min(s.done + Math.min(maxTokens, maxWanted), s.tokens.length - 1));
       if (ids.length) {
-        const rows = this.#stepper.step([...ids].map(id => ({ id, sequence: s.sequence, wanted: true })));
+        while (!this.#makeRoom(s.sequence.needs(ids.length)) && this.#preempt());
+        const rows = this.#steps.step([...ids].map(id => ({ id, sequence: s.sequence, wanted: true })));
         rows.forEach((row, i) => {
           s.logprobs[s.done + i] = logProbability(row, s.tokens[s.done + i + 1]);
         });
@@ -290,6 +444,37 @@ export class Scheduler {
     this.#scorings.shift();
     s.sequence.close();
   }
+}
+
+/**
+ * The next tokens of a run: known ones, then forced ones. The logits after its last known one and after forced ones are wanted; to answer the same
+ * prompt again, its last must be evaluated again.
+ */
+function tokensOf(run: ScheduledRun, count: number): StepToken[] {
+  const { known, forced, filled, sequence, request } = run;
+  return Array.from({ length: count }, (_, i) => {
+    const at = filled + i;
+    const wanted = at >= known.length - 1 && request.maxTokens > 0;
+    return { id: known[at] ?? forced[at - known.length], sequence, wanted, checkpoint: at === request.tokens.length - 1 };
+  });
+}
+
+/** Rows of logits that its tokens ask for. */
+function rowsOf({ run, count }: Member): number {
+  return run.request.maxTokens > 0 ? Math.max(0, count - run.left + 1) : 0;
+}
+
+function sizeOf(members: readonly Member[]) {
+  const sum = (of: (m: Member) => number): number => members.reduce((total, m) => total + of(m), 0);
+  const context = sum(({ run, count }) => count * run.filled + (count * count) / 2);
+  return { tokens: sum(m => m.count), rows: sum(rowsOf), context };
+}
+
+function commonOf(a: readonly number[], b: readonly number[]): number {
+  const most = Math.min(a.length, b.length);
+  let n = 0;
+  while (n < most && a[n] === b[n]) n++;
+  return n;
 }
 
 function logProbability(logits: Float32Array, id: number): number {

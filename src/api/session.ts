@@ -7,9 +7,9 @@ import { createSampler } from "../decode/sampler.ts";
 import { createStopMatcher } from "../decode/stops.ts";
 import { LatheError } from "../errors.ts";
 import type { TextPart, Tokenizer } from "../text/tokenizer.ts";
-import { type EngineClient, fromWire } from "./engine-client.ts";
+import { type EngineClient, fromWire, type Inbox } from "./engine-client.ts";
 import { type GenerateOptions, type ResolvedGenerate, resolveGenerate } from "./options.ts";
-import type { Finished, RunRequest, Token, WireVocabulary } from "./protocol.ts";
+import type { Finished, Token, WireVocabulary } from "./protocol.ts";
 import { type Part, type Result, Run } from "./run.ts";
 
 /** A text, its parts with their right to spell control tokens, or token ids. */
@@ -106,14 +106,15 @@ export class Session implements Disposable {
     return own.maxTokens ?? Number.MAX_SAFE_INTEGER; // the engine ends the answer where the context is full
   }
 
-  /** The request for a run; the engine is told of the tokens' bytes if it will need them. */
-  #request(run: number, tokens: readonly number[], maxTokens: number, { own, sampling, constraint }: ResolvedGenerate): RunRequest {
+  /** Asks the engine for the run; it is told of the tokens' bytes first if it will need them. */
+  #enter(run: number, tokens: readonly number[], maxTokens: number, { own, sampling, constraint }: ResolvedGenerate): Inbox {
     const { client, tokenizer } = this.#host;
     const stopIds = own.ignoreEnd ? [] : endIds(tokenizer);
-    const request = { run, session: this.#id, tokens: Int32Array.from(tokens), sampling, maxTokens, stopIds };
-    if (!constraint) return request;
-    client.sendVocabulary(() => wireVocabulary(tokenizer));
-    return { ...request, constraint, leadingSpace: tokens.length <= 1 && dropsFirstSpace(tokenizer) };
+    const { alternatives, client: whose, salt, priority } = own;
+    const request = { run, session: this.#id, tokens: Int32Array.from(tokens), sampling, maxTokens, stopIds, alternatives };
+    if (constraint) client.sendVocabulary(() => wireVocabulary(tokenizer));
+    const form = constraint && { constraint, leadingSpace: tokens.length <= 1 && dropsFirstSpace(tokenizer) };
+    return client.enter(run, { kind: "run", ...request, ...form, client: whose, salt, priority });
   }
 
   async *#produce(
@@ -131,7 +132,7 @@ export class Session implements Disposable {
     const maxTokens = this.#admit(tokens, resolved);
     const { client, tokenizer } = this.#host;
     const run = client.number();
-    const inbox = client.enter(run, { kind: "run", ...this.#request(run, tokens, maxTokens, resolved) });
+    const inbox = this.#enter(run, tokens, maxTokens, resolved);
     this.#running = true;
     const answer = new Answer(tokenizer, matcher, tokens.length > 1);
     let finished: Finished | undefined;
@@ -152,11 +153,11 @@ export class Session implements Disposable {
           const text = answer.push(event.token);
           if (answer.stopped !== undefined) client.post({ kind: "cancel", run });
           else client.post({ kind: "taken", run, count: 1 });
-          if (text) yield { type: "text", text, token: event.token };
+          if (text) yield { type: "text", text, token: event.token, tokens: answer.told() };
         } else if (event.kind === "finished") {
           finished = event;
           const text = answer.end();
-          if (text) yield { type: "text", text };
+          if (text) yield { type: "text", text, tokens: answer.told() };
           yield { type: "finish", ...answer.result(finished) };
           return;
         }
@@ -238,12 +239,20 @@ class Answer {
   readonly tokens: Token[] = [];
   text = "";
   stopped: string | undefined;
+  #told = 0;
   readonly #detokenizer: ReturnType<Tokenizer["detokenizer"]>;
   readonly #matcher: ReturnType<typeof createStopMatcher>;
 
   constructor(tokenizer: Tokenizer, matcher: ReturnType<typeof createStopMatcher>, continued: boolean) {
     this.#detokenizer = tokenizer.detokenizer({ continued });
     this.#matcher = matcher;
+  }
+
+  /** The tokens since the last call. */
+  told(): readonly Token[] {
+    const fresh = this.tokens.slice(this.#told);
+    this.#told = this.tokens.length;
+    return fresh;
   }
 
   #emit(text: string): string {

@@ -18,6 +18,7 @@ import { pullCommand } from "./commands/pull.ts";
 import { removeCommand } from "./commands/remove.ts";
 import { rerankCommand } from "./commands/rerank.ts";
 import { runCommand } from "./commands/run.ts";
+import { serveCommand } from "./commands/serve.ts";
 import { tokenizeCommand } from "./commands/tokenize.ts";
 import { failed } from "./failure.ts";
 import { listenForInterrupts } from "./interrupt.ts";
@@ -27,6 +28,7 @@ import { endQuietlyOnClosedPipes, paint } from "./terminal.ts";
 const commands = [
   runCommand,
   chatCommand,
+  serveCommand,
   pullCommand,
   listCommand,
   removeCommand,

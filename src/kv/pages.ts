@@ -131,6 +131,15 @@ export class Sequence {
     this.#state?.settle();
   }
 
+  /** Pages that appending so many tokens takes from the pool, a copy of a shared last page included. */
+  needs(tokens: number): number {
+    const { pageTokens, pool } = this.#store;
+    const used = Math.ceil(this.#length / pageTokens);
+    const part = this.#length % pageTokens !== 0;
+    const shared = part && (this.#table.references > 1 || pool.shared(this.#table.pages[used - 1]));
+    return Math.ceil((this.#length + tokens) / pageTokens) - used + Number(shared && tokens > 0);
+  }
+
   /** Makes room for one more token. Throws "memory.insufficient" if the pool is empty; the sequence is then as before. */
   append(token: number): Slot {
     const { pageTokens, pool, copy } = this.#store;

@@ -26,7 +26,9 @@ const types = [
 it("the package exports exactly these names, 20 at most", () => {
   const file = join(import.meta.dirname, "../../src/index.ts");
   const source = ts.createSourceFile(file, readFileSync(file, "utf8"), ts.ScriptTarget.Latest);
-  const names = source.statements.flatMap(s =>
+  // What is no declaration of names wires the floors together and exports nothing.
+  const exporting = source.statements.filter(s => !ts.isImportDeclaration(s) && !ts.isExpressionStatement(s));
+  const names = exporting.flatMap(s =>
     ts.isExportDeclaration(s) && s.exportClause && ts.isNamedExports(s.exportClause)
       ? s.exportClause.elements.map(e => e.name.text)
       : ["*"],

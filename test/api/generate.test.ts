@@ -165,10 +165,11 @@ describe("sessions", () => {
 
   it("continue without computing their past again, and as if it had been one prompt", async () => {
     using session = model.session();
-    const first = await session.generate(prompt.text, { ...greedy, maxTokens: 12 });
+    const own = { ...greedy, salt: "of its own" }; // other tests' answers are not gone on from
+    const first = await session.generate(prompt.text, { ...own, maxTokens: 12 });
     const past = [...session.tokens];
     expect(past).toEqual([...prompt.ids, ...ids(first)]);
-    const second = await session.generate(" Then he", greedy);
+    const second = await session.generate(" Then he", own);
     expect(second.usage.cachedTokens).toBe(past.length - 1); // the last token of an answer was never evaluated
     expect(second.usage.promptTokens).toBe(past.length + model.tokenizer.encode(" Then he", { bos: false }).length);
     const fresh = await model.generate([...past, ...model.tokenizer.encode(" Then he", { bos: false, eos: false })], greedy);

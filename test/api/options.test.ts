@@ -82,7 +82,6 @@ describe("load options", () => {
 
 describe("generate options", () => {
   it.each([
-    { maxTokens: 0 },
     { maxTokens: "all" },
     { stop: 5 },
     { stop: ["a", 5] },

@@ -1,0 +1,88 @@
+/** One answer as the scheduler sees it: tokens that are known, of which some are evaluated; what is evaluated may be lost and done again. */
+import type { Constraint } from "../decode/constrain/constraint.ts";
+import { createSampler, type Sampler } from "../decode/sampler.ts";
+import type { Past } from "../kv/prefixes.ts";
+import type { Ranked } from "./policy.ts";
+import type { Finish, Finished, RunRequest } from "./protocol.ts";
+
+/** Tokens that a run may be ahead of its consumer. */
+export const AHEAD = 32;
+
+export class ScheduledRun implements Ranked {
+  readonly request: RunRequest;
+  /** The session's, whose tokens are evaluated. */
+  readonly past: Past;
+  readonly sampler: Sampler;
+  readonly constraint: Constraint | undefined;
+  readonly arrival: number;
+  readonly begun: number;
+  /** The prompt and what was answered. */
+  readonly known: number[];
+  /** Tokens that come next because the constraint leaves no choice; and whether they are being asked for. */
+  forced: number[] = [];
+  waiting = false;
+  /** Of the prompt, found computed. */
+  cached = 0;
+  running = false;
+  produced = 0;
+  taken = 0;
+  /** The turn in which it was last served. */
+  served = 0;
+  answering = 0;
+  /** Waits for another run to compute what both begin with: until that has so many tokens. */
+  waitsFor: { readonly run: ScheduledRun; readonly length: number } | undefined;
+
+  constructor(request: RunRequest, past: Past, constraint: Constraint | undefined, arrival: number, now: number) {
+    this.request = request;
+    this.past = past;
+    this.constraint = constraint;
+    this.arrival = arrival;
+    this.begun = now;
+    this.sampler = createSampler(request.sampling);
+    this.known = [...request.tokens];
+    for (const id of request.tokens) this.sampler.accept(id);
+  }
+
+  get client(): string {
+    return this.request.client ?? "";
+  }
+  get priority(): number {
+    return this.request.priority ?? 0;
+  }
+  get sequence() {
+    return this.past.sequence;
+  }
+  /** Tokens that are evaluated. */
+  get filled(): number {
+    return this.sequence.length;
+  }
+  get left(): number {
+    return this.known.length - this.filled;
+  }
+  get prefilling(): boolean {
+    return this.filled < this.request.tokens.length;
+  }
+  /** Whether a step would bring it on. */
+  get ready(): boolean {
+    return !this.waiting && (this.left > 1 || this.prefilling || this.produced - this.taken < AHEAD);
+  }
+
+  result(finish: Finish, now: number): Finished {
+    const promptMs = (this.answering || now) - this.begun;
+    const completionMs = this.answering ? now - this.answering : 0;
+    const perSecond = (n: number, ms: number): number => (ms > 0 && n > 0 ? (1000 * n) / ms : 0);
+    const evaluated = Math.min(this.filled, this.request.tokens.length) - this.cached;
+    return {
+      finish,
+      usage: { promptTokens: this.request.tokens.length, cachedTokens: this.cached, completionTokens: this.produced },
+      // The first token of the answer comes out of the prompt's last step.
+      timings: {
+        promptMs,
+        completionMs,
+        promptTokensPerSecond: perSecond(evaluated, promptMs),
+        tokensPerSecond: perSecond(this.produced - 1, completionMs),
+      },
+      seed: this.sampler.seed,
+    };
+  }
+}
