@@ -72,12 +72,14 @@ function cannotListen(e: NodeJS.ErrnoException, host: string, port: number): Lat
 
 /** Milliseconds for last frames to be written after everything was told to stop. */
 const LAST_WORDS_MS = 1000;
+const IDLE_LOOK_MS = 25;
 
 async function stop({ service, watchdog }: App, server: Server, drainMs: number): Promise<void> {
   service.drain();
   watchdog.stop();
   const closed = new Promise<void>(resolve => server.close(() => resolve()));
-  server.closeIdleConnections();
+  // A connection whose last answer has just ended would be kept alive for the next one, which will not come.
+  const idle = setInterval(() => server.closeIdleConnections(), IDLE_LOOK_MS);
   const waits = (ms: number): Promise<void> => {
     let timer: ReturnType<typeof setTimeout>;
     return Promise.race([closed, new Promise<void>(r => (timer = setTimeout(r, ms)))]).finally(() => clearTimeout(timer));
@@ -85,6 +87,7 @@ async function stop({ service, watchdog }: App, server: Server, drainMs: number)
   await waits(drainMs);
   service.stopping.abort(new LatheError("server.closing", "The server shut down before the answer was complete."));
   await waits(LAST_WORDS_MS);
+  clearInterval(idle);
   server.closeAllConnections();
   await service.catalog.close();
   await closed;

@@ -16,14 +16,16 @@ const input = z
   .union([longText, tokens, z.array(longText).min(1).max(limits.inputs), z.array(tokens).min(1).max(limits.inputs)])
   .describe(`a text, a list of token ids, or up to ${limits.inputs} of either`);
 
+const dimensions = optional(z.int().min(1).max(65_536)).describe("only the first so many numbers, at unit length again");
+
 const embeddingsSchema = z.object({
   input,
   model: optional(fields.model),
   encoding_format: optional(z.enum(["float", "base64"])).describe("how numbers are written"),
-  dimensions: optional(z.int().min(1).max(65_536)).describe("only the first so many numbers"),
+  dimensions,
   user: optional(fields.user),
 });
-const embedSchema = z.object({ input, model: optional(fields.model), dimensions: optional(z.int().min(1).max(65_536)) });
+const embedSchema = z.object({ input, model: optional(fields.model), dimensions });
 const rerankSchema = z.object({
   query: longText.describe("what is looked for"),
   documents: z.array(longText).min(1).max(limits.inputs).describe("texts to be put in order"),
