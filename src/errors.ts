@@ -44,7 +44,15 @@ export type ErrorCode =
   | "option.unknown" // an option that does not exist
   | "kernel.invalid" // a kernel failed verification
   | "target.unavailable" // the asked-for target does not run on this machine
-  | "engine.failed"; // the engine's thread died
+  | "engine.failed" // the engine's thread died
+  | "request.invalid" // a request to the server that is no JSON, or whose fields are wrong: field
+  | "request.too-large" // a body beyond the server's limit
+  | "request.unsupported" // something that the protocol knows and this server does not do
+  | "server.not-found" // no such route, or no such model on this server
+  | "server.denied" // no key, a wrong one, or a host or origin that is not allowed
+  | "server.busy" // too much is waiting: retryAfter in seconds
+  | "server.closing" // the server shuts down
+  | "server.unsafe"; // refused to start in a way that would expose it
 
 export class LatheError extends Error {
   override readonly name: string = "LatheError";

@@ -51,6 +51,7 @@ async function load(spec: Extract<ToEngine, { kind: "load" }>["spec"]): Promise<
     weightBytes: loaded.weightBytes,
     workBytes: stepper.plan.workBytes,
     pageBytes: stepper.network.pageBytes,
+    memoryBytes: loaded.weightBytes + stepper.plan.workBytes + stepper.plan.pageCapacity * stepper.network.pageBytes,
   };
   send({ kind: "loaded", info });
 }
@@ -99,6 +100,8 @@ async function handle(message: ToEngine): Promise<void> {
       return scheduler?.score(message.run, message.tokens);
     case "profile":
       return send({ kind: "profiled", run: message.run, profile: profile(message.context, message.steps, message.code) });
+    case "ask":
+      return send({ kind: "status", run: message.run, status: scheduler!.status() });
     case "close":
       scheduler = undefined;
       await loaded?.close();

@@ -3,11 +3,11 @@
  * calling thread only passes messages and turns tokens into text.
  */
 import { LatheError } from "../errors.ts";
-import { type ChatMessage, type ChatTemplate, chatTemplateFromMetadata, renderChat } from "../text/chat.ts";
+import { type ChatMessage, type ChatTemplate, chatTemplateFromMetadata, type RenderChatOptions, renderChat } from "../text/chat.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { type EngineClient, fromWire } from "./engine-client.ts";
 import type { GenerateOptions } from "./options.ts";
-import type { LoadedInfo, Profile } from "./protocol.ts";
+import type { EngineStatus, LoadedInfo, Profile } from "./protocol.ts";
 import type { Part, Result, Run } from "./run.ts";
 import { Run as RunOf } from "./run.ts";
 import { checkId, type Host, type Prompt, Session } from "./session.ts";
@@ -20,6 +20,18 @@ export interface ModelInfo extends LoadedInfo {
   readonly fileBytes: number;
 }
 
+type Answerer = (request: Request) => Promise<Response>;
+let server: ((model: Model) => Promise<Answerer>) | undefined;
+
+/** The server stands above this floor; whoever puts both together says here how it is reached. */
+export function provideServer(make: (model: Model) => Promise<Answerer>): void {
+  server = make;
+}
+function provided(model: Model): Promise<Answerer> {
+  if (server) return server(model);
+  throw new LatheError("request.unsupported", "This build has no server; import Lathe by its package name.");
+}
+
 export class Model implements AsyncDisposable {
   readonly info: ModelInfo;
   /** Synchronous, on the caller's thread. */
@@ -27,6 +39,7 @@ export class Model implements AsyncDisposable {
   readonly #client: EngineClient;
   readonly #metadata: ReadonlyMap<string, unknown>;
   #template: ChatTemplate | undefined;
+  #answer: Promise<Answerer> | undefined;
 
   /** Made by `load`. */
   constructor(info: ModelInfo, tokenizer: Tokenizer, metadata: ReadonlyMap<string, unknown>, client: EngineClient) {
@@ -62,12 +75,12 @@ export class Model implements AsyncDisposable {
     return session ? answer(session) : this.#alone(answer);
   }
 
-  /** The token ids of a conversation, ready to be answered. */
-  render(messages: readonly ChatMessage[]): Int32Array {
+  /** The token ids of a conversation, ready to be answered; `options` reach the chat template. */
+  render(messages: readonly ChatMessage[], options: Omit<RenderChatOptions, "bosText" | "eosText"> = {}): Int32Array {
     this.#template ??= chatTemplateFromMetadata(this.#metadata);
     const { tokenizer } = this;
     const segments = renderChat(this.#template, messages, {
-      addGenerationPrompt: true,
+      ...options,
       bosText: tokenizer.bos === undefined ? "" : tokenizer.text(tokenizer.bos),
       eosText: tokenizer.eos === undefined ? "" : tokenizer.text(tokenizer.eos),
     });
@@ -101,6 +114,26 @@ export class Model implements AsyncDisposable {
     const event = await this.#call(run => ({ kind: "profile", run, context: Math.min(context, this.info.context - 1), steps, code }), {});
     return (event as { profile: Profile }).profile;
   }
+
+  /** What the engine says of itself; comes between two steps, however many runs wait. */
+  async status(): Promise<EngineStatus> {
+    const event = await this.#call(run => ({ kind: "ask", run }), {});
+    return (event as { status: EngineStatus }).status;
+  }
+
+  /** Whether the model was closed or its engine has died. */
+  get closed(): boolean {
+    return this.#client.closed;
+  }
+
+  /**
+   * Answers a request of any protocol of `lathe serve` inside this program, without a port: give it to a client as its `fetch`. The host of the
+   * address does not matter.
+   */
+  readonly fetch = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
+    this.#answer ??= provided(this);
+    return (await this.#answer)(new Request(input, init));
+  };
 
   /** Ends all runs and frees all memory. A second call does nothing. */
   async close(): Promise<void> {

@@ -32,12 +32,14 @@ export interface LoadOptions {
 }
 
 export interface GenerateOptions extends SamplingOptions {
-  /** Most tokens of the answer. Default: to the end of the context. */
+  /** Most tokens of the answer; 0 evaluates the prompt only. Default: to the end of the context. */
   readonly maxTokens?: number;
   /** Texts that end the answer; they are not part of it. */
   readonly stop?: string | readonly string[];
   /** Whether the prompt may spell control tokens such as `<|im_end|>`. Default false: a user's text never becomes a control token. */
   readonly special?: boolean;
+  /** Tell this many of the likeliest tokens with each token: 0 .. 20. Default 0. */
+  readonly alternatives?: number;
   /** Go on when the model says it is done (for measurements). Default false. */
   readonly ignoreEnd?: boolean;
   readonly signal?: AbortSignal;
@@ -96,9 +98,10 @@ const loadRules: OptionRules<LoadOptions> = {
 
 type Own = Omit<GenerateOptions, keyof SamplingOptions>;
 const generateRules: OptionRules<Own> = {
-  maxTokens: count(1),
+  maxTokens: count(0),
   stop: { default: [], accepts: "a text or a list of texts", check: v => isText(v) || (Array.isArray(v) && v.every(isText)) },
   special: flag,
+  alternatives: numberRule(0, { from: 0, to: 20, integer: true }),
   ignoreEnd: flag,
   signal,
 };

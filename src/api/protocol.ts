@@ -1,4 +1,5 @@
 /** The messages between the caller's thread and the engine's thread. Plain data only; errors travel as their code, message and details. */
+import type { TokenLogprob } from "../decode/logprobs.ts";
 import type { SamplingOptions } from "../decode/sampler.ts";
 import type { LoadSpec } from "../engine/load.node.ts";
 import type { ErrorCode } from "../errors.ts";
@@ -18,6 +19,8 @@ export interface RunRequest {
   readonly maxTokens: number;
   /** Ids that end the answer. */
   readonly stopIds: readonly number[];
+  /** How many of the likeliest tokens to tell with each token. */
+  readonly alternatives?: number;
 }
 
 export type ToEngine =
@@ -31,6 +34,8 @@ export type ToEngine =
   | { readonly kind: "taken"; readonly run: number; readonly count: number }
   | { readonly kind: "score"; readonly run: number; readonly tokens: Int32Array }
   | { readonly kind: "profile"; readonly run: number; readonly context: number; readonly steps: number; readonly code: boolean }
+  /** Is answered between two steps. */
+  | { readonly kind: "ask"; readonly run: number }
   | { readonly kind: "close" };
 
 export interface Usage {
@@ -57,10 +62,9 @@ export interface Finished {
   readonly seed: number;
 }
 
-export interface Token {
-  readonly id: number;
-  /** Natural logarithm of the model's own probability, before any sampling option. */
-  readonly logprob: number;
+export interface Token extends TokenLogprob {
+  /** The likeliest tokens in its place, the likeliest first, where `alternatives` asks for them. */
+  readonly alternatives?: readonly TokenLogprob[];
 }
 
 /** One line of `lathe kernels`: a launch of a decode step. */
@@ -87,6 +91,20 @@ export interface LoadedInfo {
   readonly weightBytes: number;
   readonly workBytes: number;
   readonly pageBytes: number;
+  /** Bytes that the engine has taken: weights, pages and room for work. */
+  readonly memoryBytes: number;
+}
+
+/** What the engine says of itself. */
+export interface EngineStatus {
+  /** Runs that are being computed, and runs that wait for their turn or for pages. */
+  readonly running: number;
+  readonly waiting: number;
+  /** Pages of keys and values in use, and all. */
+  readonly pagesUsed: number;
+  readonly pages: number;
+  /** Steps since it was loaded. */
+  readonly steps: number;
 }
 
 export type FromEngine =
@@ -97,5 +115,6 @@ export type FromEngine =
   | ({ readonly kind: "finished"; readonly run: number } & Finished)
   | { readonly kind: "scored"; readonly run: number; readonly logprobs: Float64Array }
   | { readonly kind: "profiled"; readonly run: number; readonly profile: Profile }
+  | { readonly kind: "status"; readonly run: number; readonly status: EngineStatus }
   /** Without a run: loading, or the whole engine, has failed. */
   | { readonly kind: "failed"; readonly run?: number; readonly error: WireError };

@@ -21,8 +21,11 @@ export interface Result {
 export type Part =
   /** Tokens of the prompt that are done, cached ones included. */
   | { readonly type: "prompt"; readonly done: number; readonly total: number }
-  /** Whole characters only. `token` is the one that completed them; absent in what is flushed at the end. */
-  | { readonly type: "text"; readonly text: string; readonly token?: Token }
+  /**
+   * Whole characters only. `token` is the one that completed them; absent in what is flushed at the end. `tokens` are all that have come since
+   * the text before.
+   */
+  | { readonly type: "text"; readonly text: string; readonly token?: Token; readonly tokens: readonly Token[] }
   | ({ readonly type: "finish" } & Result);
 
 /** The same parts; an error is also told to `fail`. */

@@ -2,11 +2,12 @@
  * The engine's side of runs: continuous batching over `step`. Each turn is one step with a token of every run that is answering and as much
  * of the waiting prompts as fits. Owns sequences and samplers; knows no threads and no messages, so that it can be tested alone.
  */
+import { topLogprobs } from "../decode/logprobs.ts";
 import { createSampler, type Sampler } from "../decode/sampler.ts";
 import type { Stepper, StepToken } from "../engine/step.ts";
 import { LatheError } from "../errors.ts";
 import type { Sequence } from "../kv/pages.ts";
-import type { Finish, Finished, RunRequest, Token } from "./protocol.ts";
+import type { EngineStatus, Finish, Finished, RunRequest, Token } from "./protocol.ts";
 
 /** Tokens that a run may be ahead of its consumer. */
 export const AHEAD = 32;
@@ -84,6 +85,7 @@ export class Scheduler {
   readonly #sessions = new Map<number, Sequence>();
   readonly #runs = new Map<number, Run>();
   readonly #scorings: Scoring[] = [];
+  #steps = 0;
 
   constructor(stepper: Stepper, events: Events) {
     this.#stepper = stepper;
@@ -93,6 +95,11 @@ export class Scheduler {
   /** Whether a turn would do something. */
   get busy(): boolean {
     return this.#scorings.length > 0 || [...this.#runs.values()].some(r => r.ready);
+  }
+
+  status(): EngineStatus {
+    const { pool } = this.#stepper.store;
+    return { running: this.#runs.size, waiting: 0, pagesUsed: pool.used, pages: pool.capacity, steps: this.#steps };
   }
 
   open(session: number, from?: number): void {
@@ -150,16 +157,17 @@ export class Scheduler {
       const ids = run.prefilling ? tokens.subarray(run.filled, run.filled + room) : [run.last];
       const complete = !run.prefilling || run.filled + ids.length === tokens.length;
       ids.forEach((id, i) => {
-        batch.push({ id, sequence: run.sequence, wanted: complete && i === ids.length - 1 });
+        batch.push({ id, sequence: run.sequence, wanted: complete && run.request.maxTokens > 0 && i === ids.length - 1 });
       });
       members.push(run);
-      if (complete) asked.push(run);
+      if (complete && run.request.maxTokens > 0) asked.push(run);
       if (run.prefilling) evaluated.push([run, ids.length]);
     }
     if (!batch.length) return;
     let logits: Float32Array[];
     try {
       logits = this.#stepper.step(batch);
+      this.#steps++;
     } catch (e) {
       this.#fail(members.at(-1)!, e);
       return;
@@ -167,6 +175,7 @@ export class Scheduler {
     for (const [run, count] of evaluated) {
       run.filled += count;
       this.#events.prompt(run.request.run, run.filled, run.request.tokens.length);
+      if (!run.prefilling && run.request.maxTokens === 0) this.#finish(run, "length");
     }
     asked.forEach((run, i) => {
       try {
@@ -194,7 +203,8 @@ export class Scheduler {
     run.sampler.accept(id);
     run.last = id;
     run.produced++;
-    this.#events.token(run.request.run, { id, logprob });
+    const { alternatives } = run.request;
+    this.#events.token(run.request.run, alternatives ? { id, logprob, alternatives: topLogprobs(logits, alternatives) } : { id, logprob });
     if (run.produced >= run.request.maxTokens) this.#finish(run, "length");
     else if (run.sequence.length >= this.#stepper.plan.options.context) this.#finish(run, "context");
   }

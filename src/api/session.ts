@@ -122,7 +122,16 @@ export class Session implements Disposable {
     const { client, tokenizer } = this.#host;
     const run = client.number();
     const stopIds = own.ignoreEnd ? [] : endIds(tokenizer);
-    const inbox = client.enter(run, { kind: "run", run, session: this.#id, tokens: Int32Array.from(tokens), sampling, maxTokens, stopIds });
+    const inbox = client.enter(run, {
+      kind: "run",
+      run,
+      session: this.#id,
+      tokens: Int32Array.from(tokens),
+      sampling,
+      maxTokens,
+      stopIds,
+      alternatives: own.alternatives,
+    });
     this.#running = true;
     const answer = new Answer(tokenizer, matcher, tokens.length > 1);
     let finished: Finished | undefined;
@@ -140,11 +149,11 @@ export class Session implements Disposable {
           const text = answer.push(event.token);
           if (answer.stopped !== undefined) client.post({ kind: "cancel", run });
           else client.post({ kind: "taken", run, count: 1 });
-          if (text) yield { type: "text", text, token: event.token };
+          if (text) yield { type: "text", text, token: event.token, tokens: answer.told() };
         } else if (event.kind === "finished") {
           finished = event;
           const text = answer.end();
-          if (text) yield { type: "text", text };
+          if (text) yield { type: "text", text, tokens: answer.told() };
           yield { type: "finish", ...answer.result(finished) };
           return;
         }
@@ -201,12 +210,20 @@ class Answer {
   readonly tokens: Token[] = [];
   text = "";
   stopped: string | undefined;
+  #told = 0;
   readonly #detokenizer: ReturnType<Tokenizer["detokenizer"]>;
   readonly #matcher: ReturnType<typeof createStopMatcher>;
 
   constructor(tokenizer: Tokenizer, matcher: ReturnType<typeof createStopMatcher>, continued: boolean) {
     this.#detokenizer = tokenizer.detokenizer({ continued });
     this.#matcher = matcher;
+  }
+
+  /** The tokens since the last call. */
+  told(): readonly Token[] {
+    const fresh = this.tokens.slice(this.#told);
+    this.#told = this.tokens.length;
+    return fresh;
   }
 
   #emit(text: string): string {

@@ -15,6 +15,7 @@ import { perplexityCommand } from "./commands/perplexity.ts";
 import { pullCommand } from "./commands/pull.ts";
 import { removeCommand } from "./commands/remove.ts";
 import { runCommand } from "./commands/run.ts";
+import { serveCommand } from "./commands/serve.ts";
 import { tokenizeCommand } from "./commands/tokenize.ts";
 import { failed } from "./failure.ts";
 import { listenForInterrupts } from "./interrupt.ts";
@@ -24,6 +25,7 @@ import { endQuietlyOnClosedPipes, paint } from "./terminal.ts";
 const commands = [
   runCommand,
   chatCommand,
+  serveCommand,
   pullCommand,
   listCommand,
   removeCommand,

@@ -4,9 +4,9 @@ import { workspace } from "./candidates.ts";
 import { logSumExp } from "./probability.ts";
 
 export interface TokenLogprob {
-  id: number;
-  /** Natural logarithm of the model's probability. */
-  logprob: number;
+  readonly id: number;
+  /** Natural logarithm of the model's own probability, before any sampling option. */
+  readonly logprob: number;
 }
 
 /**

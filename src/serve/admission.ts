@@ -1,0 +1,110 @@
+/**
+ * Who may wait: a request is admitted with its tokens counted, or refused at once with the time after which it is worth coming back. Pure
+ * code over a clock. What is admitted is ordered by the engine's scheduler; this is only the bound in front of it, per server and per client.
+ */
+import { LatheError } from "../errors.ts";
+
+export interface AdmissionLimits {
+  /** Requests that are admitted at a time, all clients together. */
+  readonly requests: number;
+  /** Tokens of prompts and answers that may be outstanding; one request alone is never refused for its size. */
+  readonly tokens: number;
+  /** The part of both that one client may have while others are there. */
+  readonly share: number;
+}
+export const defaultAdmission: AdmissionLimits = { requests: 256, tokens: 2 ** 18, share: 0.5 };
+
+/** Before anything has been measured. */
+const FIRST_RATE = 50;
+/** Of the old rate that a measurement of this many seconds leaves 1/e. */
+const MEMORY_SECONDS = 20;
+
+export class Ticket {
+  readonly client: string;
+  readonly cost: number;
+  readonly #leave: (t: Ticket, spent: number) => void;
+  #left = false;
+  constructor(client: string, cost: number, leave: (t: Ticket, spent: number) => void) {
+    this.client = client;
+    this.cost = cost;
+    this.#leave = leave;
+  }
+  /** `spent`: tokens that were computed in truth. A second call does nothing. */
+  leave(spent: number): void {
+    if (this.#left) return;
+    this.#left = true;
+    this.#leave(this, spent);
+  }
+}
+
+export class Admission {
+  readonly #limits: AdmissionLimits;
+  readonly #now: () => number;
+  readonly #tickets = new Set<Ticket>();
+  #tokens = 0;
+  #rate = FIRST_RATE;
+  #spent = 0;
+  #since: number;
+
+  /** `now` in milliseconds. */
+  constructor(limits: AdmissionLimits, now: () => number) {
+    this.#limits = limits;
+    this.#now = now;
+    this.#since = now();
+  }
+
+  get requests(): number {
+    return this.#tickets.size;
+  }
+  /** Tokens outstanding, as they were estimated. */
+  get tokens(): number {
+    return this.#tokens;
+  }
+  /** Tokens that the server gets done in a second, measured while it had work. */
+  get rate(): number {
+    return this.#rate;
+  }
+
+  /** `cost`: tokens of the prompts plus the expected tokens of the answers. @throws LatheError server.busy with `retryAfter`. */
+  enter(client: string, cost: number): Ticket {
+    const { requests, tokens, share } = this.#limits;
+    const own = [...this.#tickets].filter(t => t.client === client);
+    const ownTokens = own.reduce((sum, t) => sum + t.cost, 0);
+    const others = this.#tickets.size > own.length;
+    const part = others ? share : 1;
+    const over = Math.max(this.#tokens + cost - tokens, ownTokens + cost - tokens * part);
+    const crowded = this.#tickets.size >= requests || own.length >= Math.max(1, Math.floor(requests * part));
+    if (this.#tickets.size > 0 && (over > 0 || crowded)) throw this.#busy(Math.max(over, this.#tokens / Math.max(1, this.#tickets.size)));
+    if (this.#tickets.size === 0) this.#since = this.#now(); // time without work says nothing of the rate
+    const ticket = new Ticket(client, cost, (t, spent) => this.#leave(t, spent));
+    this.#tickets.add(ticket);
+    this.#tokens += cost;
+    return ticket;
+  }
+
+  /** Seconds until so many tokens are done at the measured rate. */
+  seconds(tokens: number): number {
+    return tokens / this.#rate;
+  }
+
+  #busy(over: number): LatheError {
+    const retryAfter = Math.max(1, Math.min(3600, Math.ceil(this.seconds(over))));
+    const message = `The server is busy with ${this.#tickets.size} requests; try again in ${retryAfter} s.`;
+    return new LatheError("server.busy", message, { retryAfter });
+  }
+
+  #leave(ticket: Ticket, spent: number): void {
+    this.#tickets.delete(ticket);
+    this.#tokens -= ticket.cost;
+    this.#spent += spent;
+    const seconds = (this.#now() - this.#since) / 1000;
+    if (seconds < 0.25 && this.#tickets.size > 0) return; // too short to be measured: counted with the next
+    if (this.#spent > 0 && seconds > 0) {
+      const keep = Math.exp(-Math.max(seconds, 1) / MEMORY_SECONDS);
+      const first = this.#rate === FIRST_RATE;
+      this.#rate = Math.max(0.1, first ? this.#spent / seconds : keep * this.#rate + (1 - keep) * (this.#spent / seconds));
+    }
+    this.#spent = 0;
+    this.#since = this.#now();
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * Reading a request's body: JSON of a bounded size and depth, checked against a schema. Whatever is wrong becomes one sentence that names the
+ * field; the body itself is never repeated in it.
+ */
+import type { z } from "zod";
+import { LatheError } from "../errors.ts";
+import { limits } from "./fields.ts";
+
+const invalid = (message: string, field?: string): LatheError => new LatheError("request.invalid", message, field ? { field } : {});
+
+/** @throws LatheError request.too-large, request.invalid */
+export async function readJson(request: Request, most: number = limits.bodyBytes): Promise<unknown> {
+  const kind = request.headers.get("content-type") ?? "";
+  // Browsers send cross-origin forms and plain text without asking; JSON they ask for first.
+  if (!/^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(kind)) throw invalid("The body must be sent as content-type application/json.");
+  const bytes = await readBytes(request, most);
+  checkDepth(bytes);
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch {
+    throw invalid("The body is no valid JSON in UTF-8.");
+  }
+}
+
+async function readBytes(request: Request, most: number): Promise<Uint8Array> {
+  const tooLarge = () => new LatheError("request.too-large", `The body is larger than ${most} bytes; send less.`, { most });
+  if (Number(request.headers.get("content-length") ?? 0) > most) throw tooLarge();
+  const chunks: Uint8Array[] = [];
+  let total = 0;
+  for await (const chunk of (request.body ?? []) as AsyncIterable<Uint8Array>) {
+    total += chunk.length;
+    if (total > most) throw tooLarge();
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, total);
+}
+
+/** Brackets outside strings, before the parser sees them. */
+function checkDepth(bytes: Uint8Array): void {
+  let depth = 0;
+  let quoted = false;
+  for (let i = 0; i < bytes.length; i++) {
+    const c = bytes[i];
+    if (quoted) {
+      if (c === 0x5c) i++;
+      else if (c === 0x22) quoted = false;
+    } else if (c === 0x22) quoted = true;
+    else if (c === 0x5b || c === 0x7b) {
+      if (++depth > limits.depth) throw invalid(`The body nests deeper than ${limits.depth} levels.`);
+    } else if (c === 0x5d || c === 0x7d) depth--;
+  }
+}
+
+/** @throws LatheError request.invalid, naming the first wrong field. */
+export function checked<S extends z.ZodType>(schema: S, body: unknown): z.output<S> {
+  const result = schema.safeParse(body);
+  if (result.success) return result.data;
+  const issue = deepest(result.error.issues[0]);
+  const field = issue.path.map(String).join(".").slice(0, 200);
+  const what = issue.message.replace(/^Invalid input: /, "").slice(0, 300);
+  throw invalid(field ? `The field "${field}" is wrong: ${what}.` : `The body is wrong: ${what}.`, field || undefined);
+}
+
+interface Issue {
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+}
+
+/** Of a union, the complaint of the alternative that came furthest. */
+function deepest(issue: z.core.$ZodIssue): Issue {
+  if (issue.code !== "invalid_union" || issue.errors.length === 0) return issue;
+  const all = issue.errors.flatMap(list => list.slice(0, 1).map(deepest));
+  const best = all.reduce((a, b) => (b.path.length > a.path.length ? b : a), all[0]);
+  if (!best || best.path.length === 0) return issue;
+  return { path: [...issue.path, ...best.path], message: best.message };
+}
+
+/** The top-level fields of a body that the schema does not know. */
+export function unknownFields(schema: z.ZodType, body: unknown): string[] {
+  const shape = (schema as { shape?: Record<string, unknown> }).shape;
+  if (!shape || typeof body !== "object" || body === null) return [];
+  return Object.keys(body).filter(key => !(key in shape));
+}

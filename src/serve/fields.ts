@@ -1,0 +1,95 @@
+/**
+ * The fields that requests share: type, limits and one line of meaning, each declared once. Dialects build their schemas from them, and the
+ * tables of docs/server.md are made from those schemas. Every number has a least and a greatest value, every list and text a length.
+ */
+import { z } from "zod";
+
+/** Limits that are not those of one field. */
+export const limits = {
+  bodyBytes: 32 * 2 ** 20,
+  headerBytes: 16 * 2 ** 10,
+  depth: 96,
+  choices: 8,
+  stops: 16,
+  biases: 1024,
+  prompts: 64,
+  inputs: 2048,
+  messages: 4096,
+  tools: 256,
+  alternatives: 20,
+} as const;
+
+const text = (most: number, about: string) => z.string().max(most).describe(about);
+const whole = (from: number, to: number, about: string) => z.int().min(from).max(to).describe(about);
+const real = (from: number, to: number, about: string) => z.number().min(from).max(to).describe(about);
+
+export const longText = z.string().max(limits.bodyBytes);
+export const tokenId = z
+  .int()
+  .min(0)
+  .max(2 ** 31 - 1);
+
+/** Fields may be null where clients write null for "not given"; they are then absent. */
+export const optional = <T extends z.ZodType>(field: T) => field.nullish().transform(v => v ?? undefined);
+
+export const fields = {
+  model: text(512, "the model's name, as `/v1/models` lists it; a server of one model answers to any name"),
+  stream: z.boolean().describe("send the answer in pieces as it is written"),
+  maxTokens: whole(1, 2 ** 30, "most tokens of the answer; without it, the answer may fill the context"),
+  temperature: real(0, 10, "how much chance decides; 0: always the likeliest token"),
+  topP: real(0, 1, "choose among the likeliest tokens that add up to p; 1: all"),
+  topK: whole(0, 2 ** 30, "choose among the k likeliest tokens; 0: all"),
+  minP: real(0, 1, "leave out tokens below p times the likeliest"),
+  repeatPenalty: real(0.01, 1e6, "divides the logits of recent tokens"),
+  frequencyPenalty: real(-10, 10, "lowers recent tokens by this for each occurrence"),
+  presencePenalty: real(-10, 10, "lowers recent tokens by this once"),
+  penaltyWindow: whole(-1, 2 ** 24, "how many tokens are recent; -1: all"),
+  seed: whole(-1, Number.MAX_SAFE_INTEGER, "makes the choices repeatable; -1: drawn at random"),
+  logitBias: z
+    .record(z.string().regex(/^\d{1,10}$/), z.number().min(-100).max(100))
+    .refine(v => Object.keys(v).length <= limits.biases, `at most ${limits.biases} tokens`)
+    .describe(`adds to the logits of token ids; at most ${limits.biases}`),
+  stop: z
+    .union([z.string().min(1).max(4096), z.array(z.string().min(1).max(4096)).max(limits.stops)])
+    .describe(`texts that end the answer and are no part of it; at most ${limits.stops}`),
+  n: whole(1, limits.choices, "how many answers; they share the prompt's keys and values"),
+  grammar: text(2 ** 18, "the answer is a text of this grammar (GBNF)"),
+  regex: text(2 ** 14, "the answer matches this regular expression as a whole"),
+  choices: z.array(z.string().min(1).max(4096)).min(1).max(1024).describe("the answer is one of these texts"),
+  cacheSalt: text(256, "requests with different salts share no cached prompts"),
+  priority: whole(-100, 100, "requests with a higher number go first"),
+  user: text(512, "accepted; no effect"),
+} as const;
+
+/** Sampling fields by the names that OpenAI's protocol and llama.cpp's server give them. */
+export const samplingFields = {
+  temperature: optional(fields.temperature),
+  top_p: optional(fields.topP),
+  top_k: optional(fields.topK),
+  min_p: optional(fields.minP),
+  repeat_penalty: optional(fields.repeatPenalty),
+  frequency_penalty: optional(fields.frequencyPenalty),
+  presence_penalty: optional(fields.presencePenalty),
+  repeat_last_n: optional(fields.penaltyWindow),
+  seed: optional(fields.seed),
+  stop: optional(fields.stop),
+};
+type Sampling = { [K in keyof typeof samplingFields]?: z.output<(typeof samplingFields)[K]> };
+
+/** The library's options for them; absent stays absent, so that the library's defaults hold. */
+export function samplingOf(body: Sampling) {
+  const seed = body.seed === -1 ? undefined : body.seed;
+  const options = {
+    temperature: body.temperature,
+    topP: body.top_p,
+    topK: body.top_k,
+    minP: body.min_p,
+    repeatPenalty: body.repeat_penalty,
+    frequencyPenalty: body.frequency_penalty,
+    presencePenalty: body.presence_penalty,
+    penaltyWindow: body.repeat_last_n,
+    seed,
+    stop: body.stop,
+  };
+  return Object.fromEntries(Object.entries(options).filter(([, v]) => v !== undefined)) as typeof options;
+}

@@ -1,0 +1,175 @@
+/**
+ * Performs an `Ask` on a loaded model: prompts become tokens and are checked before anything is computed, every answer is a run of its own,
+ * and their pieces are merged as they come. Nothing runs ahead of whoever takes the pieces.
+ */
+import type { Model } from "../api/model.ts";
+import type { Token } from "../api/protocol.ts";
+import type { Part, Result } from "../api/run.ts";
+import { LatheError } from "../errors.ts";
+import type { Ask, AskPrompt, NamedToken, Piece } from "./request.ts";
+
+/** Bytes of the longest token of each vocabulary. */
+const longest = new WeakMap<object, number>();
+function longestToken({ tokenizer }: Model): number {
+  let found = longest.get(tokenizer);
+  if (found === undefined) {
+    found = 1;
+    for (let id = 0; id < tokenizer.size; id++) found = Math.max(found, tokenizer.text(id).length, tokenizer.bytes(id).length);
+    longest.set(tokenizer, found);
+  }
+  return found;
+}
+
+const overflow = (tokens: number, context: number, least = false): LatheError => {
+  const message = `The prompt has ${least ? "at least " : ""}${tokens} tokens and the context of this model holds ${context}; shorten the prompt or serve with a larger context.`;
+  return new LatheError("context.overflow", message, { tokens, context });
+};
+
+/** UTF-16 units of all texts in a value. */
+const textUnits = (value: unknown): number => {
+  if (typeof value === "string") return value.length;
+  if (typeof value !== "object" || value === null) return 0;
+  return Object.values(value).reduce((sum: number, v) => sum + textUnits(v), 0);
+};
+
+/** Refuses texts that cannot fit before they are read: no token is longer than the longest. */
+function checkSize(model: Model, prompt: AskPrompt): void {
+  if (prompt.kind === "tokens") return;
+  const units = prompt.kind === "text" ? prompt.text.length : textUnits(prompt.messages.map(m => m.content));
+  const least = Math.ceil(units / longestToken(model));
+  if (least > model.info.context) throw overflow(least, model.info.context, true);
+}
+
+/** The prompt's tokens. @throws LatheError context.overflow, prompt.empty, template.*, option.invalid */
+export function tokensOf(model: Model, prompt: AskPrompt, special = false): Int32Array {
+  checkSize(model, prompt);
+  const tokens = encoded(model, prompt, special);
+  if (tokens.length > model.info.context) throw overflow(tokens.length, model.info.context);
+  return tokens;
+}
+
+function encoded(model: Model, prompt: AskPrompt, special: boolean): Int32Array {
+  const { tokenizer } = model;
+  if (prompt.kind === "text") return tokenizer.encode(prompt.text, { special, eos: false });
+  if (prompt.kind === "chat") {
+    const { messages, tools, extra, continueLast } = prompt;
+    return model.render(messages, { tools, extra, continueLast });
+  }
+  const wrong = prompt.tokens.find(id => id >= tokenizer.size);
+  if (wrong === undefined) return Int32Array.from(prompt.tokens);
+  throw new LatheError("option.invalid", `Token ${wrong} is not in the vocabulary of ${tokenizer.size}.`, { field: "prompt" });
+}
+
+/** A token with its text: that of its bytes, or its name where it has none. */
+export class Namer {
+  readonly #model: Model;
+  readonly #decoder = new TextDecoder();
+  constructor(model: Model) {
+    this.#model = model;
+  }
+
+  #of = (id: number) => {
+    const bytes = this.#model.tokenizer.bytes(id);
+    return { bytes, text: bytes.length ? this.#decoder.decode(bytes) : this.#model.tokenizer.text(id) };
+  };
+  name = (t: Token): NamedToken => {
+    const alternatives = (t.alternatives ?? []).map(a => ({ ...a, ...this.#of(a.id) }));
+    return { id: t.id, logprob: t.logprob, ...this.#of(t.id), alternatives };
+  };
+}
+
+/** One run as pieces. `logprobs`: tokens are told. */
+async function* piecesOf(parts: AsyncIterable<Part>, choice: number, name: ((t: Token) => NamedToken) | undefined): AsyncGenerator<Piece> {
+  let told = 0;
+  const named = (tokens: readonly Token[]): NamedToken[] => (name ? tokens.map(name) : []);
+  for await (const part of parts) {
+    if (part.type === "prompt") yield { type: "progress", choice, done: part.done, total: part.total };
+    else if (part.type === "text") {
+      told += part.tokens.length;
+      yield { type: "text", choice, text: part.text, tokens: named(part.tokens) };
+    } else if (part.type === "finish") {
+      const { finish, stop, usage, timings, settings, tokens } = part;
+      yield { type: "finish", choice, finish, stop, usage, timings, seed: settings.seed, tokens: named(tokens.slice(told)) };
+    }
+  }
+}
+
+/** Pieces of several runs in the order in which they come. Leaving ends all of them. */
+async function* merged(sources: readonly AsyncGenerator<Piece>[]): AsyncGenerator<Piece> {
+  if (sources.length === 1) return yield* sources[0];
+  const waiting = new Map(sources.map(s => [s, s.next().then(r => ({ s, r }))]));
+  try {
+    while (waiting.size) {
+      const { s, r } = await Promise.race(waiting.values());
+      if (r.done) waiting.delete(s);
+      else {
+        yield r.value;
+        waiting.set(
+          s,
+          s.next().then(next => ({ s, r: next })),
+        );
+      }
+    }
+  } finally {
+    for (const rest of waiting.values()) rest.catch(() => {});
+    await Promise.all(sources.map(s => s.return(undefined).catch(() => {})));
+  }
+}
+
+/** Starts nothing before the first piece is taken. */
+export function perform(model: Model, ask: Ask, prompts: readonly Int32Array[], signal: AbortSignal): AsyncGenerator<Piece> {
+  const name = ask.logprobs ? new Namer(model).name : undefined;
+  // The i-th answer to a prompt has the seed given plus i: different from the others, and the same again next time.
+  const options = (i: number) => ({ ...ask.options, signal, ...(ask.options.seed === undefined ? {} : { seed: ask.options.seed + i }) });
+  const run = (tokens: Int32Array, i: number) => model.generate(tokens, options(i));
+  const group = (tokens: Int32Array, p: number): AsyncGenerator<Piece>[] =>
+    ask.bestOf > ask.n
+      ? [
+          best(
+            Array.from({ length: ask.bestOf }, (_, i) => run(tokens, i)),
+            p * ask.n,
+            ask.n,
+            name,
+          ),
+        ]
+      : Array.from({ length: ask.n }, (_, i) => piecesOf(run(tokens, i), p * ask.n + i, name));
+  const all = merged(prompts.flatMap(group));
+  return ask.echo ? echoed(all, model, prompts, ask.n) : all;
+}
+
+/** The likeliest answers, by mean log-probability of a token. */
+async function* best(
+  runs: readonly PromiseLike<Result>[],
+  first: number,
+  n: number,
+  name: ((t: Token) => NamedToken) | undefined,
+): AsyncGenerator<Piece> {
+  const results = await Promise.all(runs);
+  const mean = ({ tokens }: Result): number => tokens.reduce((sum, t) => sum + t.logprob, 0) / Math.max(1, tokens.length);
+  const written = results.reduce((sum, r) => sum + r.tokens.length, 0);
+  const chosen = [...results].sort((a, b) => mean(b) - mean(a)).slice(0, n);
+  for (const [i, { text, finish, stop, usage, timings, settings, tokens }] of chosen.entries()) {
+    const choice = first + i;
+    yield { type: "text", choice, text, tokens: name ? tokens.map(name) : [] };
+    // What was written and not chosen was computed too: the first answer's usage has it all.
+    const completionTokens = i === 0 ? written - chosen.slice(1).reduce((sum, r) => sum + r.tokens.length, 0) : tokens.length;
+    yield { type: "finish", choice, finish, stop, usage: { ...usage, completionTokens }, timings, seed: settings.seed, tokens: [] };
+  }
+}
+
+async function* echoed(
+  pieces: AsyncGenerator<Piece>,
+  model: Model,
+  prompts: readonly Int32Array[],
+  perPrompt: number,
+): AsyncGenerator<Piece> {
+  const begun = new Set<number>();
+  for await (const piece of pieces) {
+    if (piece.type !== "progress" && !begun.has(piece.choice)) {
+      begun.add(piece.choice);
+      const text = model.tokenizer.decode(prompts[Math.floor(piece.choice / perPrompt)]);
+      yield { type: "text", choice: piece.choice, text, tokens: [] };
+    }
+    yield piece;
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * The one request of the server and its answer, whatever protocol they travel in: dialects translate to an `Ask` and from `Piece`s, and
+ * nothing else knows their words. Owns these types and how pieces add up to an answer.
+ */
+import type { GenerateOptions } from "../api/options.ts";
+import type { Finish, Timings, Token, Usage } from "../api/protocol.ts";
+import type { ChatMessage } from "../text/chat.ts";
+
+/** What is to be continued or answered. */
+export type AskPrompt =
+  | { readonly kind: "text"; readonly text: string }
+  | { readonly kind: "tokens"; readonly tokens: readonly number[] }
+  | {
+      readonly kind: "chat";
+      readonly messages: readonly ChatMessage[];
+      /** In the shape of the OpenAI protocol. */
+      readonly tools?: readonly unknown[];
+      /** Variables for the chat template. */
+      readonly extra?: Readonly<Record<string, unknown>>;
+      /** The last message is the beginning of the answer. */
+      readonly continueLast?: boolean;
+    };
+
+export interface Ask {
+  /** The model's name as the client gave it. */
+  readonly model?: string;
+  readonly prompts: readonly AskPrompt[];
+  readonly options: GenerateOptions;
+  /** Answers to each prompt. */
+  readonly n: number;
+  /** Of so many written; the likeliest are given. */
+  readonly bestOf: number;
+  /** Put the prompt's text before each answer. */
+  readonly echo: boolean;
+  /** Whether tokens are told with their log-probabilities; `options.alternatives` says with how many others. */
+  readonly logprobs: boolean;
+  /** Milliseconds that the model stays loaded after the request; undefined: the server's own. */
+  readonly keepAlive?: number;
+}
+
+/** A token with its text, for log-probabilities. */
+export interface NamedToken extends Token {
+  readonly text: string;
+  readonly bytes: Uint8Array;
+  readonly alternatives: readonly { readonly id: number; readonly logprob: number; readonly text: string; readonly bytes: Uint8Array }[];
+}
+
+/** A part of the answer on its way; `choice` counts from 0 through all prompts. */
+export type Piece =
+  /** Tokens of the prompt that are read, cached ones included. */
+  | { readonly type: "progress"; readonly choice: number; readonly done: number; readonly total: number }
+  | { readonly type: "text"; readonly choice: number; readonly text: string; readonly tokens: readonly NamedToken[] }
+  | {
+      readonly type: "finish";
+      readonly choice: number;
+      readonly finish: Finish;
+      readonly stop?: string;
+      readonly usage: Usage;
+      readonly timings: Timings;
+      readonly seed: number;
+      /** Tokens that were held back, whose text came to nothing. */
+      readonly tokens: readonly NamedToken[];
+    };
+
+export interface Choice {
+  readonly index: number;
+  readonly text: string;
+  readonly tokens: readonly NamedToken[];
+  readonly finish: Finish;
+  readonly stop?: string;
+  readonly seed: number;
+}
+
+export interface Answer {
+  readonly choices: readonly Choice[];
+  readonly usage: Usage;
+  readonly timings: Timings;
+}
+
+const nothing: Usage = { promptTokens: 0, cachedTokens: 0, completionTokens: 0 };
+const noTime: Timings = { promptMs: 0, completionMs: 0, promptTokensPerSecond: 0, tokensPerSecond: 0 };
+
+/** Pieces becoming an answer. The usage of a prompt with several answers counts the prompt once. */
+export class Collector {
+  readonly #choices = new Map<number, { text: string[]; tokens: NamedToken[]; end?: Extract<Piece, { type: "finish" }> }>();
+  readonly #perPrompt: number;
+
+  constructor(perPrompt: number) {
+    this.#perPrompt = perPrompt;
+  }
+
+  add(piece: Piece): void {
+    if (piece.type === "progress") return;
+    const choice = this.#choices.get(piece.choice) ?? { text: [], tokens: [] };
+    this.#choices.set(piece.choice, choice);
+    choice.tokens.push(...piece.tokens);
+    if (piece.type === "finish") choice.end = piece;
+    else choice.text.push(piece.text);
+  }
+
+  answer(): Answer {
+    const ended = [...this.#choices].sort(([a], [b]) => a - b);
+    const choices = ended.map(([index, { text, tokens, end }]): Choice => {
+      return { index, text: text.join(""), tokens, finish: end?.finish ?? "cancelled", stop: end?.stop, seed: end?.seed ?? 0 };
+    });
+    const usages = ended.map(([index, { end }]) => ({ first: index % this.#perPrompt === 0, usage: end?.usage ?? nothing }));
+    const sum = (of: (u: Usage) => number, all = false): number =>
+      usages.reduce((total, { first, usage }) => total + (first || all ? of(usage) : 0), 0);
+    const usage = {
+      promptTokens: sum(u => u.promptTokens),
+      cachedTokens: sum(u => u.cachedTokens),
+      completionTokens: sum(u => u.completionTokens, true),
+    };
+    return { choices, usage, timings: ended[0]?.[1].end?.timings ?? noTime };
+  }
+}
