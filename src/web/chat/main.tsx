@@ -1,0 +1,13 @@
+/** Where the page begins: the theme, then what was kept, then the components. */
+import { effect } from "@preact/signals";
+import { render } from "preact";
+import { App } from "./parts/app.tsx";
+import { begin, theme } from "./state/store.ts";
+
+effect(() => {
+  const { dataset } = document.documentElement;
+  if (theme.value === "auto") delete dataset["theme"];
+  else dataset["theme"] = theme.value;
+});
+render(<App />, document.getElementById("app")!);
+void begin();
