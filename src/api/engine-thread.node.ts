@@ -2,6 +2,7 @@
 import { parentPort } from "node:worker_threads";
 import { type Loaded, loadModel } from "../engine/load.node.ts";
 import { LatheError } from "../errors.ts";
+import { embedTexts } from "./embed.ts";
 import type { FromEngine, Profile, ToEngine, WireError } from "./protocol.ts";
 import { Scheduler } from "./scheduler.ts";
 
@@ -52,8 +53,31 @@ async function load(spec: Extract<ToEngine, { kind: "load" }>["spec"]): Promise<
     workBytes: stepper.plan.workBytes,
     pageBytes: stepper.network.pageBytes,
     memoryBytes: loaded.weightBytes + stepper.plan.workBytes + stepper.plan.pageCapacity * stepper.network.pageBytes,
+    output: stepper.network.output,
+    columns: stepper.network.columns,
   };
   send({ kind: "loaded", info });
+}
+
+/** Runs of `embed` that are under way. */
+const embedding = new Set<number>();
+
+/** One step after the other, with messages in between. */
+async function embed(run: number, texts: readonly Int32Array[]): Promise<void> {
+  const total = texts.reduce((n, t) => n + t.length, 0);
+  const work = embedTexts(loaded!.stepper, texts);
+  embedding.add(run);
+  try {
+    while (embedding.has(run)) {
+      const turn = work.next();
+      if (turn.done) return send({ kind: "embedded", run, vectors: turn.value });
+      send({ kind: "prompt", run, done: turn.value, total });
+      await new Promise(resolve => setImmediate(resolve));
+    }
+    work.return([]);
+  } finally {
+    embedding.delete(run);
+  }
 }
 
 /** Times each launch of decode steps at a context of that many tokens. */
@@ -61,10 +85,10 @@ function profile(context: number, steps: number, code: boolean): Profile {
   const { stepper } = loaded!;
   const { program, kernels, options } = stepper.plan;
   const sequence = stepper.newSequence();
-  const one = { id: 0, sequence, wanted: true };
+  const one = { id: 0, sequence, wanted: true, checkpoint: true };
   while (sequence.length < context - 1) {
     const n = Math.min(options.maxTokens, context - 1 - sequence.length);
-    stepper.step(Array.from({ length: n }, (_, i) => ({ ...one, wanted: i === n - 1 })));
+    stepper.step(Array.from({ length: n }, (_, i) => ({ ...one, wanted: i === n - 1, checkpoint: false })));
   }
   const times = new Float64Array(program.length);
   for (let i = -2; i < steps; i++) {
@@ -93,11 +117,14 @@ async function handle(message: ToEngine): Promise<void> {
     case "run":
       return scheduler?.add(message);
     case "cancel":
+      embedding.delete(message.run);
       return scheduler?.cancel(message.run);
     case "taken":
       return scheduler?.taken(message.run, message.count);
     case "score":
       return scheduler?.score(message.run, message.tokens);
+    case "embed":
+      return embed(message.run, message.texts);
     case "profile":
       return send({ kind: "profiled", run: message.run, profile: profile(message.context, message.steps, message.code) });
     case "ask":

@@ -19,6 +19,7 @@ import { type LoadOptions, parseBytes, resolveLoad } from "./options.ts";
 import type { FromEngine } from "./protocol.ts";
 
 const DEFAULT_CONTEXT = 4096;
+const DEFAULT_ENCODER_CONTEXT = 512;
 /** Rows of logits that one step may give. */
 const MAX_WANTED = 32;
 
@@ -50,12 +51,13 @@ interface Bound {
   readonly network: Network;
 }
 
-/** Numbers and texts only: lists (vocabularies) stay on this thread. */
-const scalars = (gguf: Gguf): Map<string, unknown> => new Map([...gguf.metadata].filter(([, v]) => typeof v !== "object"));
+/** What networks are built from. The tokenizer's lists stay on this thread. */
+const ofNetwork = (gguf: Gguf): Map<string, unknown> =>
+  new Map([...gguf.metadata].filter(([key, v]) => typeof v !== "object" || !key.startsWith("tokenizer.")));
 
 function bound(gguf: Gguf): Bound {
   const architecture = textOf(gguf, "general.architecture", "");
-  const metadata = scalars(gguf);
+  const metadata = ofNetwork(gguf);
   return { gguf, architecture, metadata, ...bind({ architecture, metadata, tensors: gguf.tensors }) };
 }
 
@@ -66,7 +68,9 @@ function checkVocabulary(tokens: number, rows: number): void {
   throw new LatheError("tokenizer.malformed", message, { tokens, rows });
 }
 
-const contextOf = (network: Network, wished: number | undefined): number => wished ?? Math.min(network.trainedContext, DEFAULT_CONTEXT);
+/** Encoders compute a whole context in one step, so theirs is short unless asked for. */
+const contextOf = (network: Network, wished: number | undefined): number =>
+  wished ?? Math.min(network.trainedContext, network.bidirectional ? DEFAULT_ENCODER_CONTEXT : DEFAULT_CONTEXT);
 
 /**
  * Loads a GGUF model. Weights are read and packed on all threads. `name` is a path, or names a model of the store: `hf:org/repo:Q4_K_M`, or the
@@ -89,19 +93,21 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
     const context = contextOf(network, o.context);
     const fileBytes = gguf.parts.reduce((sum, p) => sum + p.size, 0);
     const client = new EngineClient(startEngine());
+    const maxTokens = network.bidirectional ? Math.max(o.batchTokens, context) : o.batchTokens;
     const spec = {
       architecture,
       metadata,
       tensors: gguf.tensors,
       parts: gguf.parts.map(p => p.name),
       target: o.target,
+      numerics: o.numerics,
       threads: o.threads ?? defaultThreads(),
       memory: parseBytes(o.memory ?? availableMemory())!,
       plan: {
         context,
         cacheTokens: o.cacheTokens ?? 4 * context,
-        maxTokens: o.batchTokens,
-        maxWanted: Math.min(MAX_WANTED, o.batchTokens),
+        maxTokens,
+        maxWanted: network.output.kind === "embedding" ? maxTokens : Math.min(MAX_WANTED, maxTokens),
       },
     } as const;
     const info = await client.load(spec, (done, total) => o.onProgress?.({ stage: "pack", done, total }), o.signal);

@@ -5,12 +5,20 @@
 import { LatheError } from "../errors.ts";
 import { type ChatMessage, type ChatTemplate, chatTemplateFromMetadata, type RenderChatOptions, renderChat } from "../text/chat.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import { embeddingOf } from "./embed.ts";
 import { type EngineClient, fromWire } from "./engine-client.ts";
 import type { GenerateOptions } from "./options.ts";
 import type { EngineStatus, LoadedInfo, Profile } from "./protocol.ts";
+import { pairIds, scoreOf, unit } from "./rank.ts";
 import type { Part, Result, Run } from "./run.ts";
 import { Run as RunOf } from "./run.ts";
 import { checkId, type Host, type Prompt, Session } from "./session.ts";
+
+interface CallOptions {
+  readonly signal?: AbortSignal;
+  /** Tokens done, and all. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
 
 export interface ModelInfo extends LoadedInfo {
   readonly path: string;
@@ -51,6 +59,10 @@ export class Model implements AsyncDisposable {
 
   /** An empty timeline. Close it, or let `using` do so, to free its pages; closing the model closes all. */
   session(): Session {
+    if (this.info.output.kind !== "logits") {
+      const message = "This model gives embeddings and no text; use embed or rerank, or load another model.";
+      throw new LatheError("option.invalid", message, { output: this.info.output });
+    }
     return new Session(this.#host());
   }
 
@@ -106,6 +118,51 @@ export class Model implements AsyncDisposable {
     options.signal?.throwIfAborted();
     const event = await this.#call(run => ({ kind: "score", run, tokens: Int32Array.from(tokens) }), options);
     return (event as { logprobs: Float64Array }).logprobs;
+  }
+
+  /**
+   * One vector for each text, pooled as the model's file says; of unit length unless `normalize` is false.
+   * @throws LatheError option.invalid where the model gives text; prompt.empty; context.overflow
+   */
+  async embed(texts: readonly string[], options: CallOptions & { readonly normalize?: boolean } = {}): Promise<Float32Array[]> {
+    const { pooling } = embeddingOf(this.info.output);
+    if (pooling === "rank")
+      throw new LatheError("option.invalid", "This model scores documents and gives no vectors; use rerank.", { pooling });
+    const vectors = await this.#embed(
+      texts.map(text => this.tokenizer.encode(text)),
+      options,
+    );
+    return options.normalize === false ? vectors : vectors.map(unit);
+  }
+
+  /**
+   * Documents by the model's score of each with the query, best first. Scores are as the model gives them (models with the labels yes and no:
+   * the probability of yes).
+   * @throws LatheError option.invalid where the model is no reranker; context.overflow
+   */
+  async rerank(query: string, documents: readonly string[], options: CallOptions = {}): Promise<{ index: number; score: number }[]> {
+    const { pooling } = embeddingOf(this.info.output);
+    if (pooling !== "rank")
+      throw new LatheError("option.invalid", "This model gives vectors and no scores; use embed, or load a reranker.", { pooling });
+    const rows = await this.#embed(
+      documents.map(d => pairIds(this.tokenizer, this.#metadata, query, d)),
+      options,
+    );
+    return rows.map((row, index) => ({ index, score: scoreOf(row) })).sort((a, b) => b.score - a.score || a.index - b.index);
+  }
+
+  async #embed(texts: readonly Int32Array[], options: CallOptions): Promise<Float32Array[]> {
+    const { context } = this.info;
+    texts.forEach((ids, i) => {
+      if (!ids.length) throw new LatheError("prompt.empty", `Text ${i + 1} has no tokens; give it some words.`, { text: i });
+      if (ids.length <= context) return;
+      const message = `Text ${i + 1} has ${ids.length} tokens and the context holds ${context}; cut it or load with a larger context.`;
+      throw new LatheError("context.overflow", message, { text: i, tokens: ids.length, context });
+    });
+    if (!texts.length) return [];
+    options.signal?.throwIfAborted();
+    const event = await this.#call(run => ({ kind: "embed", run, texts }), options);
+    return [...(event as { vectors: readonly Float32Array[] }).vectors];
   }
 
   /** Microseconds, bytes and operations of each kernel launch of a decode step, with `context` tokens in the past. */

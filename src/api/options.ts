@@ -2,6 +2,7 @@
 import { numberRule, type OptionRules, resolveOptions } from "../decode/options.ts";
 import type { SamplingOptions } from "../decode/sampler.ts";
 import { LatheError } from "../errors.ts";
+import type { Numerics } from "../runtime/compile.ts";
 
 export type Target = "auto" | "native" | "wasm" | "interp";
 
@@ -23,6 +24,11 @@ export interface LoadOptions {
   readonly memory?: number | string;
   /** What kernels are compiled to. Default "auto": the fastest that runs here. */
   readonly target?: Target;
+  /**
+   * `fast` (default) rounds a product and the sum it goes into together where the machine can; `strict` one after the other, which gives the
+   * same bits on every target and is a little slower.
+   */
+  readonly numerics?: Numerics;
   /** Tokens of a prompt that are computed together; more is a little faster, fewer answers a cancel sooner. Results do not change. Default 64. */
   readonly batchTokens?: number;
   /** Download a model that is named by `hf:...` or a URL and is not in the store yet. Default false. */
@@ -90,6 +96,7 @@ const loadRules: OptionRules<LoadOptions> = {
     accepts: '"auto", "native", "wasm" or "interp"',
     check: v => ["auto", "native", "wasm", "interp"].includes(v as string),
   },
+  numerics: { default: "fast", accepts: '"fast" or "strict"', check: v => v === "fast" || v === "strict" },
   batchTokens: numberRule(64, { from: 1, to: 1024, integer: true }),
   pull: flag,
   onProgress: optional({ accepts: "a function", check: v => typeof v === "function" }),

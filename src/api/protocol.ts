@@ -3,6 +3,7 @@ import type { TokenLogprob } from "../decode/logprobs.ts";
 import type { SamplingOptions } from "../decode/sampler.ts";
 import type { LoadSpec } from "../engine/load.node.ts";
 import type { ErrorCode } from "../errors.ts";
+import type { Output } from "../nn/output.ts";
 
 export interface WireError {
   readonly code: ErrorCode;
@@ -33,6 +34,8 @@ export type ToEngine =
   /** The caller has consumed this many tokens. */
   | { readonly kind: "taken"; readonly run: number; readonly count: number }
   | { readonly kind: "score"; readonly run: number; readonly tokens: Int32Array }
+  /** One vector for each text. */
+  | { readonly kind: "embed"; readonly run: number; readonly texts: readonly Int32Array[] }
   | { readonly kind: "profile"; readonly run: number; readonly context: number; readonly steps: number; readonly code: boolean }
   /** Is answered between two steps. */
   | { readonly kind: "ask"; readonly run: number }
@@ -93,6 +96,10 @@ export interface LoadedInfo {
   readonly pageBytes: number;
   /** Bytes that the engine has taken: weights, pages and room for work. */
   readonly memoryBytes: number;
+  /** Logits of the vocabulary, or embeddings. */
+  readonly output: Output;
+  /** Numbers of a row of output. */
+  readonly columns: number;
 }
 
 /** What the engine says of itself. */
@@ -114,6 +121,7 @@ export type FromEngine =
   | { readonly kind: "token"; readonly run: number; readonly token: Token }
   | ({ readonly kind: "finished"; readonly run: number } & Finished)
   | { readonly kind: "scored"; readonly run: number; readonly logprobs: Float64Array }
+  | { readonly kind: "embedded"; readonly run: number; readonly vectors: readonly Float32Array[] }
   | { readonly kind: "profiled"; readonly run: number; readonly profile: Profile }
   | { readonly kind: "status"; readonly run: number; readonly status: EngineStatus }
   /** Without a run: loading, or the whole engine, has failed. */

@@ -37,9 +37,8 @@ class Run {
     this.request = request;
     this.sequence = sequence;
     this.sampler = createSampler(request.sampling);
-    this.cached = Math.min(sequence.common(request.tokens), request.tokens.length - 1);
+    this.cached = sequence.truncate(Math.min(sequence.common(request.tokens), request.tokens.length - 1));
     this.filled = this.cached;
-    sequence.truncate(this.cached);
     for (const id of request.tokens) this.sampler.accept(id);
   }
 
@@ -157,7 +156,9 @@ export class Scheduler {
       const ids = run.prefilling ? tokens.subarray(run.filled, run.filled + room) : [run.last];
       const complete = !run.prefilling || run.filled + ids.length === tokens.length;
       ids.forEach((id, i) => {
-        batch.push({ id, sequence: run.sequence, wanted: complete && run.request.maxTokens > 0 && i === ids.length - 1 });
+        const last = complete && i === ids.length - 1;
+        // To answer the same prompt again, its last token must be evaluated again.
+        batch.push({ id, sequence: run.sequence, wanted: last && run.request.maxTokens > 0, checkpoint: last && run.prefilling });
       });
       members.push(run);
       if (complete && run.request.maxTokens > 0) asked.push(run);

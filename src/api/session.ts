@@ -7,7 +7,7 @@ import { createSampler } from "../decode/sampler.ts";
 import { createStopMatcher } from "../decode/stops.ts";
 import { LatheError } from "../errors.ts";
 import type { TextPart, Tokenizer } from "../text/tokenizer.ts";
-import { type EngineClient, fromWire } from "./engine-client.ts";
+import { type EngineClient, fromWire, type Inbox } from "./engine-client.ts";
 import { type GenerateOptions, type ResolvedGenerate, resolveGenerate } from "./options.ts";
 import type { Finished, Token } from "./protocol.ts";
 import { type Part, type Result, Run } from "./run.ts";
@@ -106,6 +106,15 @@ export class Session implements Disposable {
     return own.maxTokens ?? Number.MAX_SAFE_INTEGER; // the engine ends the answer where the context is full
   }
 
+  /** Asks the engine for the run. */
+  #enter(run: number, tokens: readonly number[], maxTokens: number, { own, sampling }: ResolvedGenerate): Inbox {
+    const { client, tokenizer } = this.#host;
+    const stopIds = own.ignoreEnd ? [] : endIds(tokenizer);
+    const { alternatives } = own;
+    const request = { run, session: this.#id, tokens: Int32Array.from(tokens), sampling, maxTokens, stopIds, alternatives };
+    return client.enter(run, { kind: "run", ...request });
+  }
+
   async *#produce(
     make: () => readonly number[],
     options: GenerateOptions,
@@ -121,17 +130,7 @@ export class Session implements Disposable {
     const maxTokens = this.#admit(tokens, resolved);
     const { client, tokenizer } = this.#host;
     const run = client.number();
-    const stopIds = own.ignoreEnd ? [] : endIds(tokenizer);
-    const inbox = client.enter(run, {
-      kind: "run",
-      run,
-      session: this.#id,
-      tokens: Int32Array.from(tokens),
-      sampling,
-      maxTokens,
-      stopIds,
-      alternatives: own.alternatives,
-    });
+    const inbox = this.#enter(run, tokens, maxTokens, resolved);
     this.#running = true;
     const answer = new Answer(tokenizer, matcher, tokens.length > 1);
     let finished: Finished | undefined;

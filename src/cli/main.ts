@@ -8,12 +8,14 @@ import { Command } from "commander";
 import { benchCommand } from "./commands/bench.ts";
 import { chatCommand } from "./commands/chat.ts";
 import { convertCommand } from "./commands/convert.ts";
+import { embedCommand } from "./commands/embed.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { kernelsCommand } from "./commands/kernels.ts";
 import { listCommand } from "./commands/list.ts";
 import { perplexityCommand } from "./commands/perplexity.ts";
 import { pullCommand } from "./commands/pull.ts";
 import { removeCommand } from "./commands/remove.ts";
+import { rerankCommand } from "./commands/rerank.ts";
 import { runCommand } from "./commands/run.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { tokenizeCommand } from "./commands/tokenize.ts";
@@ -32,6 +34,8 @@ const commands = [
   inspectCommand,
   tokenizeCommand,
   perplexityCommand,
+  embedCommand,
+  rerankCommand,
   benchCommand,
   kernelsCommand,
   convertCommand,

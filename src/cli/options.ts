@@ -84,6 +84,7 @@ export function loadOptions(command: Command, context: string | false = "what th
   command.addOption(
     new Option("--target <name>", "what kernels are compiled to").choices(["auto", "native", "wasm", "interp"]).default("auto"),
   );
+  command.addOption(new Option("--numerics <name>", "strict: the same bits on every target").choices(["fast", "strict"]).default("fast"));
   add(command, "--batch-tokens <n>", "tokens of a prompt that are computed together (default: 64)");
   return command.option("--pull", "download a model that is named by hf:... or a URL and not stored yet");
 }

@@ -11,13 +11,14 @@ import type { Network } from "../nn/arch.ts";
 import { packedBytes, paddedRows, Source, type TensorRecord, type Weight } from "../nn/source.ts";
 import { Arena } from "../runtime/arena.ts";
 import { backendFor } from "../runtime/backend.node.ts";
-import type { Backend, TargetName } from "../runtime/compile.ts";
+import type { Backend, Numerics, TargetName } from "../runtime/compile.ts";
 import { openParts } from "../runtime/member.node.ts";
 import type { PackTask } from "../runtime/member.ts";
 import { collectGarbage, enableRelaxedSimd } from "../runtime/platform.node.ts";
 import { Team } from "../runtime/team.node.ts";
 import { hasMemory64 } from "../target/wasm/features.ts";
 import { makePlan, type PlanOptions, pagesFor, schedules } from "./plan.ts";
+import { LEAST_STATES, stateBytes } from "./states.ts";
 import { Stepper } from "./step.ts";
 
 /** Source bytes of one packing task, about. */
@@ -35,6 +36,7 @@ export interface LoadSpec {
   readonly threads: number;
   readonly memory: number;
   readonly plan: PlanOptions;
+  readonly numerics?: Numerics;
   /** 64-bit addresses. Default: where 32 bits do not suffice and the runtime has them. */
   readonly memory64?: boolean;
 }
@@ -55,7 +57,7 @@ export function bind(spec: Pick<LoadSpec, "architecture" | "metadata" | "tensors
   const found = architectures.get(spec.architecture);
   if (!found) {
     const known = [...architectures.keys()].join(", ");
-    const message = `The architecture "${spec.architecture}" is not supported by this version, which runs: ${known}.`;
+    const message = `The architecture "${spec.architecture}" is not supported by this version, which runs ${architectures.size} others; use another model or a newer Lathe.`;
     throw new LatheError("model.unsupported-arch", message, { architecture: spec.architecture, known });
   }
   const source = new Source(spec.architecture, spec.metadata, spec.tensors);
@@ -69,10 +71,10 @@ export function bind(spec: Pick<LoadSpec, "architecture" | "metadata" | "tensors
   return { source, network };
 }
 
-/** Bytes that a model needs in memory: weights, keys and values of the context, and room for work. */
+/** Bytes that a model needs in memory: weights, keys, values and states of the context, and room for work. */
 export function memoryNeeded(source: Source, network: Network, context: number): { weights: number; cache: number; work: number } {
   const weights = source.weights.reduce((sum, w) => sum + packedBytes(w), 0) + source.vectors.reduce((sum, v) => sum + 4 * v.length, 0);
-  return { weights, cache: pagesFor(context) * network.pageBytes, work: WORK_ESTIMATE };
+  return { weights, cache: pagesFor(context) * network.pageBytes + LEAST_STATES * stateBytes(source.states), work: WORK_ESTIMATE };
 }
 
 export async function loadModel(spec: LoadSpec, progress: (done: number, total: number) => void): Promise<Loaded> {
@@ -83,9 +85,9 @@ export async function loadModel(spec: LoadSpec, progress: (done: number, total: 
   const memory64 = spec.memory64 ?? (spec.target === "wasm" && total > 2 ** 32 - 2 ** 20 && hasMemory64());
   const arena = new Arena({ budget: spec.memory, memory64 });
   arena.require(total, "This model");
-  if (memory64) requireIndexable(source, need.cache);
+  if (memory64) requireIndexable(source, pagesFor(spec.plan.context) * network.pageBytes);
   const mostPages = memory64 ? Math.floor(INDEXABLE / network.pageBytes) : Number.POSITIVE_INFINITY;
-  const backend = await backendFor(spec.target, arena);
+  const backend = await backendFor(spec.target, arena, spec.numerics);
   const team = Team.start(backend.name === "interp" ? 1 : spec.threads, arena);
   const close = async (): Promise<void> => {
     await team.close();
@@ -98,7 +100,7 @@ export async function loadModel(spec: LoadSpec, progress: (done: number, total: 
     const packed = performance.now();
     const constants = new Map(network.constants.map(name => [name, readTensor(spec.tensors.get(name)!, spec.parts)]));
     const options = { ...spec.plan, cacheTokens: Math.min(spec.plan.cacheTokens, mostPages * PAGE) };
-    const plan = makePlan(network, arena, options, schedules(backend.name), name => constants.get(name)!);
+    const plan = makePlan(network, source.states, arena, options, schedules(backend.name), name => constants.get(name)!);
     await team.setKernels(backend.compile(plan.kernels));
     await team.setPrograms([plan.program]);
     collectGarbage();
@@ -161,7 +163,9 @@ function loadVectors(source: Source, parts: readonly string[], arena: Arena): vo
     const values = readTensor(v.tensor, parts);
     if (!values.every(Number.isFinite)) throw notFinite(v.tensor.name);
     v.address = arena.allocate(4 * Math.ceil(v.length / 32) * 32, "This model");
-    arena.f32(v.address, v.length).set(values);
+    const { order } = v;
+    const ordered = order ? values.map((_, i) => values[i - (i % order.length) + order[i % order.length]]) : values;
+    arena.f32(v.address, v.length).set(ordered);
   }
 }
 

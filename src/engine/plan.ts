@@ -3,14 +3,19 @@
  * the network's graph; step.ts runs it.
  */
 
+import { LatheError } from "../errors.ts";
 import type { Kernel } from "../ir/node.ts";
 import { PAGE } from "../kernels/attend.ts";
+import { segmentFields } from "../kernels/segments.ts";
 import type { Network } from "../nn/arch.ts";
 import { Graph, type Region } from "../nn/graph.ts";
-import type { Rotation, Schedule, Step, Tensor } from "../nn/layers.ts";
+import type { State } from "../nn/source.ts";
+import type { Rotation, Scalars, Schedule, Step } from "../nn/step.ts";
+import type { Tensor } from "../nn/tensor.ts";
 import type { Arena } from "../runtime/arena.ts";
 import type { TargetName } from "../runtime/compile.ts";
 import type { Program } from "../runtime/launch.ts";
+import { placeStates, stateBytes } from "./states.ts";
 
 export interface PlanOptions {
   /** Tokens of the longest sequence. */
@@ -28,8 +33,11 @@ export interface Plan {
   readonly kernels: readonly Kernel[];
   readonly step: Step;
   readonly rotations: ReadonlyMap<Rotation, Region>;
+  readonly scalars: ReadonlyMap<Scalars, Region>;
   readonly logits: Tensor;
   readonly pageCapacity: number;
+  /** Slots for the states of recurrent layers, that of the empty state counted; 0 where the model has none. */
+  readonly stateCapacity: number;
   /** Bytes of activations and step tables. */
   readonly workBytes: number;
 }
@@ -41,14 +49,49 @@ export interface Plan {
 export const schedules =
   (target: TargetName): Schedule =>
   packed => {
-    if (target === "native") return packed.activation === "f32" ? { tokens: 6, groups: 4 } : { tokens: 6, groups: 2 };
+    if (target === "native")
+      return packed.activation === "q8" ? { tokens: 6, groups: 2 } : { tokens: 12, groups: packed.activation === "f32" ? 4 : 2 };
     return packed.activation === "f32" ? { tokens: 4, groups: 4 } : { tokens: 4, groups: 2 };
   };
 
 export const pagesFor = (tokens: number): number => Math.ceil(tokens / PAGE);
 
+function remembered<K>(made: Map<K, Region>, key: K, make: () => Region): Region {
+  const known = made.get(key) ?? make();
+  made.set(key, known);
+  return known;
+}
+
+function checkContext(network: Network, context: number): void {
+  if (network.longestContext === undefined || context <= network.longestContext) return;
+  const message = `This model has positions for ${network.longestContext} tokens and no more; ask for a context of at most that.`;
+  throw new LatheError("option.invalid", message, { context, longest: network.longestContext });
+}
+
+/** The tables that a step fills. */
+function stepTables(arena: Arena, { context, maxTokens, maxWanted }: PlanOptions, words: (n: number) => Region) {
+  const tables = {
+    ids: words(maxTokens),
+    positions: words(maxTokens),
+    starts: words(maxTokens),
+    ends: words(maxTokens),
+    pageIds: words(maxTokens),
+    places: words(maxTokens),
+    numbers: words(Math.max(PAGE, maxTokens)),
+    wanted: words(maxWanted),
+    pageTable: words(maxTokens * pagesFor(context)),
+    order: words(maxTokens),
+    segments: words((segmentFields.bytes / 4) * maxTokens),
+  };
+  arena.i32(tables.numbers.address, tables.numbers.bytes / 4).forEach((_, i, all) => {
+    all[i] = i;
+  });
+  return tables;
+}
+
 export function makePlan(
   network: Network,
+  states: readonly State[],
   arena: Arena,
   options: PlanOptions,
   schedule: Schedule,
@@ -58,22 +101,13 @@ export function makePlan(
   const allocate = (bytes: number): number => arena.allocate(bytes, "Running the model");
   const region = (bytes: number): Region => ({ address: allocate(bytes), bytes });
   const { maxTokens, maxWanted, context } = options;
-  const graph = new Graph({ limits: { tokens: maxTokens, wanted: maxWanted }, allocate });
+  checkContext(network, context);
+  const graph = new Graph({ limits: { tokens: maxTokens, wanted: maxWanted, segments: maxTokens }, allocate });
   const rotations = new Map<Rotation, Region>();
+  const scalars = new Map<Scalars, Region>();
   const words = (n: number): Region => region(4 * n);
-  const tables = {
-    ids: words(maxTokens),
-    positions: words(maxTokens),
-    starts: words(maxTokens),
-    pageIds: words(maxTokens),
-    places: words(maxTokens),
-    numbers: words(Math.max(PAGE, maxTokens)),
-    wanted: words(maxWanted),
-    pageTable: words(maxTokens * pagesFor(context)),
-  };
-  arena.i32(tables.numbers.address, tables.numbers.bytes / 4).forEach((_, i, all) => {
-    all[i] = i;
-  });
+  const tables = stepTables(arena, options, words);
+  const stateCapacity = placeStates(states, arena, options.cacheTokens / context);
   // Pages are only touched when they are used; the pool is as large as wished for, or as what is left allows.
   const wish = pagesFor(options.cacheTokens);
   const least = pagesFor(context);
@@ -85,17 +119,32 @@ export function makePlan(
   const step: Step = {
     ...tables,
     graph,
+    context,
+    values,
     schedule,
     pages,
     pageBytes: network.pageBytes,
-    rotation: r => {
-      const known = rotations.get(r) ?? region(8 * r.frequencies.length * maxTokens);
-      rotations.set(r, known);
-      return known;
+    rotation: r => remembered(rotations, r, () => words(2 * r.frequencies.length * maxTokens)),
+    scalars: s => remembered(scalars, s, () => words(maxTokens)),
+    table: list => {
+      const made = words(32 * Math.ceil(list.length / 32));
+      arena.f32(made.address, list.length).set(list);
+      return made;
     },
   };
-  const logits = network.graph(step, values);
+  const logits = network.graph(step);
   graph.sync();
-  const workBytes = arena.used - before - pages.bytes;
-  return { options, program: graph.launches, kernels: [...graph.kernels.values()], step, rotations, logits, pageCapacity, workBytes };
+  const workBytes = arena.used - before - pages.bytes - stateCapacity * stateBytes(states);
+  return {
+    options,
+    program: graph.launches,
+    kernels: [...graph.kernels.values()],
+    step,
+    rotations,
+    scalars,
+    logits,
+    pageCapacity,
+    stateCapacity,
+    workBytes,
+  };
 }

@@ -2,10 +2,14 @@
  * The one entry to compute: a step evaluates new tokens of any number of sequences and gives the logits of those rows that are wanted. Nothing
  * else runs the model. Which tokens share a step never changes a result (DESIGN ideas 4 and 6).
  */
+import { LatheError } from "../errors.ts";
 import { PAGE } from "../kernels/attend.ts";
+import { segmentFields } from "../kernels/segments.ts";
 import { PagePool, type PageStore, Sequence, type Slot } from "../kv/pages.ts";
+import { StatePool, type StateSegment } from "../kv/states.ts";
 import type { Network } from "../nn/arch.ts";
-import { vars } from "../nn/graph.ts";
+import { type Region, vars } from "../nn/graph.ts";
+import type { Rotation } from "../nn/step.ts";
 import type { Arena } from "../runtime/arena.ts";
 import type { Plan } from "./plan.ts";
 
@@ -15,6 +19,8 @@ export interface StepToken {
   readonly sequence: Sequence;
   /** Whether the logits after this token are asked for. */
   readonly wanted: boolean;
+  /** Whether the sequence should be able to go back to just before this token at no cost (kv/states.ts). */
+  readonly checkpoint?: boolean;
 }
 
 /** Runs programs; a team of threads, or one thread. */
@@ -22,6 +28,25 @@ export interface Runner {
   readonly variables: Float64Array;
   run(program: number): void;
   profile(program: number, times: Float64Array): void;
+}
+
+/** Tokens between checkpoints of a state, and most checkpoints of a sequence. */
+const CHECKPOINTS = { interval: 256, most: 16 };
+
+/** Where a step's tokens go: a slot for each, and the segments of each sequence's state. */
+interface Places {
+  readonly slots: readonly Slot[];
+  readonly segments: ReadonlyMap<Sequence, readonly StateSegment[]>;
+}
+
+/** A bidirectional network computes a text in one step or not at all. */
+function requireWhole(tokens: readonly StepToken[]): void {
+  for (const { sequence } of tokens) {
+    if (sequence.length === 0) continue;
+    const message =
+      "This model reads a text from its first token to its last in one step, and a part of this one was read before; use a new sequence.";
+    throw new LatheError("option.invalid", message, { length: sequence.length });
+  }
 }
 
 export class Stepper {
@@ -41,6 +66,7 @@ export class Stepper {
     this.store = {
       pool: new PagePool(plan.pageCapacity),
       pageTokens: PAGE,
+      states: plan.stateCapacity ? { pool: new StatePool(plan.stateCapacity), ...CHECKPOINTS } : undefined,
       copy: (from, to) => arena.bytes(address, plan.step.pages.bytes).copyWithin(to * pageBytes, from * pageBytes, (from + 1) * pageBytes),
     };
   }
@@ -50,38 +76,68 @@ export class Stepper {
   }
 
   /**
-   * Evaluates the tokens, in order. At most `options.maxTokens`, of which `maxWanted` wanted. Gives one row of `network.vocabulary` logits for
-   * each wanted token, valid until the next step. If the pool of pages runs out, sequences are left as they were.
+   * Evaluates the tokens, in order. At most `options.maxTokens`, of which `maxWanted` wanted. Gives one row of `network.columns` numbers (logits) for
+   * each wanted token, valid until the next step. If pages or states run out, sequences are left as they were.
    */
   step(tokens: readonly StepToken[], times?: Float64Array): Float32Array[] {
     const { maxTokens, maxWanted } = this.plan.options;
     const wanted = tokens.flatMap((t, i) => (t.wanted ? [i] : []));
     if (!tokens.length || tokens.length > maxTokens || wanted.length > maxWanted) throw new RangeError(`a step of ${tokens.length} tokens`);
-    this.#fill(tokens, this.#append(tokens), wanted);
+    if (this.network.bidirectional) requireWhole(tokens);
+    const { slots, segments } = this.#append(tokens);
+    this.#fill(tokens, slots, wanted);
+    if (this.store.states) this.#fillSegments(tokens, segments);
     this.#runner.variables[vars.tokens] = tokens.length;
     this.#runner.variables[vars.wanted] = wanted.length;
     if (times) this.#runner.profile(0, times);
     else this.#runner.run(0);
+    for (const sequence of segments.keys()) sequence.settle();
     const { region, stride } = this.plan.logits;
-    return wanted.map((_, i) => this.#arena.f32(region.address + i * stride, this.network.vocabulary));
+    return wanted.map((_, i) => this.#arena.f32(region.address + i * stride, this.network.columns));
   }
 
-  #append(tokens: readonly StepToken[]): Slot[] {
+  #append(tokens: readonly StepToken[]): Places {
     const before = new Map<Sequence, number>();
     for (const { sequence } of tokens) if (!before.has(sequence)) before.set(sequence, sequence.length);
     try {
-      return tokens.map(t => t.sequence.append(t.id));
+      const slots = tokens.map(t => t.sequence.append(t.id));
+      const keep = (s: Sequence): number[] =>
+        slots.flatMap(({ position }, i) => (tokens[i].checkpoint && tokens[i].sequence === s ? [position] : []));
+      const segments = new Map([...before.keys()].map(s => [s, s.segments(keep(s))] as const));
+      return { slots, segments };
     } catch (e) {
-      for (const [sequence, length] of before) sequence.truncate(length);
+      for (const [sequence, length] of before) sequence.retract(length);
       throw e;
     }
+  }
+
+  #words = (region: Region, length: number): Int32Array => this.#arena.i32(region.address, length);
+
+  #fillSegments(tokens: readonly StepToken[], segments: Places["segments"]): void {
+    const { step } = this.plan;
+    const order = this.#words(step.order, tokens.length);
+    const table = this.#words(step.segments, step.segments.bytes / 4);
+    const rows = new Map([...segments.keys()].map(s => [s, [] as number[]] as const));
+    for (const [i, t] of tokens.entries()) rows.get(t.sequence)!.push(i);
+    order.set([...rows.values()].flat());
+    let [first, n] = [0, 0];
+    for (const { count, from, to } of [...segments.values()].flat()) {
+      const at = (segmentFields.bytes / 4) * n++;
+      table[at + segmentFields.first / 4] = first;
+      table[at + segmentFields.count / 4] = count;
+      table[at + segmentFields.from / 4] = from;
+      table[at + segmentFields.to / 4] = to;
+      first += count;
+    }
+    this.#runner.variables[vars.segments] = n;
   }
 
   #fill(tokens: readonly StepToken[], slots: readonly Slot[], wanted: readonly number[]): void {
     const { step } = this.plan;
     const n = tokens.length;
-    const words = (region: { address: number }, length = n): Int32Array => this.#arena.i32(region.address, length);
-    const [ids, positions, starts, pageIds, places] = [step.ids, step.positions, step.starts, step.pageIds, step.places].map(r => words(r));
+    const words = (region: Region, length = n): Int32Array => this.#words(region, length);
+    const [ids, positions, starts, ends] = [step.ids, step.positions, step.starts, step.ends].map(r => words(r));
+    const [pageIds, places] = [step.pageIds, step.places].map(r => words(r));
     const table = words(step.pageTable, step.pageTable.bytes / 4);
     const begin = new Map<Sequence, number>();
     let end = 0;
@@ -94,20 +150,25 @@ export class Stepper {
       ids[i] = t.id;
       positions[i] = slots[i].position;
       starts[i] = begin.get(t.sequence)!;
+      ends[i] = t.sequence.length;
       pageIds[i] = slots[i].page;
       places[i] = slots[i].place;
     });
     words(step.wanted, wanted.length).set(wanted);
-    for (const [{ frequencies, magnitude }, region] of this.plan.rotations) {
-      const pairs = frequencies.length;
-      const angles = this.#arena.f32(region.address, 2 * pairs * n);
-      for (let i = 0; i < n; i++) {
-        for (let p = 0; p < pairs; p++) {
-          const angle = slots[i].position * frequencies[p];
-          angles[2 * pairs * i + p] = Math.cos(angle) * magnitude;
-          angles[2 * pairs * i + pairs + p] = Math.sin(angle) * magnitude;
-        }
+    for (const [{ at }, region] of this.plan.scalars) this.#arena.f32(region.address, n).set(slots.map(slot => at(slot.position)));
+    for (const [rotation, region] of this.plan.rotations) this.#turn(rotation, region.address, slots);
+  }
+
+  /** Cosines, then sines, of each token's angles. */
+  #turn({ frequencies, magnitude }: Rotation, address: number, slots: readonly Slot[]): void {
+    const pairs = frequencies.length;
+    const angles = this.#arena.f32(address, 2 * pairs * slots.length);
+    slots.forEach(({ position }, i) => {
+      for (let p = 0; p < pairs; p++) {
+        const angle = position * frequencies[p];
+        angles[2 * pairs * i + p] = Math.cos(angle) * magnitude;
+        angles[2 * pairs * i + pairs + p] = Math.sin(angle) * magnitude;
       }
-    }
+    });
   }
 }

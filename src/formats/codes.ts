@@ -123,12 +123,12 @@ class Reader {
     return entries ? zero + Math.max(0, ...entries) : greatestCode(bits);
   };
 
-  /** Sums of values + zero times the activations of one part. */
-  dots(record: Int, r: IntLike, part: number, tokens: readonly Activations[]): Sums {
+  /** Sums of values + zero times the activations of one part, added to `before`. */
+  dots(record: Int, r: IntLike, part: number, tokens: readonly Activations[], before: Sums): Sums {
     const together = quadsTogether(this.limit());
     const perTurn = together === 2 ? 2 : 1;
     const begun = this.begin(record, part);
-    const init: readonly AnyVal[] = [...begun, ...tokens.map(() => konst("i32", 8, 0))];
+    const init: readonly AnyVal[] = [...begun, ...before];
     const after = steps(tokens, 4 / perTurn, init, (turn, carried) => {
       let shifting = carried.slice(0, begun.length) as Shifting;
       let sums = carried.slice(begun.length) as unknown as Sums;
@@ -147,11 +147,9 @@ class Reader {
   exact(record: Int, r: IntLike, part: number | "both", tokens: readonly Activations[]): Sums {
     const zero = this.form.zero ?? 0;
     const parts = part === "both" ? [0, 1] : [part];
-    const dots = parts.map(p => this.dots(record, r, p, tokens));
-    return tokens.map((t, i) => {
-      const sum = dots.map(d => d[i]).reduce((a, b) => a.add(b));
-      return zero ? sum.sub(inputSum(t, r, part).shl(Math.log2(zero))) : sum;
-    });
+    const nothing: Sums = tokens.map(() => konst("i32", 8, 0));
+    const sums = parts.reduce((before, p) => this.dots(record, r, p, tokens, before), nothing);
+    return zero ? tokens.map((t, i) => sums[i].sub(inputSum(t, r, part).shl(Math.log2(zero)))) : sums;
   }
 }
 

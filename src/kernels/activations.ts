@@ -1,11 +1,10 @@
 /**
- * The forms in which kernels hand activations to matmul: plain f32 rows, or quantised records (formats/packed.ts). Every producer (norm, SwiGLU,
- * plain conversion) writes through a sink, so that quantisation is said once.
+ * The forms in which kernels hand activations to matmul: plain f32 rows, or quantised records (formats/packed.ts). Every producer (norms,
+ * activations, plain conversion) writes through a sink, so that quantisation is said once.
  */
 import { activationBytes, type Form, record } from "../formats/packed.ts";
 import type { Kernel } from "../ir/node.ts";
-import { type Bytes, each, fold, kernel, konst, type Val } from "../ir/trace.ts";
-import { silu } from "./math.ts";
+import { type Bytes, each, kernel, konst, type Val } from "../ir/trace.ts";
 
 type Int = Val<"i32", 1>;
 /** 32 neighbouring values of a row. */
@@ -36,7 +35,7 @@ export function sink(form: Form, out: Bytes, row: Int, chunk: Int, x: Chunk): vo
   else quantise(form, out, at, x);
 }
 
-const chunkAt = (x: Bytes, row: Int, chunk: Int): Chunk => x.load("f32", 32, row.add(chunk.mul(128)));
+export const chunkAt = (x: Bytes, row: Int, chunk: Int): Chunk => x.load("f32", 32, row.add(chunk.mul(128)));
 
 /** Plain conversion. Slots: x, out; tokens, strides in bytes. Grid: chunks of 32 columns. */
 export const convert = (form: Form): Kernel =>
@@ -46,42 +45,4 @@ export const convert = (form: Form): Kernel =>
       each(0, tokens, t => {
         sink(form, out, t.mul(outStride), chunk, chunkAt(x, t.mul(xStride), chunk));
       });
-  });
-
-/** silu(gate) * up. Slots: gate, up, out; tokens, strides in bytes. Grid: chunks of 32 columns. */
-export const swiglu = (form: Form): Kernel =>
-  kernel(`swiglu_${form}`, s => {
-    const [gate, up, out] = [s.in("gate"), s.in("up"), s.out("out")];
-    const [tokens, inStride, outStride] = [s.size("tokens"), s.size("inStride"), s.size("outStride")];
-    return chunk =>
-      each(0, tokens, t => {
-        const row = t.mul(inStride);
-        const value = silu(chunkAt(gate, row, chunk)).mul(chunkAt(up, row, chunk));
-        sink(form, out, t.mul(outStride), chunk, value);
-      });
-  });
-
-/**
- * RMSNorm: x / sqrt(mean(x^2) + eps) * weight. Slots: x, weight, rows (i32 row number of each token), out; chunks of 32 columns (rows are
- * padded with zeros), strides in bytes; 1 / columns, eps. Grid: tokens.
- */
-export const rmsNorm = (form: Form): Kernel =>
-  kernel(`rms_norm_${form}`, s => {
-    const [x, weight, rows, out] = [s.in("x"), s.in("weight"), s.in("rows"), s.out("out")];
-    const [chunks, xStride, outStride] = [s.size("chunks", 1 << 20), s.size("xStride"), s.size("outStride")];
-    const [perColumn, eps] = [s.scalar("perColumn"), s.scalar("eps")];
-    return token => {
-      const row = rows.load("i32", 1, token.mul(4)).mul(xStride);
-      const [squares] = fold(chunks, [konst("f32", 32, 0)], (c, [sum]) => {
-        const v = chunkAt(x, row, c);
-        return [v.mulAdd(v, sum)];
-      });
-      const scale = konst("f32", 1, 1).div(squares.sum().mul(perColumn).add(eps).sqrt()).repeat(32);
-      each(0, chunks, c => {
-        const value = chunkAt(x, row, c)
-          .mul(scale)
-          .mul(weight.load("f32", 32, c.mul(128)));
-        sink(form, out, token.mul(outStride), c, value);
-      });
-    };
   });

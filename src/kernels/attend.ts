@@ -4,8 +4,8 @@
  * softmax), always in the same order, so a token's result does not depend on what else is in the batch (DESIGN idea 4).
  */
 import type { Kernel } from "../ir/node.ts";
-import { type Bytes, each, fold, kernel, konst, type Val } from "../ir/trace.ts";
-import { exp } from "./math.ts";
+import { type AnyVal, type Bytes, each, fold, kernel, konst, type Slots, type Val } from "../ir/trace.ts";
+import { exp, tanh } from "./math.ts";
 
 type Int = Val<"i32", 1>;
 
@@ -13,36 +13,42 @@ type Int = Val<"i32", 1>;
 export const PAGE = 32;
 
 export interface HeadShape {
-  /** Values of a head: a multiple of 8. */
+  /** Values of a query's or key's head: a multiple of 4. */
   readonly headDim: number;
-  /** The first values of a head, which are rotated in pairs (i, i + ropeDim / 2). A multiple of 8. */
+  /** The first values of a head, which are rotated in pairs (i, i + ropeDim / 2). Even; 0 for none. */
   readonly ropeDim: number;
+  /** Values of a value's head, a multiple of 4; absent: headDim. */
+  readonly valueDim?: number;
 }
 
+const valueDim = (h: HeadShape): number => h.valueDim ?? h.headDim;
+
 /** Bytes of one page of one layer and one key-value head. */
-export const headBytes = (headDim: number): number => 2 * headDim * PAGE * 4;
+export const headBytes = (keyDim: number, valueDim = keyDim): number => (keyDim + valueDim) * PAGE * 4;
 
 const name = (kind: string, h: HeadShape, ...more: (string | number)[]): string =>
-  [kind, `d${h.headDim}`, `r${h.ropeDim}`, ...more].join("_");
+  [kind, `d${h.headDim}`, ...(valueDim(h) === h.headDim ? [] : [`v${valueDim(h)}`]), `r${h.ropeDim}`, ...more].join("_");
 
-/** Turns pairs (i, i + half) of the head that begins at byte `at`; `emit` gets each stretch of four turned or untouched values. */
-function turned(x: Bytes, at: Int, table: Bytes, tableAt: Int, h: HeadShape, emit: (first: number, value: Val<"f32", 4>) => void): void {
+/** Turns pairs (i, i + half) of the head that begins at byte `at`; `emit` gets each stretch of turned or untouched values. */
+function turned(x: Bytes, at: Int, table: Bytes, tableAt: Int, h: HeadShape, emit: (first: number, value: AnyVal) => void): void {
   const half = h.ropeDim / 2;
-  for (let i = 0; i < half; i += 4) {
-    const [a, b] = [x.load("f32", 4, at.add(4 * i)), x.load("f32", 4, at.add(4 * (i + half)))];
-    const [cos, sin] = [table.load("f32", 4, tableAt.add(4 * i)), table.load("f32", 4, tableAt.add(4 * (half + i)))];
+  const lanes = half % 4 ? 1 : 4;
+  for (let i = 0; i < half; i += lanes) {
+    const [a, b] = [x.load("f32", lanes, at.add(4 * i)), x.load("f32", lanes, at.add(4 * (i + half)))];
+    const [cos, sin] = [table.load("f32", lanes, tableAt.add(4 * i)), table.load("f32", lanes, tableAt.add(4 * (half + i)))];
     emit(i, a.mul(cos).sub(b.mul(sin)));
     emit(i + half, a.mul(sin).add(b.mul(cos)));
   }
-  for (let i = h.ropeDim; i < h.headDim; i += 4) emit(i, x.load("f32", 4, at.add(4 * i)));
+  const width = h.ropeDim % 4 ? 1 : 4;
+  for (let i = h.ropeDim; i < h.headDim; i += width) emit(i, x.load("f32", width, at.add(4 * i)));
 }
 
 /**
- * Rotates queries in place. Slots: x (rows of heads), table (per token: ropeDim / 2 cosines, then as many sines); tokens, bytes between rows.
+ * Rotates heads in place. Slots: x (rows of heads), table (per token: ropeDim / 2 cosines, then as many sines); tokens, bytes between rows.
  * Grid: heads.
  */
 export function rope(h: HeadShape): Kernel {
-  return kernel(name("rope", h), s => {
+  return kernel(name("rope", { ...h, valueDim: undefined }), s => {
     const [x, table, tokens, stride] = [s.out("x"), s.in("table"), s.size("tokens"), s.size("stride")];
     return head =>
       each(0, tokens, t => {
@@ -54,27 +60,30 @@ export function rope(h: HeadShape): Kernel {
 
 /**
  * Rotates keys and writes keys and values of new tokens into their pages. Slots: k, v, table, page ids and places in the page (i32 a token),
- * pages; tokens, bytes between rows, bytes of a page, byte offset of the layer in a page. Grid: key-value heads.
+ * pages; tokens, bytes between rows of k and of v, bytes of a page, byte offset of the layer in a page. Grid: key-value heads.
  */
 export function writeKv(h: HeadShape): Kernel {
   return kernel(name("write_kv", h), s => {
     const [k, v, table, ids, places, pages] = [s.in("k"), s.in("v"), s.in("table"), s.in("ids"), s.in("places"), s.out("pages")];
-    const [tokens, stride, pageBytes, layer] = [s.size("tokens"), s.size("stride"), s.size("pageBytes"), s.size("layer")];
+    const [tokens, kStride, vStride] = [s.size("tokens"), s.size("kStride"), s.size("vStride")];
+    const [pageBytes, layer] = [s.size("pageBytes"), s.size("layer")];
+    const values = valueDim(h);
     return head =>
       each(0, tokens, t => {
-        const from = t.mul(stride).add(head.mul(4 * h.headDim));
         const place = places.load("i32", 1, t.mul(4));
         const page = ids
           .load("i32", 1, t.mul(4))
           .mul(pageBytes)
           .add(layer)
-          .add(head.mul(headBytes(h.headDim)));
+          .add(head.mul(headBytes(h.headDim, values)));
         const key = page.add(place.mul(4));
-        turned(k, from, table, t.mul(4 * h.ropeDim), h, (i, x) => {
-          for (let lane = 0; lane < 4; lane++) pages.store(key.add(4 * PAGE * (i + lane)), x.slice(lane, 1));
+        const keyAt = t.mul(kStride).add(head.mul(4 * h.headDim));
+        turned(k, keyAt, table, t.mul(4 * h.ropeDim), h, (i, x) => {
+          for (let lane = 0; lane < x.node.lanes; lane++) pages.store(key.add(4 * PAGE * (i + lane)), x.slice(lane, 1));
         });
-        const value = page.add(4 * PAGE * h.headDim).add(place.mul(4 * h.headDim));
-        for (let i = 0; i < h.headDim; i += 4) pages.store(value.add(4 * i), v.load("f32", 4, from.add(4 * i)));
+        const value = page.add(4 * PAGE * h.headDim).add(place.mul(4 * values));
+        const valueAt = t.mul(vStride).add(head.mul(4 * values));
+        for (let i = 0; i < values; i += 4) pages.store(value.add(4 * i), v.load("f32", 4, valueAt.add(4 * i)));
       });
   });
 }
@@ -82,9 +91,35 @@ export function writeKv(h: HeadShape): Kernel {
 /** Bytes of scratch of one grid unit of `attend`. */
 export const attendScratch = (group: number): number => 4 * PAGE * group;
 
+/** Which keys a token sees besides its own past. */
+export type Window =
+  /** The last `size` positions, its own included. */
+  | "sliding"
+  /** Positions of the same chunk of `size`. */
+  | "chunked"
+  /** Positions at most half of `size` away, on both sides. */
+  | "symmetric";
+
+/** What an attention does beyond the plain causal one. Sizes and numbers are arguments of the launch. */
+export interface AttendOptions {
+  /** Tokens see all of their sequence, what comes after them included. */
+  readonly bidirectional?: boolean;
+  readonly window?: Window;
+  /** Scores s become c tanh(s / c). */
+  readonly softcap?: boolean;
+  /** One logit a head that takes part in the softmax and has no value. */
+  readonly sinks?: boolean;
+  /** Adds a head's slope * (key position - query position): negative, and on both sides for bidirectional attention. */
+  readonly alibi?: boolean;
+  /** Adds table[head][key position - query position + middle]. */
+  readonly relative?: boolean;
+  /** Units that the query heads of one key-value head are cut into. */
+  readonly parts?: number;
+}
+
 interface Unit {
   readonly h: HeadShape;
-  /** Query heads that share the key-value head. */
+  /** Query heads of this unit; they share the key-value head. */
   readonly group: number;
   readonly q: Bytes;
   readonly qAt: Int;
@@ -93,7 +128,11 @@ interface Unit {
   readonly own: Int;
   readonly out: Bytes;
   readonly outAt: Int;
+  readonly scale: Val<"f32", 1>;
+  /** What becomes of the scaled scores of a head of the group with the page's 32 keys, whose first is at that position. */
+  readonly adjust: (raw: Lanes, g: number, first: Int) => Lanes;
 }
+type Lanes = Val<"f32", 32>;
 
 const heads = (u: Unit): number[] => Array.from({ length: u.group }, (_, g) => g);
 
@@ -113,12 +152,14 @@ function scores(u: Unit, keys: Int): void {
 
 /** out = out * correction + sum of weight * value over the page's tokens. */
 function addValues(u: Unit, values: Int, valid: Int, corrections: readonly Val<"f32", 4>[]): void {
-  for (let d = 0; d < u.h.headDim; d += 8) {
-    const at = heads(u).map(g => u.outAt.add(4 * (g * u.h.headDim + d)));
-    const before = at.map((a, g) => u.out.load("f32", 8, a).mul(corrections[g].repeat(8)));
+  const size = valueDim(u.h);
+  for (let d = 0; d < size; d += 8) {
+    const lanes = size - d < 8 ? 4 : 8;
+    const at = heads(u).map(g => u.outAt.add(4 * (g * size + d)));
+    const before: AnyVal[] = at.map((a, g) => u.out.load("f32", lanes, a).mul(corrections[g].repeat(lanes)));
     const after = fold(valid, before, (t, acc) => {
-      const v = u.pages.load("f32", 8, values.add(t.mul(4 * u.h.headDim)).add(4 * d));
-      return acc.map((a, g) => v.mulAdd(u.scratch.load("f32", 1, u.own.add(t.mul(4)).add(4 * g * PAGE)).repeat(8), a));
+      const v: AnyVal = u.pages.load("f32", lanes, values.add(t.mul(4 * size)).add(4 * d));
+      return acc.map((a, g) => v.mulAdd(u.scratch.load("f32", 1, u.own.add(t.mul(4)).add(4 * g * PAGE)).repeat(lanes), a));
     });
     after.forEach((x, g) => {
       u.out.store(at[g], x);
@@ -126,24 +167,26 @@ function addValues(u: Unit, values: Int, valid: Int, corrections: readonly Val<"
   }
 }
 
+/** The keys of a page that count: those before place `end`, and, behind a window, from place `begin` on. */
+interface Visible {
+  readonly end: Int;
+  readonly begin?: Int;
+  /** The numbers 0 .. 31. */
+  readonly lanes: Val<"i32", 32>;
+}
+
 /** One page: scores, softmax weights against the running maximum, weighted values. State: maxima, then sums, one per head. */
-function page(
-  u: Unit,
-  keys: Int,
-  valid: Int,
-  lanes: Val<"i32", 32>,
-  scale: Val<"f32", 1>,
-  state: readonly Val<"f32", 1>[],
-): Val<"f32", 1>[] {
+function page(u: Unit, keys: Int, first: Int, { end, begin, lanes }: Visible, state: readonly Val<"f32", 1>[]): Val<"f32", 1>[] {
   scores(u, keys);
-  const visible = lanes.lt(valid.repeat(32));
+  const past = lanes.lt(end.repeat(32));
+  const visible = begin ? past.and(begin.repeat(32).le(lanes)) : past;
   const none = konst("f32", 32, -1e30);
   const corrections: Val<"f32", 4>[] = [];
   const next = [...state];
   for (const g of heads(u)) {
     const at = u.own.add(4 * g * PAGE);
-    const raw = u.scratch.load("f32", PAGE, at).mul(scale.repeat(32)) as Val<"f32", 32>;
-    const masked = visible.select(raw, none);
+    const raw = u.scratch.load("f32", PAGE, at).mul(u.scale.repeat(32)) as Lanes;
+    const masked = visible.select(u.adjust(raw, g, first), none);
     const max = masked.greatest().max(state[g]);
     const weights = visible.select(exp(masked.sub(max.repeat(32))), konst("f32", 32, 0));
     const correction = exp(state[g].sub(max).repeat(4));
@@ -152,56 +195,107 @@ function page(
     next[u.group + g] = state[u.group + g].mul(correction.slice(0, 1)).add(weights.sum());
     corrections.push(correction);
   }
-  addValues(u, keys.add(4 * PAGE * u.h.headDim), valid, corrections);
+  addValues(u, keys.add(4 * PAGE * u.h.headDim), end, corrections);
   return next;
 }
 
+/** The further arguments that the options ask for, in this order. */
+function optionalSlots(s: Slots, o: AttendOptions) {
+  return {
+    ends: o.bidirectional ? s.in("ends") : undefined,
+    window: o.window ? s.size("window", 1 << 30) : undefined,
+    softcap: o.softcap ? ([s.scalar("softcap"), s.scalar("perSoftcap")] as const) : undefined,
+    sinks: o.sinks ? s.in("sinks") : undefined,
+    slopes: o.alibi ? s.in("slopes") : undefined,
+    relative: o.relative ? { table: s.in("relative"), row: s.size("row"), middle: s.size("middle") } : undefined,
+  };
+}
+type Optional = ReturnType<typeof optionalSlots>;
+
+/** First position that a token sees, and the one after the last. */
+function reach(o: AttendOptions, { ends, window }: Optional, token: Int, position: Int): { begin?: Int; end: Int } {
+  const last = ends ? ends.load("i32", 1, token.mul(4)) : position.add(1);
+  if (!window || !o.window) return { end: last };
+  if (o.window === "sliding") return { begin: position.add(1).sub(window).max(0), end: last };
+  if (o.window === "chunked") return { begin: position.quotient(window.max(1)).mul(window), end: last };
+  return { begin: position.sub(window.shr(1)).max(0), end: last.min(position.add(1).add(window.shr(1))) };
+}
+
+/** What softcap and the position's bias make of scaled scores. `firstHead` is the unit's first query head. */
+function adjustment({ softcap, slopes, relative }: Optional, lanes: Val<"i32", 32>, firstHead: Int, position: Int): Unit["adjust"] {
+  return (raw, g, first) => {
+    let x = raw;
+    if (softcap) x = tanh(x.mul(softcap[1].repeat(32))).mul(softcap[0].repeat(32)) as Lanes;
+    if (slopes) {
+      const distance = lanes.add(first.sub(position).repeat(32) as Val<"i32", 32>).to("f32");
+      const slope = slopes.load("f32", 1, firstHead.add(g).mul(4)).repeat(32) as Lanes;
+      x = x.add(distance.abs().mul(slope.neg()));
+    }
+    if (relative) {
+      const at = firstHead.add(g).mul(relative.row).add(first.sub(position).add(relative.middle).mul(4));
+      x = x.add(relative.table.load("f32", 32, at));
+    }
+    return x;
+  };
+}
+
+/** out *= 1 / sum, for each head. */
+function normalise(u: Unit, sums: readonly Val<"f32", 1>[]): void {
+  const size = valueDim(u.h);
+  for (const g of heads(u)) {
+    const inverse = konst("f32", 1, 1).div(sums[g]).repeat(4) as Val<"f32", 4>;
+    for (let d = 0; d < size; d += 4) {
+      const place = u.outAt.add(4 * (g * size + d));
+      u.out.store(place, u.out.load("f32", 4, place).mul(inverse));
+    }
+  }
+}
+
 /**
- * Causal attention. Slots: q (rotated), pages, table (page ids of every sequence), starts (i32 a token: index of its sequence in the table),
- * positions (i32 a token), lanes (the numbers 0 .. 31), scratch, out; tokens, bytes between rows, bytes
- * of a page, byte offset of the layer; scale. Grid: key-value heads x tokens, heads outermost.
+ * Attention of `group` query heads at a time. Slots: q (rotated), pages, table (page ids of every sequence), starts (i32 a token: index of its
+ * sequence in the table), positions (i32 a token), lanes (the numbers 0 .. 31), scratch, out; tokens, bytes between rows of q and of out,
+ * bytes of a page, byte offset of the layer; scale; then what the options ask for. Grid: blocks of query heads x tokens, blocks outermost.
  */
-export function attend(h: HeadShape, group: number): Kernel {
-  return kernel(name("attend", h, `x${group}`), s => {
-    const [q, pages, table, starts, positions, lanes] = [
-      s.in("q"),
-      s.in("pages"),
-      s.in("table"),
-      s.in("starts"),
-      s.in("positions"),
-      s.in("lanes"),
-    ];
-    const [scratch, out] = [s.out("scratch"), s.out("out")];
-    const [tokens, stride, pageBytes, layer] = [s.size("tokens"), s.size("stride"), s.size("pageBytes"), s.size("layer")];
-    const scale = s.scalar("scale");
+export function attend(h: HeadShape, group: number, o: AttendOptions = {}): Kernel {
+  const { parts = 1, ...rest } = o;
+  const flags = Object.entries(rest).flatMap(([k, v]) => (v ? [v === true ? k : v] : []));
+  return kernel(name("attend", h, `x${group}`, ...(parts > 1 ? [`p${parts}`] : []), ...flags), s => {
+    const [q, pages, table, starts, positions] = [s.in("q"), s.in("pages"), s.in("table"), s.in("starts"), s.in("positions")];
+    const [lanes, scratch, out] = [s.in("lanes"), s.out("scratch"), s.out("out")];
+    const [tokens, qStride, outStride] = [s.size("tokens"), s.size("qStride"), s.size("outStride")];
+    const [pageBytes, layer, scale] = [s.size("pageBytes"), s.size("layer"), s.scalar("scale")];
+    const optional = optionalSlots(s, o);
     return unit => {
-      const head = unit.quotient(tokens.max(1));
-      const token = unit.sub(head.mul(tokens));
+      const block = unit.quotient(tokens.max(1));
+      const head = parts > 1 ? block.quotient(parts) : block;
+      const token = unit.sub(block.mul(tokens));
       const position = positions.load("i32", 1, token.mul(4));
       const start = starts.load("i32", 1, token.mul(4));
-      const at = token.mul(stride).add(head.mul(4 * group * h.headDim));
-      const u: Unit = { h, group, q, qAt: at, pages, scratch, own: unit.mul(attendScratch(group)), out, outAt: at };
-      for (let d = 0; d < group * h.headDim; d += 4) out.store(at.add(4 * d), konst("f32", 4, 0));
-      const initial = heads(u).map(() => konst("f32", 1, -1e30));
-      const zero = konst("f32", 1, 0);
       const numbers = lanes.load("i32", 32, 0);
-      const state = fold(position.shr(5).add(1), [...initial, ...initial.map(() => zero)], (p, carried) => {
+      const qAt = token.mul(qStride).add(block.mul(4 * group * h.headDim));
+      const outAt = token.mul(outStride).add(block.mul(4 * group * valueDim(h)));
+      const firstHead = block.mul(group);
+      const adjust = adjustment(optional, numbers, firstHead, position);
+      const u: Unit = { h, group, q, qAt, pages, scratch, own: unit.mul(attendScratch(group)), out, outAt, scale, adjust };
+      for (let d = 0; d < group * valueDim(h); d += 4) out.store(outAt.add(4 * d), konst("f32", 4, 0));
+      const { sinks } = optional;
+      const maxima = heads(u).map(g => sinks?.load("f32", 1, firstHead.add(g).mul(4)) ?? konst("f32", 1, -1e30));
+      const sums = heads(u).map(() => konst("f32", 1, sinks ? 1 : 0));
+      const { begin, end } = reach(o, optional, token, position);
+      const firstPage = begin?.shr(5);
+      const lastPage = end.add(PAGE - 1).shr(5);
+      const state = fold(firstPage ? lastPage.sub(firstPage) : lastPage, [...maxima, ...sums], (i, carried) => {
+        const p = firstPage ? i.add(firstPage) : i;
         const id = table.load("i32", 1, start.add(p).mul(4));
         const keys = id
           .mul(pageBytes)
           .add(layer)
-          .add(head.mul(headBytes(h.headDim)));
-        return page(u, keys, position.add(1).sub(p.mul(PAGE)).min(PAGE), numbers, scale, carried);
+          .add(head.mul(headBytes(h.headDim, valueDim(h))));
+        const first = p.mul(PAGE);
+        const visible = { end: end.sub(first).min(PAGE), begin: begin?.sub(first), lanes: numbers };
+        return page(u, keys, first, visible, carried);
       });
-      for (const g of heads(u)) {
-        const inverse = konst("f32", 1, 1)
-          .div(state[group + g])
-          .repeat(4) as Val<"f32", 4>;
-        for (let d = 0; d < h.headDim; d += 4) {
-          const place = at.add(4 * (g * h.headDim + d));
-          out.store(place, out.load("f32", 4, place).mul(inverse));
-        }
-      }
+      normalise(u, state.slice(group));
     };
   });
 }

@@ -4,7 +4,7 @@
  */
 import { Activations, activationBytes, type Int, type Packed, type Rows } from "../formats/packed.ts";
 import type { Kernel } from "../ir/node.ts";
-import { type Bytes, each, fold, int, kernel, konst } from "../ir/trace.ts";
+import { type Bytes, each, fold, int, kernel, konst, type Val } from "../ir/trace.ts";
 
 /** Numbers that change speed and never results. */
 export interface MatmulSchedule {
@@ -19,6 +19,12 @@ export const rowsPerUnit = (s: MatmulSchedule): number => 8 * s.groups;
 /** Stores the rows of one token: `set` overwrites, `add` adds to what is there (the residual stream). */
 export type Epilogue = "set" | "add";
 
+/** What is done to a sum before it is stored: times a number, plus a bias for each row. */
+export interface After {
+  readonly scale?: boolean;
+  readonly bias?: boolean;
+}
+
 interface Operands {
   readonly w: Bytes;
   readonly x: Bytes;
@@ -27,20 +33,27 @@ interface Operands {
   /** Known while tracing, so that the tokens of a tile differ by constants that ride in the load instructions. */
   readonly xStride: number;
   readonly yStride: Int;
+  readonly scale?: Val<"f32", 1>;
+  readonly bias?: Bytes;
 }
 
 interface Tile {
   readonly group: Int;
+  /** Where the rows' results go, and their biases lie, if not at the rows' own place. */
+  readonly place?: { readonly result: Int; readonly bias: Int };
   readonly groups: number;
+  /** Bytes in front of what a token's input begins with. */
+  readonly from?: Int;
   readonly first: Int;
   readonly tokens: number;
 }
 
 /** One tile: `groups` x 8 rows from `group` on, `tokens` from `first` on. */
-function tile(packed: Packed, o: Operands, epilogue: Epilogue, { group, groups, first, tokens }: Tile): void {
+function tile(packed: Packed, o: Operands, epilogue: Epilogue, { group, place, groups, from, first, tokens }: Tile): void {
   const groupBytes = o.blocks.mul(packed.bytes);
   const weights = Array.from({ length: groups }, (_, g) => group.add(g).mul(groupBytes));
-  const inputs = Array.from({ length: tokens }, (_, t) => first.mul(o.xStride).add(t * o.xStride));
+  const row = from ? first.mul(o.xStride).add(from) : first.mul(o.xStride);
+  const inputs = Array.from({ length: tokens }, (_, t) => row.add(t * o.xStride));
   const perBlock = activationBytes(packed.activation, packed.inputs);
   const zero = konst("f32", 8, 0);
   const sums = fold(
@@ -54,45 +67,108 @@ function tile(packed: Packed, o: Operands, epilogue: Epilogue, { group, groups, 
   weights.forEach((_, g) => {
     inputs.forEach((_, t) => {
       const sum = sums[g * tokens + t];
-      const result = packed.finish?.(sum) ?? sum;
-      const at = first.add(t).mul(o.yStride).add(group.add(g).mul(32));
+      const finished = packed.finish?.(sum) ?? sum;
+      const scaled = o.scale ? finished.mul(o.scale.repeat(8)) : finished;
+      const result = o.bias ? scaled.add(o.bias.load("f32", 8, (place?.bias ?? group).add(g).mul(32))) : scaled;
+      const at = first
+        .add(t)
+        .mul(o.yStride)
+        .add((place?.result ?? group).add(g).mul(32));
       o.y.store(at, epilogue === "add" ? (o.y.load("f32", 8, at) as Rows).add(result) : result);
     });
   });
 }
 
-/**
- * For activations whose rows are `xStride` bytes apart. Slots: w, x, y; blocks per row, tokens, bytes between tokens in y. Grid: units of `rowsPerUnit(schedule)` rows. y is f32, and is
- * written for whole units, so its rows are padded.
- */
-export function matmul(packed: Packed, schedule: MatmulSchedule, epilogue: Epilogue, xStride: number): Kernel {
-  const name = `matmul_${packed.name}_${epilogue}_x${xStride}_t${schedule.tokens}g${schedule.groups}`;
-  return kernel(name, s => {
-    const [w, x, y] = [s.in("w"), s.in("x"), s.out("y")];
-    const blocks = s.size("blocks", Math.floor((2 ** 31 - 1) / packed.bytes));
-    const tokens = s.size("tokens", 1 << 16);
-    const operands: Operands = { w, x, y, blocks, xStride, yStride: s.size("yStride") };
-    return unit => {
-      const group = unit.mul(schedule.groups);
-      const whole = tokens.quotient(schedule.tokens);
-      if (schedule.tokens > 1) {
-        each(0, schedule.groups, g => {
-          const rows = { group: group.add(g), groups: 1 };
-          each(0, whole, i => tile(packed, operands, epilogue, { ...rows, tokens: schedule.tokens, first: i.mul(schedule.tokens) }));
-        });
-      }
-      // What is left over, in tiles of half the size, and half of that ...; the last tokens one by one.
-      let done = schedule.tokens > 1 ? whole.mul(schedule.tokens) : int(0);
-      for (let size = halfOf(schedule.tokens); size > 1; size = halfOf(size)) {
-        const first = done;
-        const fits = first.add(size).le(tokens).neg();
-        each(0, fits.mul(schedule.groups), g => tile(packed, operands, epilogue, { group: group.add(g), groups: 1, tokens: size, first }));
-        done = first.add(fits.mul(size));
-      }
-      each(done, tokens, first => tile(packed, operands, epilogue, { group, groups: schedule.groups, first, tokens: 1 }));
-    };
-  });
+/** A stretch of tokens, and the row groups of a unit that it is multiplied with, from `group` on (counted from the unit's first). */
+interface Stretch {
+  readonly first: Int;
+  readonly tokens: number;
+  readonly group: Int;
+  readonly groups: number;
+}
+
+/** Covers the tokens from `begin` to `end`: tiles of the schedule's size, one of half the size, of half of that ..., the last one by one. */
+function cover({ tokens, groups }: MatmulSchedule, begin: Int, end: Int, visit: (s: Stretch) => void): void {
+  let done = begin;
+  if (tokens > 1) {
+    const whole = end.sub(begin).max(0).quotient(tokens);
+    each(0, groups, group => each(0, whole, i => visit({ first: begin.add(i.mul(tokens)), tokens, group, groups: 1 })));
+    done = begin.add(whole.mul(tokens));
+  }
+  for (let size = halfOf(tokens); size > 1; size = halfOf(size)) {
+    const first = done;
+    const fits = first.add(size).le(end).neg();
+    each(0, fits.mul(groups), group => visit({ first, tokens: size, group, groups: 1 }));
+    done = first.add(fits.mul(size));
+  }
+  each(done, end, first => visit({ first, tokens: 1, group: int(0), groups }));
 }
 
 /** The next smaller power of two. */
 const halfOf = (n: number): number => 2 ** (Math.ceil(Math.log2(n)) - 1);
+
+/** Blocks of a row: so many that a group's bytes still have an index. */
+const mostBlocks = (packed: Packed): number => Math.floor((2 ** 31 - 1) / packed.bytes);
+const MOST_TOKENS = 1 << 16;
+
+/**
+ * For activations whose rows are `xStride` bytes apart. Slots: w, x, y; blocks per row, tokens, bytes between tokens in y; then scale and bias,
+ * as `after` says. Grid: units of `rowsPerUnit(schedule)` rows. y is f32, and is written for whole units, so its rows are padded.
+ */
+export function matmul(packed: Packed, schedule: MatmulSchedule, epilogue: Epilogue, xStride: number, after: After = {}): Kernel {
+  const suffix = `${after.scale ? "_scale" : ""}${after.bias ? "_bias" : ""}`;
+  const name = `matmul_${packed.name}_${epilogue}_x${xStride}_t${schedule.tokens}g${schedule.groups}${suffix}`;
+  return kernel(name, s => {
+    const [w, x, y] = [s.in("w"), s.in("x"), s.out("y")];
+    const [blocks, tokens, yStride] = [s.size("blocks", mostBlocks(packed)), s.size("tokens", MOST_TOKENS), s.size("yStride")];
+    const scale = after.scale ? s.scalar("scale") : undefined;
+    const operands: Operands = { w, x, y, blocks, xStride, yStride, scale, bias: after.bias ? s.in("bias") : undefined };
+    return unit =>
+      cover(schedule, int(0), tokens, ({ group, ...rest }) =>
+        tile(packed, operands, epilogue, { ...rest, group: unit.mul(schedule.groups).add(group) }),
+      );
+  });
+}
+
+/**
+ * The same with one of several matrices for each stretch of rows of x, which are sorted by matrix (kernels/route.ts). Slots: w (the matrices one
+ * after the other), x, y, starts (i32: first row of each matrix), active (i32: how many matrices have rows, then which); blocks per row, groups
+ * of eight rows of one matrix, bytes between rows of y; for a bias its values, matrix after matrix. Grid: units of rows of one matrix. Only the
+ * matrices that have rows are read.
+ */
+export function routedMatmul(packed: Packed, schedule: MatmulSchedule, xStride: number, bias: boolean): Kernel {
+  const name = `routed_matmul_${packed.name}_x${xStride}_t${schedule.tokens}g${schedule.groups}${bias ? "_bias" : ""}`;
+  return kernel(name, s => {
+    const [w, x, y, starts, active] = [s.in("w"), s.in("x"), s.out("y"), s.in("starts"), s.in("active")];
+    const [blocks, matrixGroups, yStride] = [s.size("blocks", mostBlocks(packed)), s.size("matrixGroups", 1 << 24), s.size("yStride")];
+    const operands: Operands = { w, x, y, blocks, xStride, yStride, bias: bias ? s.in("bias") : undefined };
+    return unit =>
+      each(0, active.load("i32", 1, 0), i => {
+        const matrix = active.load("i32", 1, i.add(1).mul(4));
+        const [begin, end] = [starts.load("i32", 1, matrix.mul(4)), starts.load("i32", 1, matrix.add(1).mul(4))];
+        cover(schedule, begin, end, ({ group, ...rest }) => {
+          const result = unit.mul(schedule.groups).add(group);
+          const own = matrix.mul(matrixGroups).add(result);
+          tile(packed, operands, "set", { ...rest, group: own, place: { result, bias: own } });
+        });
+      });
+  });
+}
+
+/**
+ * Every head of x times a matrix of its own: y[head] = W[head] x[head]. Slots: w (the matrices one after the other), x, y; blocks per row, groups
+ * of eight rows of one matrix, bytes of one head in x, tokens, bytes between rows of y. Grid: heads x units of rows, heads outermost.
+ */
+export function headMatmul(packed: Packed, schedule: MatmulSchedule, xStride: number): Kernel {
+  return kernel(`head_matmul_${packed.name}_x${xStride}_t${schedule.tokens}g${schedule.groups}`, s => {
+    const [w, x, y] = [s.in("w"), s.in("x"), s.out("y")];
+    const [blocks, matrixGroups, headBytes] = [s.size("blocks", mostBlocks(packed)), s.size("matrixGroups", 1 << 24), s.size("headBytes")];
+    const [tokens, yStride] = [s.size("tokens", MOST_TOKENS), s.size("yStride")];
+    const operands: Operands = { w, x, y, blocks, xStride, yStride };
+    return unit => {
+      const begin = unit.mul(schedule.groups); // rows of all heads lie one after the other, in w and in y
+      const from = begin.quotient(matrixGroups.max(1)).mul(headBytes);
+      cover(schedule, int(0), tokens, ({ group, ...rest }) => tile(packed, operands, "set", { ...rest, from, group: begin.add(group) }));
+    };
+  });
+}

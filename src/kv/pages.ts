@@ -1,8 +1,10 @@
 /**
  * Keys and values as pages: a pool of page numbers with reference counts, and sequences that are lists of pages. A fork shares everything and
- * costs the same however long the sequence is; what is shared is copied when one side writes to it. Owns no bytes: `copy` moves them.
+ * costs the same however long the sequence is; what is shared is copied when one side writes to it. Owns no bytes: `copy` moves them. A
+ * sequence of a model with recurrent layers has a state besides (states.ts), which decides how far back it can go.
  */
 import { LatheError } from "../errors.ts";
+import { SequenceState, type StateSegment, type StateStore } from "./states.ts";
 
 export class PagePool {
   readonly capacity: number;
@@ -51,6 +53,8 @@ export interface PageStore {
   readonly pageTokens: number;
   /** Copies the bytes of a page. */
   readonly copy: (from: number, to: number) => void;
+  /** For models with recurrent layers. */
+  readonly states?: StateStore;
 }
 
 /** Where a token's keys and values go. */
@@ -62,11 +66,13 @@ export interface Slot {
 
 export class Sequence {
   readonly #store: PageStore;
+  readonly #state: SequenceState | undefined;
   #table: Table;
   #length = 0;
 
   constructor(store: PageStore, from?: Sequence) {
     this.#store = store;
+    this.#state = store.states && new SequenceState(store.states, from ? from.#state : undefined);
     this.#table = from ? from.#table : { references: 0, tokens: [], pages: [] };
     this.#table.references++;
     this.#length = from ? from.#length : 0;
@@ -94,12 +100,32 @@ export class Sequence {
     return n;
   }
 
-  /** Forgets everything from position `length` on. */
-  truncate(length: number): void {
-    if (length >= this.#length) return;
-    this.#length = length;
-    if (this.#table.references > 1) return;
-    this.#cut(length);
+  /** The length that `truncate(length)` would leave. */
+  usable = (length: number): number => (length >= this.#length ? this.#length : (this.#state?.nearest(length) ?? length));
+
+  /**
+   * Forgets everything from position `length` on, and gives the length that is left: that of the last checkpoint before, where a state cannot
+   * be cut. Tokens between have to be evaluated again.
+   */
+  truncate(length: number): number {
+    if (length < this.#length) this.#shorten(this.#state?.back(length) ?? length);
+    return this.#length;
+  }
+
+  /** Takes back the tokens from position `length` on, which were appended and not evaluated. */
+  retract(length: number): void {
+    this.#state?.abandon();
+    this.#shorten(length);
+  }
+
+  /** The state's segments for the tokens appended since the last `settle`; checkpoints at the positions `keep`. */
+  segments(keep: readonly number[]): StateSegment[] {
+    return this.#state?.reserve(this.#length, keep) ?? [];
+  }
+
+  /** What was appended has been evaluated. */
+  settle(): void {
+    this.#state?.settle();
   }
 
   /** Makes room for one more token. Throws "memory.insufficient" if the pool is empty; the sequence is then as before. */
@@ -125,6 +151,12 @@ export class Sequence {
     if (--this.#table.references === 0) for (const p of this.#table.pages) this.#store.pool.release(p);
     this.#table = { references: 1, tokens: [], pages: [] };
     this.#length = 0;
+    this.#state?.close();
+  }
+
+  #shorten(length: number): void {
+    this.#length = length;
+    if (this.#table.references === 1) this.#cut(length);
   }
 
   /** A table of its own, exactly as long as the sequence. */

@@ -52,6 +52,18 @@ class Occupied {
 
 const spanOf = (s: readonly Segment[]): number => s.reduce((sum, x) => sum + x.to - x.from + 1, 0);
 
+/** For variables that some instruction cannot have in every register: the first that it cannot. */
+function reaches(lines: readonly Line[], d: Description): ReadonlyMap<Variable, number> {
+  const found = new Map<Variable, number>();
+  for (const line of lines) {
+    if (isBracket(line)) continue;
+    const most = d.reach(line.key);
+    if (most === Number.POSITIVE_INFINITY) continue;
+    for (const o of line.operands) if (isVariable(o) && o.cls === "vec") found.set(o, Math.min(most, found.get(o) ?? most));
+  }
+  return found;
+}
+
 /** One try: registers for all variables, or the variables that must go to the frame. `short` are those made by rewriting. */
 function scan(
   lines: readonly Line[],
@@ -64,6 +76,7 @@ function scan(
     return { ...l, urgency };
   });
   wanted.sort((a, b) => a.segments[0].from - b.segments[0].from || a.variable.id - b.variable.id);
+  const reach = reaches(lines, d);
   const registers = new Map<Variable, number>();
   const spilled = new Set<Variable>();
   const files = { gp: new Map<number, Occupied>(), vec: new Map<number, Occupied>() };
@@ -75,7 +88,9 @@ function scan(
       registers.set(l.variable, r);
     };
     const near = (hints.get(l.variable) ?? []).map(v => registers.get(v)).filter(r => r !== undefined);
-    const free = [...near, ...file.keys()].find(r => file.get(r)!.free(l.segments));
+    const most = reach.get(l.variable) ?? Number.POSITIVE_INFINITY;
+    const possible = [...file.keys()].filter(r => r < most);
+    const free = [...near.filter(r => r < most), ...possible].find(r => file.get(r)!.free(l.segments));
     if (free !== undefined) {
       give(free);
       continue;
@@ -85,7 +100,7 @@ function scan(
         .get(r)!
         .clash(l.segments)
         .reduce((sum, x) => sum + x.urgency, 0);
-    const best = [...file.keys()].reduce((a, b) => (cost(b) < cost(a) ? b : a));
+    const best = possible.reduce((a, b) => (cost(b) < cost(a) ? b : a));
     if (cost(best) >= l.urgency) {
       if (l.urgency === Number.POSITIVE_INFINITY)
         throw new Error("register allocation: an instruction needs more registers than there are");

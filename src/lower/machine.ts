@@ -31,6 +31,8 @@ export interface Memory {
   readonly scale?: 1 | 2 | 4 | 8;
   readonly disp: number;
   readonly label?: string;
+  /** One element for all lanes. */
+  readonly broadcast?: true;
 }
 
 export type Operand = Register | Memory | { readonly imm: number } | { readonly target: string };
@@ -65,6 +67,8 @@ export interface Description {
   readonly takesMemory: (key: string, position: number, bytes: number) => boolean;
   /** Registers that may be given out, in the order of preference. */
   readonly registers: Readonly<Record<RegisterClass, readonly number[]>>;
+  /** Registers with this number and above cannot be operands of the instruction. */
+  readonly reach: (key: string) => number;
   readonly copy: (to: Variable, from: Variable) => Instruction;
   readonly isCopy: (line: Instruction) => boolean;
   readonly load: (to: Variable, from: Memory) => Instruction;

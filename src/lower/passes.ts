@@ -7,6 +7,7 @@ import { hoistAddresses } from "./addresses.ts";
 import { expandDots } from "./expand.ts";
 import { legalise } from "./legalise.ts";
 import { narrowDots } from "./narrow.ts";
+import { separate } from "./strict.ts";
 import { unroll } from "./unroll.ts";
 
 /** What a target tells the passes about its machine. */
@@ -19,7 +20,12 @@ export interface Machine {
   readonly unsigned: 127 | 255;
   /** Nodes that a loop of known length may become when it is written out; 0: loops stay. */
   readonly unroll: number;
+  /** `mulAdd` is rounded twice everywhere. */
+  readonly strict?: boolean;
 }
+
+/** The same machine, rounding every product and every sum, as all machines can. */
+export const strictly = (machine: Machine): Machine => ({ ...machine, strict: true });
 
 export interface NamedPass {
   readonly name: string;
@@ -27,6 +33,7 @@ export interface NamedPass {
 }
 
 export const passes: readonly NamedPass[] = [
+  { name: "separate-products", run: (k, m) => (m.strict ? separate(k) : k) },
   { name: "unroll", run: (k, m) => (m.unroll ? unroll(k, m.unroll) : k) },
   { name: "narrow-dots", run: (k, m) => (m.dots === "pairs" ? narrowDots(k) : k) },
   { name: "legalise", run: (k, m) => legalise(k, m.width) },

@@ -1,84 +1,135 @@
 /**
  * Llama 1 to 3.x and everything of that shape (Mistral, TinyLlama, SmolLM2, Yi ...): pre-RMSNorm, grouped-query attention with rotary
- * positions in neighbouring pairs, SwiGLU, tied or untied output. ARCHITECTURES 3.1.
+ * positions, SwiGLU, tied or untied output; and the families that change one thing about it. ARCHITECTURES 3.1.
  */
 import { arch } from "../nn/arch.ts";
-import {
-  attend,
-  checkHeads,
-  embedding,
-  input,
-  layerPageBytes,
-  linear,
-  type Rotation,
-  rmsNorm,
-  type Step,
-  swiglu,
-  type Tensor,
-} from "../nn/layers.ts";
-import { ropeScaling, rotation, splitPairs } from "../nn/rope.ts";
+import { type AttentionOptions, attention } from "../nn/attention.ts";
+import { type Config, config, type DecoderParts, decoder, preNorm, rotary } from "../nn/decoder.ts";
+import type { FfnOptions } from "../nn/ffn.ts";
+import { expertHidden, type MoeOptions, moeOrFfn } from "../nn/moe.ts";
+import type { Pairs } from "../nn/rope.ts";
 import type { Source } from "../nn/source.ts";
 
-/** One decoder layer: binds its weights, gives what a step does with the residual stream x. */
-function decoderLayer(source: Source, i: number, c: { dim: number; hidden: number; eps: number; scale: number; kv: KvShape }) {
-  const { dim, hidden, kv } = c;
-  const at = `blk.${i}`;
-  const [qRows, kvRows] = [kv.heads * kv.headDim, kv.kvHeads * kv.headDim];
-  const order = splitPairs(kv.headDim, kv.ropeDim);
-  const norm1 = rmsNorm(source, `${at}.attn_norm`, dim, c.eps);
-  const norm2 = rmsNorm(source, `${at}.ffn_norm`, dim, c.eps);
-  const q = linear(source, `${at}.attn_q`, dim, qRows, { order });
-  const k = linear(source, `${at}.attn_k`, dim, kvRows, { order });
-  const v = linear(source, `${at}.attn_v`, dim, kvRows);
-  const out = linear(source, `${at}.attn_output`, qRows, dim);
-  const gate = linear(source, `${at}.ffn_gate`, dim, hidden);
-  const up = linear(source, `${at}.ffn_up`, dim, hidden);
-  const down = linear(source, `${at}.ffn_down`, hidden, dim);
-  return (step: Step, x: Tensor, turn: Rotation): void => {
-    const a = norm1(step, x);
-    const attended = attend(step, { ...kv, layer: i, rotation: turn, scale: c.scale }, q(step, a), k(step, a), v(step, a));
-    out.addTo(step, input(step, attended), x);
-    const f = norm2(step, x);
-    down.addTo(step, swiglu(step, gate(step, f), up(step, f)), x);
-  };
+interface Changes extends Partial<DecoderParts> {
+  /** Of all layers, or by their number. */
+  readonly attention?: Partial<AttentionOptions> | ((layer: number) => Partial<AttentionOptions>);
+  readonly ffn?: Partial<FfnOptions>;
+  readonly moe?: Partial<MoeOptions>;
+  readonly residualScale?: number;
+  readonly ffnNorm?: string;
 }
 
-type KvShape = Readonly<Record<"headDim" | "ropeDim" | "heads" | "kvHeads", number>>;
-
-export const llama = arch(["llama"], source => {
-  const dim = source.size("embedding_length");
-  const layers = source.size("block_count", { max: 1024 });
-  const hidden = source.size("feed_forward_length");
-  const heads = source.size("attention.head_count", { max: 4096 });
-  const kvHeads = source.size("attention.head_count_kv", { max: heads, or: heads });
-  const headDim = source.size("attention.key_length", { max: 1024, or: dim / heads });
-  const ropeDim = source.size("rope.dimension_count", { max: headDim, or: headDim });
-  const eps = source.number("attention.layer_norm_rms_epsilon");
-  const scale = source.number("attention.scale", 0) || headDim ** -0.5;
-  const base = source.number("rope.freq_base", 10000);
-  const scaling = ropeScaling(source);
-  const kv = { headDim, ropeDim, heads, kvHeads };
-  checkHeads(kv);
-
-  const vocabulary = source.rows("token_embd.weight");
-  const embed = embedding(source, "token_embd", dim);
-  const norm = rmsNorm(source, "output_norm", dim, eps);
-  const head = linear(source, "output", dim, vocabulary, { or: "token_embd" });
-  const freqs = source.has("rope_freqs.weight") ? "rope_freqs.weight" : undefined;
-  if (freqs) source.vector(freqs, ropeDim / 2);
-  const blocks = Array.from({ length: layers }, (_, i) => decoderLayer(source, i, { dim, hidden, eps, scale, kv }));
-
-  return {
-    vocabulary,
-    trainedContext: source.size("context_length", { max: 2 ** 30 }),
-    pageBytes: layers * layerPageBytes(kv),
-    describe: { layers, dim, hidden, heads, kvHeads, headDim },
-    constants: freqs ? [freqs] : [],
-    graph: (step, values) => {
-      const turn = rotation({ dim: ropeDim, base, scaling, factors: freqs && values(freqs) });
-      const x = embed(step);
-      for (const block of blocks) step.graph.scope(() => block(step, x, turn));
-      return head(step, norm(step, x, "wanted"));
+/** The plain decoder, with experts in the layers that have a router; biases, norms of queries and keys, and gates are bound where the file has them. */
+export function plain(source: Source, c: Config, pairs: Pairs, changes: Changes = {}) {
+  const rope = rotary(source, c, { pairs });
+  const scale = source.number("attention.scale", 0) || undefined;
+  const own = (i: number) => (typeof changes.attention === "function" ? changes.attention(i) : changes.attention);
+  return decoder(source, c, {
+    layer: (at, i) => {
+      const { bidirectional } = changes;
+      const parts = {
+        attention: attention(source, at, { ...c, rope, scale, bidirectional, ...own(i) }),
+        ffn: moeOrFfn(source, at, { ...c, denseHidden: c.hidden, ...changes.ffn, ...changes.moe, hidden: expertHidden(source) }),
+      };
+      return preNorm(source, c, at, parts, { scale: changes.residualScale, names: { ffn: changes.ffnNorm } });
     },
-  };
+    ...changes,
+  });
+}
+
+export const llama = arch(["llama", "internlm2", "xverse", "ernie4_5"], source => plain(source, config(source), "neighbours"));
+
+/** The same with values of a head that turn half a head apart: Qwen 2 (text of Qwen 2 VL too), EXAONE 3, openPangu. */
+export const halves = arch(["qwen2", "qwen2vl", "exaone", "pangu-embedded", "paddleocr"], source =>
+  plain(source, config(source), "halves"),
+);
+
+/** Maincoder: queries and keys are normed after they are rotated. */
+export const maincoder = arch(["maincoder"], source => {
+  const c = config(source);
+  return plain(source, c, "neighbours", { attention: { qkNorm: { eps: c.eps, after: "rope" } } });
 });
+
+/** Qwen 3 (text of Qwen 3 VL too): queries and keys are normed. */
+export const qwen3 = arch(["qwen3", "qwen3vl"], source => {
+  const c = config(source);
+  return plain(source, c, "halves", { attention: { qkNorm: { eps: c.eps } } });
+});
+
+/** Arcee: no gate, max(x, 0)^2. */
+export const arcee = arch(["arcee"], source => plain(source, config(source), "neighbours", { ffn: { activation: "relu2" } }));
+
+/** Nemotron (Minitron): LayerNorm, max(x, 0)^2. jais2: the same with biases. */
+export const nemotron = arch(["nemotron", "jais2"], source =>
+  plain(source, config(source, "layer"), "halves", { ffn: { activation: "relu2" } }),
+);
+
+/** Orion: LayerNorm. */
+export const orion = arch(["orion"], source => plain(source, config(source, "layer"), "halves"));
+
+/** Seed-OSS: the norm before the feed-forward network bears another name. */
+export const seed = arch(["seed_oss"], source => plain(source, config(source), "halves", { ffnNorm: "post_attention_norm" }));
+
+/** Ministral 3: queries grow with the logarithm of the position beyond the original context. */
+export const mistral3 = arch(["mistral3"], source => {
+  const s = source.number("attention.temperature_scale", 0);
+  const original = source.number("rope.scaling.original_context_length", source.number("context_length"));
+  const temperature = s ? { at: (p: number) => 1 + s * Math.log(1 + Math.floor(p / original)) } : undefined;
+  return plain(source, config(source), "neighbours", { attention: { temperature } });
+});
+
+/** SmolLM 3: every fourth layer has no positions. */
+export const smollm3 = arch(["smollm3"], source =>
+  plain(source, config(source), "neighbours", { attention: i => ((i + 1) % 4 ? {} : { rope: undefined }) }),
+);
+
+/** MiniCPM: scales of embeddings and residuals; logits are divided. */
+export const minicpm = arch(["minicpm"], source => {
+  const c = config(source);
+  return plain(source, c, "neighbours", {
+    embeddingScale: source.number("embedding_scale", 12),
+    residualScale: source.number("residual_scale", 1.4 / Math.sqrt(c.layers)),
+    logitScale: 1 / source.number("logit_scale", c.dim / 256),
+  });
+});
+
+/** Granite 3 and 4, dense and MoE: the same scales, of attention as well; logits are divided. */
+export const granite = arch(["granite", "granitemoe"], source =>
+  plain(source, config(source), "neighbours", {
+    embeddingScale: source.number("embedding_scale", 1),
+    residualScale: source.number("residual_scale", 1),
+    logitScale: 1 / source.number("logit_scale", 1),
+  }),
+);
+
+/** Nanbeige: the stack of layers is run several times. */
+export const nanbeige = arch(["nanbeige"], source =>
+  plain(source, config(source), "neighbours", { loops: source.size("num_loops", { or: 1, max: 64 }) }),
+);
+
+/** Baichuan: the 13B model (40 layers) has ALiBi in place of rotation. */
+export const baichuan = arch(["baichuan"], source => {
+  const c = config(source);
+  return plain(source, c, "neighbours", { attention: c.layers === 40 ? { rope: undefined, alibi: 8 } : {} });
+});
+
+/** Refact: ALiBi. */
+export const refact = arch(["refact"], source => plain(source, config(source), "halves", { attention: { rope: undefined, alibi: 8 } }));
+
+/** Qwen 1: fused projections; feed_forward_length counts gate and up together. */
+export const qwen = arch(["qwen"], source => {
+  const c = config(source);
+  return plain(source, { ...c, hidden: c.hidden / 2 }, "halves");
+});
+
+/** Phi-3 and 4, ChatGLM 3 and 4: fused projections; half of the heads may stand still. */
+export const phi3 = arch(["phi3"], source => plain(source, config(source), "halves"));
+export const chatglm = arch(["chatglm"], source => plain(source, config(source), "neighbours"));
+
+/** Models whose tokens see the whole text: diffusion language models (LLaDA, Dream), embeddings (Llama-Embed, EuroBERT). */
+export const llada = arch(["llada"], source => plain(source, config(source), "neighbours", { bidirectional: true }));
+export const dream = arch(["dream"], source => plain(source, config(source), "halves", { bidirectional: true }));
+export const llamaEmbed = arch(["llama-embed"], source =>
+  plain(source, config(source), "neighbours", { bidirectional: true, encoder: true }),
+);
+export const eurobert = arch(["eurobert"], source => plain(source, config(source), "halves", { bidirectional: true, encoder: true }));

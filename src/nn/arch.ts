@@ -1,18 +1,26 @@
 /** What a model file declares: the names it answers to, its key-value geometry, and its graph. */
-import type { Step, Tensor } from "./layers.ts";
+import type { Output } from "./output.ts";
 import type { Source } from "./source.ts";
+import type { Step } from "./step.ts";
+import type { Tensor } from "./tensor.ts";
 
 export interface Network {
-  /** Entries of the vocabulary: columns of the logits that count. */
+  /** Entries of the vocabulary. */
   readonly vocabulary: number;
+  /** What a wanted row is, and how many numbers it has. */
+  readonly output: Output;
+  readonly columns: number;
   /** Tokens for which the model was trained. */
   readonly trainedContext: number;
+  /** The longest sequence that the weights allow; absent: any. */
+  readonly longestContext?: number;
+  /** Tokens see what comes after them too: a step must hold a sequence from its first token to its last. */
+  readonly bidirectional?: boolean;
   /** Bytes that one page of keys and values takes, all layers together. */
   readonly pageBytes: number;
-  /** Tensors of frequency factors that the engine reads before tracing, by name. */
   readonly describe: Readonly<Record<string, number | string>>;
-  /** Records the graph of a step; gives the logits of the wanted rows. */
-  readonly graph: (step: Step, values: (tensor: string) => Float32Array) => Tensor;
+  /** Records the graph of a step; gives the output of the wanted rows. */
+  readonly graph: (step: Step) => Tensor;
   /** Small tensors whose values the graph needs while it is traced. */
   readonly constants: readonly string[];
 }

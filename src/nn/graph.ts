@@ -6,7 +6,7 @@ import type { Kernel } from "../ir/node.ts";
 import type { Arg, Launch } from "../runtime/launch.ts";
 
 /** The variables of a step, by their position. */
-export const vars = { tokens: 0, wanted: 1 } as const;
+export const vars = { tokens: 0, wanted: 1, segments: 2 } as const;
 export type Rows = keyof typeof vars;
 
 export const count = (rows: Rows, mul = 1): Arg => ({ v: vars[rows], mul, add: 0 });
@@ -26,7 +26,7 @@ export interface Touches {
 }
 
 export interface GraphOptions {
-  /** Most tokens of a step, and most rows of logits. */
+  /** Most tokens of a step, most rows of logits, most segments of sequences with a state. */
   readonly limits: Readonly<Record<Rows, number>>;
   /** Gives `bytes` zeroed bytes. */
   readonly allocate: (bytes: number) => number;

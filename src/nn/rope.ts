@@ -1,50 +1,112 @@
 /** Angles of rotary position embeddings and the row order that turns neighbouring pairs into split halves (ARCHITECTURES 1.2). */
 import { LatheError } from "../errors.ts";
-import type { Rotation } from "./layers.ts";
 import type { Source } from "./source.ts";
+import type { Rotation, Step } from "./step.ts";
 
 /** How a model's positions are stretched beyond the context that it was first trained for. */
 export type RopeScaling =
   | { readonly kind: "none" }
   | { readonly kind: "linear"; readonly factor: number }
-  /** YaRN (Peng 2023): only pairs that turn seldom are slowed. */
-  | { readonly kind: "yarn"; readonly factor: number; readonly originalContext: number };
+  /** YaRN (Peng 2023): only pairs that turn seldom are slowed, between `fast` and `slow` full turns over the original context. */
+  | {
+      readonly kind: "yarn";
+      readonly factor: number;
+      readonly originalContext: number;
+      readonly fast?: number;
+      readonly slow?: number;
+      /** Of cosines and sines; absent: 1 + 0.1 ln(factor). */
+      readonly magnitude?: number;
+    };
 
 export interface RopeOptions {
   /** Values of a head that are rotated. */
   readonly dim: number;
   readonly base: number;
   readonly scaling: RopeScaling;
-  /** Frequencies are divided by these, one a pair (tensor rope_freqs). */
+  /** Frequencies are divided by these, one a pair (tensors rope_freqs, rope_factors_*). */
   readonly factors?: Float32Array;
+  /** Cosines and sines are multiplied by it besides. */
+  readonly magnitude?: number;
 }
 
-/** Full turns over the original context at which YaRN begins and ends to slow a pair. */
-const [FAST, SLOW] = [32, 1];
-
 /** frequency[i] = base^(-2i / dim) / factor[i], slowed by the scaling. */
-export function rotation({ dim, base, scaling, factors }: RopeOptions): Rotation {
+export function rotation({ dim, base, scaling, factors, magnitude = 1 }: RopeOptions): Rotation {
   const plain = Float64Array.from({ length: dim / 2 }, (_, i) => base ** ((-2 * i) / dim) / (factors?.[i] ?? 1));
-  if (scaling.kind === "none") return { frequencies: plain, magnitude: 1 };
+  if (scaling.kind === "none") return { frequencies: plain, magnitude };
   const { factor } = scaling;
-  if (scaling.kind === "linear") return { frequencies: plain.map(f => f / factor), magnitude: 1 };
-  const pairOf = (turns: number): number => (dim * Math.log(scaling.originalContext / (turns * 2 * Math.PI))) / (2 * Math.log(base));
-  const first = Math.max(0, Math.floor(pairOf(FAST)));
-  const last = Math.min(dim - 1, Math.ceil(pairOf(SLOW)));
+  if (scaling.kind === "linear") return { frequencies: plain.map(f => f / factor), magnitude };
+  const { originalContext, fast = 32, slow = 1 } = scaling;
+  const pairOf = (turns: number): number => (dim * Math.log(originalContext / (turns * 2 * Math.PI))) / (2 * Math.log(base));
+  const first = Math.max(0, Math.floor(pairOf(fast)));
+  const last = Math.min(dim - 1, Math.ceil(pairOf(slow)));
   const slowed = (i: number): number => Math.min(1, Math.max(0, (i - first) / Math.max(0.001, last - first)));
-  return { frequencies: plain.map((f, i) => f * (1 - slowed(i)) + (f / factor) * slowed(i)), magnitude: 1 + 0.1 * Math.log(factor) };
+  const own = scaling.magnitude ?? 1 + 0.1 * Math.log(factor);
+  return { frequencies: plain.map((f, i) => f * (1 - slowed(i)) + (f / factor) * slowed(i)), magnitude: magnitude * own };
 }
 
 /** The scaling that the metadata asks for; "model.unsupported-arch" for one that is not known. */
 export function ropeScaling(source: Source): RopeScaling {
   const factor = source.number("rope.scaling.factor", 0) || source.number("rope.scale_linear", 0) || 1;
   const kind = source.text("rope.scaling.type", "linear");
-  if (kind === "none" || factor === 1) return { kind: "none" };
+  if (kind === "none" || kind === "longrope" || factor === 1) return { kind: "none" };
   if (kind === "linear") return { kind, factor };
   const originalContext = source.number("rope.scaling.original_context_length", source.number("context_length"));
-  if (kind === "yarn") return { kind, factor, originalContext };
-  const message = `RoPE scaling "${kind}" is not supported by this version, which runs none, linear and yarn; use another model.`;
+  // A model with its own factor for the scores (1 + 0.1 m ln(factor)) has it there, and none in cosines and sines.
+  const magnitude = source.number("rope.scaling.yarn_log_multiplier", 0) ? 1 : undefined;
+  const [fast, slow] = [source.number("rope.scaling.yarn_beta_fast", 32), source.number("rope.scaling.yarn_beta_slow", 1)];
+  if (kind === "yarn") return { kind, factor, originalContext, magnitude, fast, slow };
+  const message = `RoPE scaling "${kind}" is not supported by this version, which runs none, linear, yarn and longrope; use another model.`;
   throw new LatheError("model.unsupported-arch", message, { scaling: kind });
+}
+
+/** Rotary positions as a model file asks for them. */
+export interface Rope {
+  readonly dim: number;
+  /** Which values of a head turn together: 2i and 2i + 1, or i and i + dim / 2. */
+  readonly pairs: Pairs;
+  /** The angles; the same object throughout one trace. */
+  readonly rotation: (step: Step) => Rotation;
+}
+export type Pairs = "neighbours" | "halves";
+
+export interface RopeChoices {
+  readonly pairs: Pairs;
+  readonly dim: number;
+  /** Default: rope.freq_base. */
+  readonly base?: number;
+  /** Default: what the metadata says. */
+  readonly scaling?: RopeScaling;
+  /** Whether the tensors rope_freqs and rope_factors_* are for this rotation. Default: yes. */
+  readonly factors?: boolean;
+}
+
+/**
+ * The rotation that metadata and tensors describe: base, scaling, frequency factors (Llama 3: rope_freqs; longrope: rope_factors_short within the
+ * original context and rope_factors_long for longer ones).
+ */
+export function rope(source: Source, o: RopeChoices): Rope {
+  const { pairs, dim } = o;
+  const base = o.base ?? source.number("rope.freq_base", 10000);
+  const scaling = o.scaling ?? ropeScaling(source);
+  const magnitude = source.number("rope.scaling.attn_factor", 1);
+  const bind = (name: string): string | undefined =>
+    o.factors !== false && source.has(`${name}.weight`)
+      ? source.constant(`${name}.weight`, Math.max(dim / 2, source.elements(`${name}.weight`)))
+      : undefined;
+  const [freqs, short, long] = ["rope_freqs", "rope_factors_short", "rope_factors_long"].map(bind);
+  const originalContext = short || long ? source.number("rope.scaling.original_context_length") : 0;
+  let made: { readonly step: Step; readonly rotation: Rotation } | undefined;
+  return {
+    dim,
+    pairs,
+    rotation: step => {
+      if (made?.step !== step) {
+        const name = freqs ?? (step.context > originalContext ? long : short);
+        made = { step, rotation: rotation({ dim, base, scaling, magnitude, factors: name === undefined ? undefined : step.values(name) }) };
+      }
+      return made.rotation;
+    },
+  };
 }
 
 /**

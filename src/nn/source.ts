@@ -5,6 +5,7 @@
 import { LatheError } from "../errors.ts";
 import { weightFormats } from "../formats/index.ts";
 import { GROUP, ROW_PADDING, type WeightFormat } from "../formats/packed.ts";
+import type { Region } from "./graph.ts";
 
 /** A tensor as the file declares it. */
 export interface TensorRecord {
@@ -32,12 +33,28 @@ export interface Weight {
 export interface Vector {
   readonly tensor: TensorRecord;
   readonly length: number;
+  /** Value i is the file's value order[i], inside each stretch of order.length. */
+  readonly order?: readonly number[];
   address: number;
+}
+
+/** A part of every sequence's state that belongs to one layer. `address` (of slot 0) and `slots` are settled while the plan is made. */
+export interface State {
+  /** Bytes of a slot. */
+  readonly bytes: number;
+  address: number;
+  slots: number;
 }
 
 export const paddedRows = (outputs: number): number => Math.ceil(outputs / ROW_PADDING) * ROW_PADDING;
 export const blocksPerRow = (w: Weight): number => w.inputs / w.format.packed.inputs;
 export const packedBytes = (w: Weight): number => (paddedRows(w.outputs) / GROUP) * blocksPerRow(w) * w.format.packed.bytes;
+
+export const weightRegion = (w: Weight): Region => ({ address: w.address, bytes: packedBytes(w) });
+export const vectorRegion = (v: Vector): Region => ({ address: v.address, bytes: 4 * v.length });
+
+const sameOrder = (a: readonly number[] | undefined, b: readonly number[] | undefined): boolean =>
+  a === b || (a !== undefined && a.length === b?.length && a.every((x, i) => x === b[i]));
 
 /** Tables that old converters wrote and that can be computed: rotary angles. */
 const derived = /rot_embd|rope\.freqs/;
@@ -48,53 +65,127 @@ export class Source {
   readonly architecture: string;
   readonly weights: Weight[] = [];
   readonly vectors: Vector[] = [];
+  readonly states: State[] = [];
+  /** Small tensors whose values the graph needs while it is traced. */
+  readonly constants = new Set<string>();
+  /** Bytes that one page of keys and values takes, all layers together. */
+  pageBytes = 0;
   readonly #metadata: Metadata;
-  readonly #tensors: ReadonlyMap<string, TensorRecord>;
+  readonly #tensors: Map<string, TensorRecord>;
   readonly #asked = new Set<string>();
 
   constructor(architecture: string, metadata: Metadata, tensors: ReadonlyMap<string, TensorRecord>) {
     this.architecture = architecture;
     this.#metadata = metadata;
-    this.#tensors = tensors;
+    this.#tensors = new Map(tensors);
   }
 
   has = (tensor: string): boolean => this.#tensors.has(tensor);
 
   /** A finite number under `<architecture>.<key>`; without a default its absence is "model.missing-key". */
   number(key: string, fallback?: number): number {
-    const full = `${this.architecture}.${key}`;
-    const value = this.#metadata.get(full);
-    if (value === undefined && fallback !== undefined) return fallback;
-    if (typeof value === "number" && Number.isFinite(value)) return value;
-    const found =
-      value === undefined ? "nothing" : Array.isArray(value) || ArrayBuffer.isView(value) ? "a list" : `${typeof value} ${String(value)}`;
-    const message = `The model's metadata needs a number under ${full} and has ${found}; the file is damaged or of a newer kind.`;
-    throw new LatheError("model.missing-key", message, { key: full, found });
+    return this.#finite(key, this.#value(key), fallback);
   }
 
   /** A whole number in [min, max]. */
-  size(key: string, { min = 1, max = 2 ** 24, or }: { min?: number; max?: number; or?: number } = {}): number {
-    const value = this.number(key, or);
-    if (Number.isInteger(value) && value >= min && value <= max) return value;
-    const message = `${this.architecture}.${key} is ${value}, outside ${min} .. ${max}; the file is damaged or of a kind that Lathe does not know.`;
-    throw new LatheError("model.missing-key", message, { key: `${this.architecture}.${key}`, value, min, max });
+  size(key: string, limits: SizeLimits = {}): number {
+    return this.#inside(key, this.number(key, limits.or), limits);
+  }
+
+  /** As `size`, of a key that has one number for all layers or a list with one for each. */
+  layerSize(key: string, layer: number, limits: SizeLimits = {}): number {
+    return this.#inside(key, this.layerNumber(key, layer, limits.or), limits);
+  }
+
+  /** As `number`, of a key that has one number for all layers or a list with one for each. */
+  layerNumber(key: string, layer: number, fallback?: number): number {
+    const value = this.#value(key);
+    const items = itemsOf(value);
+    return items ? this.#finite(key, plain(items[layer]), undefined) : this.#finite(key, value, fallback);
+  }
+
+  /** A list of numbers (of booleans as 0 and 1); empty where the key is absent. */
+  list(key: string): readonly number[] {
+    const value = this.#value(key);
+    if (value === undefined) return [];
+    return Array.from(itemsOf(value) ?? [value], v => this.#finite(key, plain(v), undefined));
+  }
+
+  hasKey = (key: string): boolean => this.#value(key) !== undefined;
+
+  flag(key: string, fallback: boolean): boolean {
+    const value = this.#value(key);
+    return typeof value === "boolean" ? value : fallback;
   }
 
   text(key: string, fallback: string): string {
-    const value = this.#metadata.get(`${this.architecture}.${key}`);
+    const value = this.#value(key);
     return typeof value === "string" ? value : fallback;
   }
+
+  /** The tensor's name with `.weight` at its end, or without where only that is there. */
+  either = (name: string): string => (this.has(name) && !this.has(`${name}.weight`) ? name : `${name}.weight`);
 
   /** Number of entries of the vocabulary: the embedding's rows. */
   rows(tensor: string): number {
     return this.#tensor(tensor).shape[1] ?? 1;
   }
 
-  /** Binds a matrix [inputs, outputs]; `or` names a stand-in (tied output). The same tensor bound twice in the same row order is one weight. */
-  matrix(name: string, inputs: number, outputs: number, options: { or?: string; order?: readonly number[] } = {}): Weight {
+  /** Rows of a matrix; 0 where there is none. */
+  rowsOf = (tensor: string): number => this.#tensors.get(tensor)?.shape[1] ?? 0;
+
+  /** Values of a tensor; 0 where there is none. */
+  elements = (tensor: string): number => (this.#tensors.get(tensor)?.shape ?? [0]).reduce((n, d) => n * d, 1);
+
+  /** The tensor must be there: else "model.missing-tensor". */
+  need(tensor: string): void {
+    this.#tensor(tensor);
+  }
+
+  /** Makes a tensor known as so many tensors of their own, parts along its last dimension. */
+  split(name: string, parts: readonly string[]): void {
+    const tensor = this.#tensor(name);
+    const shape = tensor.shape.slice(
+      0,
+      tensor.shape.findLastIndex(n => n !== 1),
+    );
+    const bytes = tensor.bytes / parts.length;
+    const last = tensor.shape.findLast(n => n !== 1) ?? 1;
+    if (last !== parts.length || !Number.isInteger(bytes)) throw wrongShape(tensor, [...shape, parts.length]);
+    parts.forEach((part, i) => {
+      this.#tensors.set(part, { ...tensor, name: part, shape, bytes, offset: tensor.offset + i * bytes });
+    });
+  }
+
+  /** Takes tensors whose names begin so for used: the network has no need of them. */
+  ignore(prefix: string): void {
+    for (const name of this.#tensors.keys()) if (name.startsWith(prefix)) this.#asked.add(name);
+  }
+
+  /** Room in every page of keys and values; gives its byte offset in a page. */
+  reserve(bytes: number): number {
+    const offset = this.pageBytes;
+    this.pageBytes += bytes;
+    return offset;
+  }
+
+  /** Binds a small tensor whose values the graph needs while it is traced (`Step.values`). */
+  constant(name: string, length: number): string {
+    const tensor = this.#tensor(name);
+    this.#length(tensor, length);
+    this.constants.add(name);
+    return name;
+  }
+
+  /**
+   * Binds a matrix [inputs, outputs], or [inputs, outputs, parts] as one of parts * outputs rows; `or` names a stand-in (tied output). The same
+   * tensor bound twice in the same row order is one weight.
+   */
+  matrix(name: string, inputs: number, rows: number, options: { or?: string; order?: readonly number[]; parts?: number } = {}): Weight {
     const tensor = this.#tensor(options.or !== undefined && !this.has(name) ? options.or : name);
-    this.#shape(tensor, [inputs, outputs]);
-    const known = this.weights.find(w => w.tensor === tensor && w.order === options.order);
+    this.#shape(tensor, options.parts === undefined ? [inputs, rows] : [inputs, rows, options.parts]);
+    const outputs = rows * (options.parts ?? 1);
+    const known = this.weights.find(w => w.tensor === tensor && sameOrder(w.order, options.order));
     if (known) return known;
     const format = weightFormats.get(tensor.type.name);
     if (!format) {
@@ -111,16 +202,22 @@ export class Source {
     return weight;
   }
 
-  vector(name: string, length: number): Vector {
+  /** Binds a vector: a tensor of any shape with that many values. */
+  vector(name: string, length: number, order?: readonly number[]): Vector {
     const tensor = this.#tensor(name);
-    this.#shape(tensor, [length]);
-    if (!["F32", "F16", "BF16"].includes(tensor.type.name)) {
-      const message = `Tensor ${name} has type ${tensor.type.name}, and vectors must be F32, F16 or BF16; convert the model again.`;
-      throw new LatheError("model.unsupported-type", message, { tensor: name, type: tensor.type.name });
-    }
-    const vector: Vector = { tensor, length, address: 0 };
+    this.#length(tensor, length);
+    const known = this.vectors.find(v => v.tensor === tensor && sameOrder(v.order, order));
+    if (known) return known;
+    const vector: Vector = { tensor, length, order, address: 0 };
     this.vectors.push(vector);
     return vector;
+  }
+
+  /** Room for a recurrent layer's state of `bytes` in every slot. */
+  state(bytes: number): State {
+    const state = { bytes, address: 0, slots: 0 };
+    this.states.push(state);
+    return state;
   }
 
   /** Tensors of the file that nothing has asked for: a network that ignores weights would give wrong answers. */
@@ -139,10 +236,54 @@ export class Source {
     );
   }
 
-  #shape(tensor: TensorRecord, expected: readonly number[]): void {
-    const found = tensor.shape.filter((n, i) => n !== 1 || i < expected.length);
-    if (found.length === expected.length && expected.every((n, i) => n === found[i])) return;
-    const message = `Tensor ${tensor.name} has shape [${tensor.shape.join(", ")}] where the metadata asks for [${expected.join(", ")}]; the file is damaged.`;
-    throw new LatheError("model.wrong-shape", message, { tensor: tensor.name, expected, found: tensor.shape });
+  /** Keys begin with the architecture's name, but for a few (xielu.*). */
+  #value = (key: string): unknown => this.#metadata.get(`${this.architecture}.${key}`) ?? this.#metadata.get(key);
+
+  #finite(key: string, value: unknown, fallback: number | undefined): number {
+    if (value === undefined && fallback !== undefined) return fallback;
+    if (typeof value === "number" && Number.isFinite(value)) return value;
+    const full = `${this.architecture}.${key}`;
+    const found = value === undefined ? "nothing" : itemsOf(value) ? "a list" : `${typeof value} ${String(value)}`;
+    const message = `The model's metadata needs a number under ${full} and has ${found}; the file is damaged or of a newer kind.`;
+    throw new LatheError("model.missing-key", message, { key: full, found });
   }
+
+  #inside(key: string, value: number, { min = 1, max = 2 ** 24 }: SizeLimits): number {
+    if (Number.isInteger(value) && value >= min && value <= max) return value;
+    const full = `${this.architecture}.${key}`;
+    const message = `${full} is ${value}, outside ${min} .. ${max}; the file is damaged or of a kind that Lathe does not know.`;
+    throw new LatheError("model.missing-key", message, { key: full, value, min, max });
+  }
+
+  #length(tensor: TensorRecord, length: number): void {
+    const { name, shape, type } = tensor;
+    if (shape.reduce((n, d) => n * d, 1) !== length) throw wrongShape(tensor, [length]);
+    if (["F32", "F16", "BF16"].includes(type.name)) return;
+    const message = `Tensor ${name} has type ${type.name}, and vectors must be F32, F16 or BF16; convert the model again.`;
+    throw new LatheError("model.unsupported-type", message, { tensor: name, type: type.name });
+  }
+
+  /** Dimensions of 1 at the end do not count. */
+  #shape(tensor: TensorRecord, expected: readonly number[]): void {
+    const most = Math.max(expected.length, tensor.shape.length);
+    for (let i = 0; i < most; i++) if ((tensor.shape[i] ?? 1) !== (expected[i] ?? 1)) throw wrongShape(tensor, expected);
+  }
+}
+
+interface SizeLimits {
+  readonly min?: number;
+  readonly max?: number;
+  readonly or?: number;
+}
+
+/** The values of a list in the metadata. */
+function itemsOf(value: unknown): ArrayLike<unknown> | undefined {
+  if (typeof value !== "object" || value === null || !("items" in value)) return undefined;
+  return value.items as ArrayLike<unknown>;
+}
+const plain = (value: unknown): unknown => (typeof value === "boolean" || typeof value === "bigint" ? Number(value) : value);
+
+function wrongShape(tensor: TensorRecord, expected: readonly number[]): LatheError {
+  const message = `Tensor ${tensor.name} has shape [${tensor.shape.join(", ")}] where the metadata asks for [${expected.join(", ")}]; the file is damaged.`;
+  return new LatheError("model.wrong-shape", message, { tensor: tensor.name, expected, found: tensor.shape });
 }

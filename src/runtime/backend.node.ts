@@ -3,7 +3,7 @@ import { debuglog } from "node:util";
 import { LatheError } from "../errors.ts";
 import type { Level } from "../target/x64/instructions.ts";
 import type { Arena } from "./arena.ts";
-import { type Backend, interpreter, type TargetName, webAssembly } from "./compile.ts";
+import { type Backend, interpreter, type Numerics, type TargetName, webAssembly } from "./compile.ts";
 import { NativeBackend } from "./native/backend.node.ts";
 import { type CpuFeatures, readFeatures } from "./native/features.node.ts";
 import { openSystem } from "./native/foreign.node.ts";
@@ -24,23 +24,27 @@ function targetOf(name: string | undefined): TargetName | "auto" {
 }
 
 /** Machine code for this processor, or why there is none. */
-export async function openNative(arena: Arena): Promise<NativeBackend | { readonly reason: string }> {
+export async function openNative(arena: Arena, numerics: Numerics = "fast"): Promise<NativeBackend | { readonly reason: string }> {
   const system = await openSystem();
   if ("reason" in system) return system;
   const { levels } = limited(readFeatures(system));
   if (!levels.has("avx2")) return { reason: "this processor has no AVX2" };
-  return new NativeBackend(system, { levels, convention: system.name === "win32" ? "windows" : "sysv" }, arena.memory);
+  return new NativeBackend(
+    system,
+    { levels, convention: system.name === "win32" ? "windows" : "sysv", strict: numerics === "strict" },
+    arena.memory,
+  );
 }
 
 /**
  * The environment's LATHE_TARGET decides where nobody else does.
  * @throws LatheError target.unavailable where machine code was asked for and cannot be had.
  */
-export async function backendFor(asked: TargetName | "auto", arena: Arena): Promise<Backend> {
+export async function backendFor(asked: TargetName | "auto", arena: Arena, numerics: Numerics = "fast"): Promise<Backend> {
   const target = asked === "auto" ? targetOf(process.env.LATHE_TARGET) : asked;
   if (target === "interp") return interpreter(arena);
-  if (target === "wasm") return webAssembly(arena, compileOptimised);
-  const native = await openNative(arena);
+  if (target === "wasm") return webAssembly(arena, compileOptimised, numerics);
+  const native = await openNative(arena, numerics);
   if (!("reason" in native)) return native;
   if (target === "native") {
     const message = `Machine code cannot be run here: ${native.reason}; use "wasm" or leave target at "auto".`;
@@ -48,5 +52,5 @@ export async function backendFor(asked: TargetName | "auto", arena: Arena): Prom
   }
   if (!told) debug("no machine code (%s): running WebAssembly", native.reason);
   told = true;
-  return webAssembly(arena, compileOptimised);
+  return webAssembly(arena, compileOptimised, numerics);
 }

@@ -7,6 +7,7 @@ import { print } from "../ir/print.ts";
 import { interpret } from "../target/interp/interp.ts";
 import { compileKernel, compileModule } from "../target/wasm/compile.ts";
 import { hasRelaxedSimd } from "../target/wasm/features.ts";
+import type { Features } from "../target/wasm/rules.ts";
 import type { Arena } from "./arena.ts";
 import type { KernelTable } from "./launch.ts";
 import { instantiate } from "./member.ts";
@@ -42,8 +43,17 @@ export interface Backend {
   readonly close: () => void;
 }
 
+/** `fast`: products and sums are rounded together where the machine can; `strict`: one after the other, the same bits on every target. */
+export type Numerics = "fast" | "strict";
+
 /** How a module's bytes become a module; platforms may know a better way than the default. */
 export type CompileModule = (bytes: Uint8Array<ArrayBuffer>) => WebAssembly.Module;
+
+const wasmFeatures = (arena: Arena, numerics: Numerics): Features => ({
+  relaxed: hasRelaxedSimd(),
+  memory64: arena.memory64,
+  strict: numerics === "strict",
+});
 
 const nothing = (): void => {};
 
@@ -61,12 +71,16 @@ export const interpreter = (arena: Arena): Backend => ({
   },
 });
 
-export const webAssembly = (arena: Arena, compile: CompileModule = bytes => new WebAssembly.Module(bytes)): Backend => ({
+export const webAssembly = (
+  arena: Arena,
+  compile: CompileModule = bytes => new WebAssembly.Module(bytes),
+  numerics: Numerics = "fast",
+): Backend => ({
   name: "wasm",
-  list: kernel => compileKernel(kernel, { relaxed: hasRelaxedSimd(), memory64: arena.memory64 }).listing,
+  list: kernel => compileKernel(kernel, wasmFeatures(arena, numerics)).listing,
   close: nothing,
   compile: kernels => {
-    const features = { relaxed: hasRelaxedSimd(), memory64: arena.memory64 };
+    const features = wasmFeatures(arena, numerics);
     const slots = new Map(kernels.map(k => [k.name, k.slots.map(s => s.kind === "in" || s.kind === "out")] as const));
     const module = compile(compileModule(kernels, features, { shared: true, initialPages: 1, maximumPages: arena.maximumPages }));
     return { table: instantiate(module, arena.memory, slots, arena.memory64), shared: { kind: "wasm", module, slots } };

@@ -4,10 +4,16 @@
  */
 import { Hono } from "hono";
 import { LatheError } from "../errors.ts";
+import { anthropicCount, anthropicMessages } from "./dialects/anthropic.ts";
+import { embeddingRoutes } from "./dialects/embeddings.ts";
+import { ollamaChat, ollamaGenerate } from "./dialects/ollama.ts";
+import { ollamaModels } from "./dialects/ollama-models.ts";
 import { openaiChat } from "./dialects/openai-chat.ts";
 import { openaiCompletions } from "./dialects/openai-completions.ts";
 import { openaiModels } from "./dialects/openai-models.ts";
+import { openaiResponses, responseRoutes } from "./dialects/openai-responses.ts";
 import { openaiError } from "./dialects/openai-shapes.ts";
+import { tokenRoutes } from "./dialects/tokens.ts";
 import { type Failure, failureOf } from "./failure.ts";
 import { generationRoute } from "./generation.ts";
 import { crossOrigin, Guard, type GuardOptions } from "./guard.ts";
@@ -28,7 +34,16 @@ export interface App {
 export const routesOf = (watchdog: Watchdog): readonly Route[] => [
   generationRoute(openaiChat),
   generationRoute(openaiCompletions),
+  generationRoute(openaiResponses),
+  ...responseRoutes,
   ...openaiModels,
+  generationRoute(anthropicMessages),
+  anthropicCount,
+  generationRoute(ollamaChat),
+  generationRoute(ollamaGenerate),
+  ...ollamaModels,
+  ...embeddingRoutes,
+  ...tokenRoutes,
   ...healthRoutes(watchdog),
 ];
 

@@ -80,10 +80,13 @@ async function generate<S extends z.ZodType>(dialect: Dialect<S>, call: Call): P
   checkOptions(ask);
   const leave = new AbortController();
   const signal = AbortSignal.any([request.signal, service.stopping.signal, leave.signal]);
+  const waited = performance.now();
   const lease = await service.catalog.lease(ask.model, signal, ask.keepAlive);
+  const loadMs = performance.now() - waited;
   const { hold, prompts } = admitted(lease, ask, call);
   const setting = { body, ask, model: lease.name, id: newId(""), created: Math.floor(Date.now() / 1000) };
-  const voice = dialect.voice({ ...setting, caller: call.caller, service, begun: call.begun });
+  const promptTokens = prompts.reduce((sum, p) => sum + p.length, 0);
+  const voice = dialect.voice({ ...setting, caller: call.caller, service, call, promptTokens, begun: call.begun, loadMs });
   const ignored = unknownFields(dialect.schema, raw)
     .join(", ")
     .slice(0, 500)

@@ -6,6 +6,7 @@ import type { Model } from "../api/model.ts";
 import type { Token } from "../api/protocol.ts";
 import type { Part, Result } from "../api/run.ts";
 import { LatheError } from "../errors.ts";
+import type { ChatMessage } from "../text/chat.ts";
 import type { Ask, AskPrompt, NamedToken, Piece } from "./request.ts";
 
 /** Bytes of the longest token of each vocabulary. */
@@ -53,11 +54,21 @@ function encoded(model: Model, prompt: AskPrompt, special: boolean): Int32Array 
   if (prompt.kind === "text") return tokenizer.encode(prompt.text, { special, eos: false });
   if (prompt.kind === "chat") {
     const { messages, tools, extra, continueLast } = prompt;
+    checkParts(messages);
     return model.render(messages, { tools, extra, continueLast });
   }
   const wrong = prompt.tokens.find(id => id >= tokenizer.size);
   if (wrong === undefined) return Int32Array.from(prompt.tokens);
   throw new LatheError("option.invalid", `Token ${wrong} is not in the vocabulary of ${tokenizer.size}.`, { field: "prompt" });
+}
+
+/** A template may have a place for what is no text; a model that cannot see must not be shown an empty one. */
+function checkParts(messages: readonly ChatMessage[]): void {
+  for (const { content } of messages) {
+    const other = typeof content === "object" && content?.find(p => p.type !== "text");
+    if (other)
+      throw new LatheError("request.invalid", `This server takes text only, not a part of type "${other.type}".`, { field: "messages" });
+  }
 }
 
 /** A token with its text: that of its bytes, or its name where it has none. */

@@ -46,10 +46,27 @@ export interface NamedToken extends Token {
 }
 
 /** A part of the answer on its way; `choice` counts from 0 through all prompts. */
+/** A function that the model wants to have called. */
+export interface ToolCall {
+  readonly id: string;
+  readonly name: string;
+  /** JSON text, as the model wrote it. */
+  readonly arguments: string;
+}
+
 export type Piece =
   /** Tokens of the prompt that are read, cached ones included. */
   | { readonly type: "progress"; readonly choice: number; readonly done: number; readonly total: number }
   | { readonly type: "text"; readonly choice: number; readonly text: string; readonly tokens: readonly NamedToken[] }
+  /** What the model thinks before it answers. */
+  | { readonly type: "reasoning"; readonly choice: number; readonly text: string; readonly tokens: readonly NamedToken[] }
+  | {
+      readonly type: "call";
+      readonly choice: number;
+      readonly index: number;
+      readonly call: ToolCall;
+      readonly tokens: readonly NamedToken[];
+    }
   | {
       readonly type: "finish";
       readonly choice: number;
@@ -65,6 +82,8 @@ export type Piece =
 export interface Choice {
   readonly index: number;
   readonly text: string;
+  readonly reasoning: string;
+  readonly calls: readonly ToolCall[];
   readonly tokens: readonly NamedToken[];
   readonly finish: Finish;
   readonly stop?: string;
@@ -80,9 +99,31 @@ export interface Answer {
 const nothing: Usage = { promptTokens: 0, cachedTokens: 0, completionTokens: 0 };
 const noTime: Timings = { promptMs: 0, completionMs: 0, promptTokensPerSecond: 0, tokensPerSecond: 0 };
 
+/** A choice on its way. */
+class Growing {
+  readonly text: string[] = [];
+  readonly reasoning: string[] = [];
+  readonly calls: ToolCall[] = [];
+  readonly tokens: NamedToken[] = [];
+  end: Extract<Piece, { type: "finish" }> | undefined;
+
+  add(piece: Exclude<Piece, { type: "progress" }>): void {
+    this.tokens.push(...piece.tokens);
+    if (piece.type === "finish") this.end = piece;
+    else if (piece.type === "call") this.calls.push(piece.call);
+    else this[piece.type].push(piece.text);
+  }
+
+  choice(index: number): Choice {
+    const { calls, tokens, end } = this;
+    const texts = { text: this.text.join(""), reasoning: this.reasoning.join("") };
+    return { index, ...texts, calls, tokens, finish: end?.finish ?? "cancelled", stop: end?.stop, seed: end?.seed ?? 0 };
+  }
+}
+
 /** Pieces becoming an answer. The usage of a prompt with several answers counts the prompt once. */
 export class Collector {
-  readonly #choices = new Map<number, { text: string[]; tokens: NamedToken[]; end?: Extract<Piece, { type: "finish" }> }>();
+  readonly #choices = new Map<number, Growing>();
   readonly #perPrompt: number;
 
   constructor(perPrompt: number) {
@@ -91,18 +132,16 @@ export class Collector {
 
   add(piece: Piece): void {
     if (piece.type === "progress") return;
-    const choice = this.#choices.get(piece.choice) ?? { text: [], tokens: [] };
+    const choice = this.#choices.get(piece.choice) ?? new Growing();
     this.#choices.set(piece.choice, choice);
-    choice.tokens.push(...piece.tokens);
-    if (piece.type === "finish") choice.end = piece;
-    else choice.text.push(piece.text);
+    choice.add(piece);
   }
+
+  /** Calls of a choice so far. */
+  calls = (choice: number): number => this.#choices.get(choice)?.calls.length ?? 0;
 
   answer(): Answer {
     const ended = [...this.#choices].sort(([a], [b]) => a - b);
-    const choices = ended.map(([index, { text, tokens, end }]): Choice => {
-      return { index, text: text.join(""), tokens, finish: end?.finish ?? "cancelled", stop: end?.stop, seed: end?.seed ?? 0 };
-    });
     const usages = ended.map(([index, { end }]) => ({ first: index % this.#perPrompt === 0, usage: end?.usage ?? nothing }));
     const sum = (of: (u: Usage) => number, all = false): number =>
       usages.reduce((total, { first, usage }) => total + (first || all ? of(usage) : 0), 0);
@@ -111,6 +150,6 @@ export class Collector {
       cachedTokens: sum(u => u.cachedTokens),
       completionTokens: sum(u => u.completionTokens, true),
     };
-    return { choices, usage, timings: ended[0]?.[1].end?.timings ?? noTime };
+    return { choices: ended.map(([index, c]) => c.choice(index)), usage, timings: ended[0]?.[1].end?.timings ?? noTime };
   }
 }

@@ -43,7 +43,12 @@ export interface Setting<B> {
   readonly created: number;
   readonly caller: Caller;
   readonly service: Service;
+  readonly call: Call;
+  /** Of all prompts. */
+  readonly promptTokens: number;
   readonly begun: number;
+  /** Milliseconds that loading the model took, where the request had to wait for it. */
+  readonly loadMs: number;
 }
 
 /** One answer in a protocol's words. Every method of a stream gives frames that are ready to be sent. */

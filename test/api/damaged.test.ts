@@ -43,7 +43,7 @@ const zeros = (type: string, shape: readonly number[]): Partial<GgufTensor> => {
 const f32 = (value: number): GgufInput => ({ type: "f32", value });
 
 const cases: readonly (readonly [string, ErrorCode, Damage])[] = [
-  ["another architecture", "model.unsupported-arch", { keys: { "general.architecture": "mamba" } }],
+  ["another architecture", "model.unsupported-arch", { keys: { "general.architecture": "perceptron" } }],
   ["no architecture", "model.unsupported-arch", { keys: { "general.architecture": undefined } }],
   ["a type that is not run", "model.unsupported-type", { tensors: changed("blk.1.ffn_up.weight", () => zeros("I8", [64, 96])) }],
   ["a quantised norm", "model.unsupported-type", { tensors: changed("output_norm.weight", () => zeros("Q8_0", [64])) }],
@@ -89,19 +89,19 @@ const cases: readonly (readonly [string, ErrorCode, Damage])[] = [
     { tensors: changed("rope_freqs.weight", () => zeros("Q8_0", [32])), model: { ropeFactors: true, headDim: 64, ropeDim: 64 } },
   ],
   [
-    "more queries to a key than are unrolled",
-    "model.wrong-shape",
-    { model: { dim: 8, hidden: 8, layers: 1, heads: 128, kvHeads: 1, headDim: 8, ropeDim: 8 } },
-  ],
-  [
     "a scaling that is not run",
     "model.unsupported-arch",
-    { keys: { "llama.rope.scaling.type": "longrope", "llama.rope.scaling.factor": { type: "f32", value: 4 } } },
+    { keys: { "llama.rope.scaling.type": "dynamic", "llama.rope.scaling.factor": { type: "f32", value: 4 } } },
   ],
   [
-    "a bias",
+    "a bias of the wrong length",
+    "model.wrong-shape",
+    { tensors: list => [...list, { ...list[1], name: "blk.0.attn_q.bias", ...zeros("F32", [32]) } as GgufTensor] },
+  ],
+  [
+    "a tensor that is not run",
     "model.unsupported-arch",
-    { tensors: list => [...list, { ...list[1], name: "blk.0.attn_q.bias", ...zeros("F32", [64]) } as GgufTensor] },
+    { tensors: list => [...list, { ...list[1], name: "blk.0.attn_lambda.weight", ...zeros("F32", [64]) } as GgufTensor] },
   ],
   ["no tokenizer", "tokenizer.malformed", { keys: { "tokenizer.ggml.model": undefined } }],
   ["another tokenizer", "tokenizer.unsupported", { keys: { "tokenizer.ggml.model": "morse" } }],

@@ -129,7 +129,7 @@ describe("the engine's death", () => {
   it("while answering ends the run with engine.failed, and later calls too", async () => {
     const { channel, die, send, holds } = fakeChannel();
     const client = new EngineClient(channel);
-    const model = new Model({ context: 100 } as Model["info"], tokenizer, new Map(), client);
+    const model = new Model({ context: 100, output: { kind: "logits" } } as Model["info"], tokenizer, new Map(), client);
     const session = model.session();
     const runs = [session.generate("x"), model.generate("y")];
     let text = "";
@@ -153,7 +153,7 @@ describe("the engine's death", () => {
 
   it("an error of the engine reaches the run that it belongs to", async () => {
     const { channel, send } = fakeChannel();
-    const model = new Model({ context: 100 } as Model["info"], tokenizer, new Map(), new EngineClient(channel));
+    const model = new Model({ context: 100, output: { kind: "logits" } } as Model["info"], tokenizer, new Map(), new EngineClient(channel));
     const run = model.session().generate("x");
     const result = Promise.resolve(run).catch((e: unknown) => e);
     await turn();

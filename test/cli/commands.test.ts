@@ -14,7 +14,21 @@ describe("lathe", () => {
     const all = await lathe([]);
     expect(all.code).toBe(0);
     const names = [...all.stdout.matchAll(/^ {2}(\w+) \[options\]/gm)].map(m => m[1]);
-    expect(names).toEqual(["run", "chat", "pull", "list", "remove", "inspect", "tokenize", "perplexity", "bench", "kernels", "convert"]);
+    expect(names).toEqual([
+      "run",
+      "chat",
+      "pull",
+      "list",
+      "remove",
+      "inspect",
+      "tokenize",
+      "perplexity",
+      "embed",
+      "rerank",
+      "bench",
+      "kernels",
+      "convert",
+    ]);
     for (const { code, stdout } of await Promise.all(names.map(name => lathe([name, "--help"])))) {
       expect(code).toBe(0);
       expect(stdout).toMatch(/^Usage: lathe \w+ [\s\S]*Examples:\n {2}\$ /);

@@ -86,7 +86,7 @@ export const writeKvCase = (h: HeadShape, kvHeads: number): KernelCase => {
           return [...scattered, { what: `value ${t}`, at: valueAt, values: value, bounds: new Float64Array(h.headDim) }];
         }).flat(),
       );
-      const args = [...at, ...lists, pages, ids.length, 4 * columns, 2 * layerBytes, layerBytes];
+      const args = [...at, ...lists, pages, ids.length, 4 * columns, 4 * columns, 2 * layerBytes, layerBytes];
       return { grid: kvHeads, args, expected };
     },
   };
@@ -182,7 +182,7 @@ export const attendCase = (h: HeadShape, kvHeads: number, group: number, keySize
           };
         }),
       );
-      const args = [q, pages, table, starts, positions, lanes, scratch.at, out, tokens.length, 4 * width, layerBytes, 0, scale];
+      const args = [q, pages, table, starts, positions, lanes, scratch.at, out, tokens.length, 4 * width, 4 * width, layerBytes, 0, scale];
       return { grid: kvHeads * tokens.length, args, expected, scratch: [scratch] };
     },
   };

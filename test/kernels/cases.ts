@@ -2,6 +2,7 @@
 import { blockFormats } from "../fixtures/blocks.ts";
 import { attendCase, ropeCase, writeKvCase } from "./attend-cases.ts";
 import type { KernelCase } from "./case.ts";
+import { recurrentCases } from "./recurrent-cases.ts";
 import { convertCase, embedCase, rmsNormCase, swigluCase } from "./row-cases.ts";
 
 const forms = ["f32", "q8", "q16"] as const;
@@ -24,4 +25,5 @@ export const cases: readonly KernelCase[] = [
   attendCase({ headDim: 128, ropeDim: 128 }, 1, 1),
   attendCase({ headDim: 128, ropeDim: 128 }, 1, 8),
   attendCase({ headDim: 16, ropeDim: 16 }, 1, 2, 25), // scores of some dozens: one position takes nearly all
+  ...recurrentCases,
 ];

@@ -3,8 +3,9 @@ import { expect } from "vitest";
 import { dequantise } from "../../reference/llama.ts";
 import { weightFormats } from "../../src/formats/index.ts";
 import { activationBytes, type Form, record } from "../../src/formats/packed.ts";
-import { rmsNorm, swiglu } from "../../src/kernels/activations.ts";
+import { gated, gatings } from "../../src/kernels/elementwise.ts";
 import { embed, embedScratch } from "../../src/kernels/embed.ts";
+import { norm } from "../../src/kernels/norm.ts";
 import { randomBlocks, typeNamed } from "../fixtures/blocks.ts";
 import { floatsAt, type Image, wordsAt } from "../fixtures/machines.ts";
 import { activationValues, convertKernel, packRows, paddedTo } from "../fixtures/packing.ts";
@@ -92,7 +93,7 @@ export const swigluCase = (form: Form, n: number): KernelCase => {
   const ups = [random.floats(n), random.floats(n).map(x => (form === "f32" ? x : x * 1e-3))];
   return {
     name: `swiglu ${form}, 2 x ${n}`,
-    kernel: swiglu(form),
+    kernel: gated(gatings.silu, form),
     bytes: 2 * (8 * n + activationBytes(form, n)),
     operations: 2 * n * 18,
     lay: image => {
@@ -102,7 +103,7 @@ export const swigluCase = (form: Form, n: number): KernelCase => {
         const bounds = values.map((v, i) => 8 * U * Math.abs(v) + Math.abs(ups[t][i] * gate[i]) * Math.exp(-87.9) + 2 ** -149);
         return { values, bounds };
       });
-      return { grid: n / 32, args: [...at, 2, 4 * n, activationBytes(form, n)], ...written(form, at[2], truth) };
+      return { grid: n / 32, args: [...at, 2, 4 * n, 4 * n, activationBytes(form, n)], ...written(form, at[2], truth) };
     },
   };
 };
@@ -120,7 +121,7 @@ export const rmsNormCase = (form: Form, columns: number): KernelCase => {
   const [order, eps] = [[2, 0, 3, 1, 0], 1e-5];
   return {
     name: `rms norm ${form}, ${order.length} x ${columns}`,
-    kernel: rmsNorm(form),
+    kernel: norm({ center: false, weight: true, bias: false }, form),
     bytes: order.length * (8 * n + activationBytes(form, n)) + 4 * n,
     operations: order.length * 4 * n,
     lay: image => {

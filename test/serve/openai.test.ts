@@ -1,6 +1,7 @@
 /** OpenAI's own client against the server: chats, completions, models, streams, log-probabilities, several answers, errors. */
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Model } from "../../src/index.ts";
 import { startServer, type TestServer } from "./server.ts";
 
 let server: TestServer;
@@ -167,7 +168,6 @@ describe("errors are those that the client knows", () => {
 
 describe("model.fetch", () => {
   it("serves the same clients without a port", async () => {
-    const { Model } = await import("../../src/index.ts");
     expect(server.model).toBeInstanceOf(Model);
     const inside = new OpenAI({ baseURL: "http://lathe/v1", apiKey: "none", fetch: server.model.fetch });
     const outside = await client.chat.completions.create({ model: "stories", messages, ...greedy });

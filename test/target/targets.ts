@@ -129,4 +129,5 @@ export const targets: readonly Target[] = [
   wasm("wasm plain memory64", { relaxed: false, memory64: true }, noMemory64),
   x64("x64 avx2", ["base", "avx2"]),
   x64("x64 avx-vnni", ["base", "avx2", "avxvnni"]),
+  x64("x64 avx-512", ["base", "avx2", "avx512", "avx512vnni"]),
 ];

@@ -3,10 +3,10 @@ import { z } from "zod";
 import { LatheError } from "../../errors.ts";
 import type { ChatMessage } from "../../text/chat.ts";
 import { fields, limits, longText, optional, samplingFields, samplingOf } from "../fields.ts";
-import type { Ask, NamedToken } from "../request.ts";
+import type { Ask, NamedToken, Piece } from "../request.ts";
 import type { Dialect, Setting, Voice } from "../route.ts";
 import { event } from "../stream.ts";
-import { chatLogprobs, errorFrames, finishOf, openaiError, timingsOfAnswer, usageOf } from "./openai-shapes.ts";
+import { callOf, chatLogprobs, errorFrames, finishOf, openaiError, timingsOfAnswer, usageOf } from "./openai-shapes.ts";
 
 const part = z.looseObject({ type: z.string().max(64), text: optional(longText) });
 const call = z.looseObject({
@@ -90,10 +90,15 @@ function ask(body: Body): Ask {
   return { model: body.model, prompts: [prompt], options, n: body.n ?? 1, bestOf: body.n ?? 1, echo: false, logprobs };
 }
 
+function deltaOf(p: Exclude<Piece, { type: "progress" | "finish" }>): object {
+  if (p.type === "text") return { content: p.text };
+  return p.type === "reasoning" ? { reasoning_content: p.text } : { tool_calls: [{ index: p.index, ...callOf(p.call) }] };
+}
+
 function voice({ body, ask: asked, model, id, created }: Setting<Body>): Voice {
   const head = (object: string): object => ({ id: `chatcmpl-${id}`, object, created, model, system_fingerprint: "lathe" });
-  const usage = body.stream_options?.include_usage ? { usage: null } : {};
-  const chunk = (choices: readonly object[], more: object = usage): string => event({ ...head("chat.completion.chunk"), choices, ...more });
+  const called = new Map<number, number>();
+  const chunk = (choices: readonly object[], more: object = {}): string => event({ ...head("chat.completion.chunk"), choices, ...more });
   const choice = (index: number, delta: object, tokens: readonly NamedToken[] = [], finish: string | null = null): object => ({
     index,
     delta,
@@ -103,8 +108,10 @@ function voice({ body, ask: asked, model, id, created }: Setting<Body>): Voice {
   return {
     begin: () => Array.from({ length: asked.n }, (_, i) => chunk([choice(i, { role: "assistant", content: "", refusal: null })])),
     piece: p => {
-      if (p.type === "text") return [chunk([choice(p.choice, { content: p.text }, p.tokens)])];
-      return p.type === "finish" ? [chunk([choice(p.choice, {}, p.tokens, finishOf(p))])] : [];
+      if (p.type === "progress") return [];
+      if (p.type === "finish") return [chunk([choice(p.choice, {}, p.tokens, finishOf(p.finish, called.get(p.choice)))])];
+      if (p.type === "call") called.set(p.choice, p.index + 1);
+      return [chunk([choice(p.choice, deltaOf(p), p.tokens)])];
     },
     end: answer => [
       ...(body.stream_options?.include_usage ? [chunk([], { usage: usageOf(answer.usage), timings: timingsOfAnswer(answer) })] : []),
@@ -115,9 +122,16 @@ function voice({ body, ask: asked, model, id, created }: Setting<Body>): Voice {
       ...head("chat.completion"),
       choices: answer.choices.map(c => ({
         index: c.index,
-        message: { role: "assistant", content: c.text, refusal: null, annotations: [] },
+        message: {
+          role: "assistant",
+          content: c.text || !c.calls.length ? c.text : null,
+          ...(c.reasoning ? { reasoning_content: c.reasoning } : {}),
+          ...(c.calls.length ? { tool_calls: c.calls.map(callOf) } : {}),
+          refusal: null,
+          annotations: [],
+        },
         logprobs: asked.logprobs ? chatLogprobs(c.tokens) : null,
-        finish_reason: finishOf(c),
+        finish_reason: finishOf(c.finish, c.calls.length),
       })),
       usage: usageOf(answer.usage),
       timings: timingsOfAnswer(answer),

@@ -65,7 +65,6 @@ function ask(body: Body): Ask {
 
 function voice({ body, ask: asked, model, id, created }: Setting<Body>): Voice {
   const head = { id: `cmpl-${id}`, object: "text_completion", created, model, system_fingerprint: "lathe" };
-  const usage = body.stream_options?.include_usage ? { usage: null } : {};
   const offsets = new Map<number, number>();
   const choice = (index: number, text: string, tokens: readonly NamedToken[], finish: string | null): object => {
     if (!asked.logprobs) return { index, text, logprobs: null, finish_reason: finish };
@@ -76,9 +75,9 @@ function voice({ body, ask: asked, model, id, created }: Setting<Body>): Voice {
   return {
     begin: () => [],
     piece: p => {
-      if (p.type === "progress") return [];
-      const [text, finish] = p.type === "text" ? [p.text, null] : ["", finishOf(p)];
-      return [event({ ...head, choices: [choice(p.choice, text, p.tokens, finish)], ...usage })];
+      if (p.type !== "text" && p.type !== "finish") return [];
+      const [text, finish] = p.type === "text" ? [p.text, null] : ["", finishOf(p.finish)];
+      return [event({ ...head, choices: [choice(p.choice, text, p.tokens, finish)] })];
     },
     end: answer => [
       ...(body.stream_options?.include_usage
@@ -89,7 +88,7 @@ function voice({ body, ask: asked, model, id, created }: Setting<Body>): Voice {
     fail: errorFrames,
     whole: answer => ({
       ...head,
-      choices: answer.choices.map(c => choice(c.index, c.text, c.tokens, finishOf(c))),
+      choices: answer.choices.map(c => choice(c.index, c.text, c.tokens, finishOf(c.finish))),
       usage: usageOf(answer.usage),
       timings: timingsOfAnswer(answer),
     }),

@@ -1,7 +1,7 @@
 /** What the routes of OpenAI's protocol share: errors, usage, timings, log-probabilities, reasons to end. */
-import type { Timings, Usage } from "../../api/protocol.ts";
+import type { Finish, Timings, Usage } from "../../api/protocol.ts";
 import type { Failure } from "../failure.ts";
-import type { Answer, Choice, NamedToken } from "../request.ts";
+import type { Answer, NamedToken, ToolCall } from "../request.ts";
 import { event } from "../stream.ts";
 
 const types: Readonly<Record<number, string>> = {
@@ -46,7 +46,10 @@ export const timingsOf = (usage: Usage, t: Timings): object => ({
 });
 export const timingsOfAnswer = ({ usage, timings }: Answer): object => timingsOf(usage, timings);
 
-export const finishOf = ({ finish }: Pick<Choice, "finish">): string => (finish === "stop" ? "stop" : "length");
+/** `calls`: how many functions the answer wants to have called. */
+export const finishOf = (finish: Finish, calls = 0): string => (finish !== "stop" ? "length" : calls > 0 ? "tool_calls" : "stop");
+
+export const callOf = ({ id, name, arguments: args }: ToolCall): object => ({ id, type: "function", function: { name, arguments: args } });
 
 const oneToken = ({ text, logprob, bytes }: { text: string; logprob: number; bytes: Uint8Array }): object => ({
   token: text,

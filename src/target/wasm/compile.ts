@@ -15,6 +15,7 @@ export const machineOf = (features: Features): Machine => ({
   dots: features.relaxed ? "pairs" : "none",
   unsigned: 127,
   unroll: 0,
+  strict: features.strict,
 });
 
 /** The code of one kernel as text lines and as bytes. */

@@ -13,6 +13,8 @@ export interface Features {
   readonly relaxed: boolean;
   /** 64-bit addresses. */
   readonly memory64: boolean;
+  /** Products and sums rounded one after the other. */
+  readonly strict?: boolean;
 }
 
 /** An instruction with its immediate numbers. */

@@ -31,6 +31,8 @@ export interface Options {
   readonly levels: ReadonlySet<Level>;
   /** Who calls: the System V convention (Linux, macOS) or Windows'. */
   readonly convention: "sysv" | "windows";
+  /** Products and sums rounded one after the other. */
+  readonly strict?: boolean;
 }
 
 const RSP = 4;
@@ -40,24 +42,39 @@ const conventions = {
   windows: { argument: 1, savedGp: [3, 6, 7, 12, 13, 14, 15], savedVec: [6, 7, 8, 9, 10, 11, 12, 13, 14, 15] },
 } as const;
 
-const vnni = (levels: ReadonlySet<Level>): boolean => levels.has("avxvnni") || levels.has("avx512vnni");
 /** Nodes of a loop that is written out: some hundred instructions, which the decoded cache holds. */
 const UNROLL = 300;
 export const machineOf = (levels: ReadonlySet<Level>): Machine => ({
   width: 32,
-  dots: vnni(levels) ? "quads" : "pairs",
+  dots: levels.has("avxvnni") || levels.has("avx512vnni") ? "quads" : "pairs",
   unsigned: 255,
   unroll: UNROLL,
 });
 
+/** Names that change with the longer encoding, because it counts lanes. */
+const renamed: Readonly<Record<string, string>> = { vpand: "vpandd", vpor: "vpord", vpxor: "vpxord", vmovdqu: "vmovdqu32" };
+
+/** The form of a VEX instruction that reaches registers 16 to 31, if there is one. */
+function longForm(key: string): string | undefined {
+  const [name, size, ...rest] = key.split(".");
+  const long = size?.endsWith("e") ? key : [renamed[name] ?? name, `${size}e`, ...rest].join(".");
+  const classes = (k: string): string =>
+    row(k)
+      .operands.map(o => `${o.kind}${o.cls}`)
+      .join(); // comparisons give masks in the longer form
+  return instructions.has(long) && classes(long) === classes(key) ? long : undefined;
+}
+
 /** Registers that need no saving first. rax and rdx are scratch, rsp and rbp the frame. */
-export function description(convention: Options["convention"]): Description {
+export function description({ convention, levels }: Options): Description {
   const { savedGp, savedVec } = conventions[convention];
   const order = (all: readonly number[], saved: readonly number[]): number[] => [
     ...all.filter(r => !saved.includes(r)),
     ...all.filter(r => saved.includes(r)),
   ];
   const all = Array.from({ length: 16 }, (_, i) => i);
+  const vectors = Array.from({ length: levels.has("avx512") ? 32 : 16 }, (_, i) => i);
+  const reach = new Map<string, number>();
   const spec = (key: string, position: number) => row(key).operands[position];
   return {
     access: (key, position) => spec(key, position).access,
@@ -70,7 +87,15 @@ export function description(convention: Options["convention"]): Description {
         all.filter(r => ![0, 2, RSP, RBP].includes(r)),
         savedGp,
       ),
-      vec: order(all, savedVec),
+      vec: order(vectors, savedVec),
+    },
+    reach: key => {
+      let most = reach.get(key);
+      if (most === undefined) {
+        most = longForm(key) === undefined ? 16 : Number.POSITIVE_INFINITY;
+        reach.set(key, most);
+      }
+      return most;
     },
     copy,
     isCopy: l => (l.key === "mov.q" || l.key === "vmovaps.x" || l.key === "vmovaps.y") && l.operands.every(isVariable),
@@ -89,8 +114,12 @@ function row(key: string) {
 /** One kernel with its registers. */
 export function allocated(kernel: Kernel, options: Options): Allocation & { readonly pool: ReturnType<Emitter["emit"]>["pool"] } {
   const argument: Fixed = { fixed: conventions[options.convention].argument, cls: "gp" };
-  const { lines, pool } = new Emitter(lower(kernel, machineOf(options.levels)), vnni(options.levels), argument).emit();
-  const d = description(options.convention);
+  const { lines, pool } = new Emitter(
+    lower(kernel, { ...machineOf(options.levels), strict: options.strict }),
+    options.levels,
+    argument,
+  ).emit();
+  const d = description(options);
   const allocation = allocate(coalesce(removeUnused(lines, d), d), d);
   checkAllocation(allocation, d);
   return { ...allocation, pool };
@@ -143,7 +172,8 @@ class FunctionWriter {
       this.#assembler.label(this.#label(`${line.label}.${line.bracket}`));
       return;
     }
-    const ins: Ins = { key: line.key, operands: line.operands.map(o => this.#operand(o)) };
+    const high = line.operands.some(o => isVariable(o) && o.cls === "vec" && this.#register(o) >= 16);
+    const ins: Ins = { key: high ? longForm(line.key)! : line.key, operands: line.operands.map(o => this.#operand(o)) };
     const [a, b] = ins.operands;
     const isMove = line.key === "mov.q" || line.key === "vmovaps.x" || line.key === "vmovaps.y";
     if (isMove && "reg" in a && "reg" in b && a.reg === b.reg) return;
@@ -164,6 +194,7 @@ class FunctionWriter {
       index: m.index && this.#register(m.index),
       scale: m.scale,
       disp: m.disp,
+      broadcast: m.broadcast,
     };
   }
   #register = (r: Register): number => (isFixed(r) ? r.fixed : this.#allocation.registers.get(r)!);

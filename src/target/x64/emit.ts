@@ -6,6 +6,7 @@ import type { Item, Kernel, Loop, Node, Scope, Store } from "../../ir/node.ts";
 import type { Fixed, Instruction, Line, Memory, Operand, Register, RegisterClass, Variable } from "../../lower/machine.ts";
 import { type Chosen, select } from "../../lower/select.ts";
 import { countUses } from "../../lower/uses.ts";
+import type { Level } from "./instructions.ts";
 import { type Arg, bytesOf, COPY, type Context, inVector, type Pool, type Program, pool, type Rule, wide, width } from "./program.ts";
 import { scalarRules } from "./rules-scalar.ts";
 import { shapeRules } from "./rules-shape.ts";
@@ -60,10 +61,10 @@ export class Emitter {
   #loops = 0;
 
   /** `args`: the register in which the caller passes the pointer. */
-  constructor(kernel: Kernel, quads: boolean, args: Fixed) {
+  constructor(kernel: Kernel, levels: ReadonlySet<Level>, args: Fixed) {
     this.#kernel = kernel;
     this.#args = args;
-    const c: Context = { kernel, uses: countUses(kernel.body), quads };
+    const c: Context = { kernel, uses: countUses(kernel.body), levels };
     this.#indices = wideIndices(kernel.body);
     this.#chosen = select(kernel, n => program(n, c), isFree);
   }
@@ -172,7 +173,10 @@ export class Emitter {
   #operand(a: Arg, result: Variable, temporaries: Map<number, Variable>): Operand {
     if (a === "result") return result;
     if ("op" in a) return this.#register(a);
-    if ("fold" in a) return this.#memory(a.fold.args[0], a.fold.args[1], a.fold.attr);
+    if ("fold" in a) {
+      const place = this.#memory(a.fold.args[0], a.fold.args[1], a.fold.attr);
+      return a.broadcast ? { ...place, broadcast: true } : place;
+    }
     if ("imm" in a) return a;
     if ("scratch" in a) return a.scratch === "rax" ? RAX : RDX;
     if (!("temporary" in a)) return this.#constant(a);

@@ -6,10 +6,13 @@ import { slotOf } from "../../ir/build.ts";
 import type { Kernel, Node } from "../../ir/node.ts";
 import { type Elem, elems, writeElem } from "../../ir/types.ts";
 import type { Selected } from "../../lower/select.ts";
+import type { Level } from "./instructions.ts";
 
 /** A load that the instruction does itself. */
 export interface Fold {
   readonly fold: Node;
+  /** What is loaded is one element, for all lanes. */
+  readonly broadcast?: true;
 }
 /** A constant in memory: 16 or 32 bytes. */
 export interface Pool {
@@ -39,8 +42,7 @@ export interface Program extends Selected {
 export interface Context {
   readonly kernel: Kernel;
   readonly uses: ReadonlyMap<Node, number>;
-  /** Byte dots into 32 bits in one instruction, and its key's prefix. */
-  readonly quads: boolean;
+  readonly levels: ReadonlySet<Level>;
 }
 
 /** The pseudo instruction that becomes a move, or nothing. */
@@ -86,5 +88,8 @@ export const pureLoad = (n: Node, user: Node, c: Context): boolean =>
 /** A vector operand from memory, where that is allowed: whole registers only. */
 export const fold = (n: Node, user: Node, c: Context): Node | Fold =>
   (bytesOf(n) === 16 || bytesOf(n) === 32 || (isScalar(n) && n.type === "f32")) && pureLoad(n, user, c) ? { fold: n } : n;
+
+/** Whether bytes are multiplied and added by fours into 32 bits in one instruction. */
+export const hasQuads = ({ levels }: Context): boolean => levels.has("avxvnni") || levels.has("avx512vnni");
 
 export type Rule = (node: Node, args: readonly Node[], c: Context) => Program | undefined;

@@ -10,6 +10,7 @@ import {
   type Context,
   D,
   fold,
+  hasQuads,
   imm,
   inVector,
   isConst,
@@ -17,6 +18,7 @@ import {
   type Program,
   pool,
   program,
+  pureLoad,
   type Rule,
   type Step,
   vec,
@@ -178,22 +180,29 @@ const numbers: Rule = (n, [a], c) => {
   return program(...steps);
 };
 
+/** The instruction exists in a shorter and a longer encoding, and a machine may have only one of them. */
+const dotKey = (c: Context, size: "x" | "y"): string => `vpdpbusd.${size}${c.levels.has("avxvnni") ? "" : "e"}`;
+
 /** Byte and 16-bit pairs, and quads where the machine has them. The first operand of byte forms is the unsigned one. */
 const dots: Rule = (n, [w, x], c): Program | undefined => {
   const size = wide(bytesOf(w));
   const bytes = width(bytesOf(w));
   if (n.op === "dot2") return program([`${elems[w.type].size === 2 ? "vpmaddwd" : "vpmaddubsw"}.${size}`, D, w, fold(x, n, c)]);
-  if (n.op !== "dot4" || !c.quads) return undefined;
-  return program([COPY, D, pool("i32", 0, bytes)], [`vpdpbusd.${size}`, D, w, fold(x, n, c)]);
+  if (n.op !== "dot4" || !hasQuads(c)) return undefined;
+  return program([COPY, D, pool("i32", 0, bytes)], [dotKey(c, size), D, w, fold(x, n, c)]);
 };
 /** sum + dot in one instruction. */
 const dotAdd: Rule = (n, [a, b], c) => {
-  if (n.op !== "add" || !c.quads) return undefined;
+  if (n.op !== "add" || !hasQuads(c)) return undefined;
   const fits = (d: Node): boolean => d.op === "dot4" && c.uses.get(d) === 1 && d.scope === n.scope;
   const [dot, sum] = fits(b) ? [b, a] : fits(a) ? [a, b] : [];
   if (!dot || !sum) return undefined;
   const [w, x] = dot.args;
-  return program([COPY, D, sum], [`vpdpbusd.${wide(bytesOf(w))}`, D, w, fold(x, dot, c)]);
+  const size = wide(bytesOf(w));
+  const four = x.op === "repeat" && bytesOf(x.args[0]) === 4 && c.uses.get(x) === 1 && x.scope === n.scope ? x.args[0] : undefined;
+  if (four && c.levels.has("avx512vnni") && pureLoad(four, x, c))
+    return program([COPY, D, sum], [`vpdpbusd.${size}e`, D, w, { fold: four, broadcast: true }]);
+  return program([COPY, D, sum], [dotKey(c, size), D, w, fold(x, dot, c)]);
 };
 
 export const vectorRules: readonly Rule[] = [dotAdd, lanewise, single, rounding, signs, compare, shift, choose, mulAdd, numbers, dots];
