@@ -2,12 +2,16 @@
 import { effect } from "@preact/signals";
 import { render } from "preact";
 import { App } from "./parts/app.tsx";
-import { begin, theme } from "./state/store.ts";
+import { begin, conversation, theme } from "./state/store.ts";
 
 effect(() => {
   const { dataset } = document.documentElement;
   if (theme.value === "auto") delete dataset["theme"];
   else dataset["theme"] = theme.value;
+});
+effect(() => {
+  const title = conversation.value?.title;
+  document.title = title ? `${title} · Lathe` : "Lathe";
 });
 render(<App />, document.getElementById("app")!);
 void begin();

@@ -17,9 +17,6 @@ export function App() {
     addEventListener("keydown", onKeyDown);
     return () => removeEventListener("keydown", onKeyDown);
   }, []);
-  useEffect(() => {
-    document.title = conversation.value?.title ? `${conversation.value.title} · Lathe` : "Lathe";
-  });
   const onDrop = (e: DragEvent): void => {
     e.preventDefault();
     setOver(false);
@@ -30,6 +27,7 @@ export function App() {
     setOver(true);
   };
   return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: files may be dropped anywhere; the button to attach does the same
     <div class={`page${over ? " dropping" : ""}`} onDrop={onDrop} onDragOver={onDragOver} onDragLeave={() => setOver(false)}>
       <Sidebar />
       <div class="main">
@@ -64,7 +62,11 @@ function Header() {
       <span class="title">{conversation.value?.title}</span>
       <IconButton icon="plus" label="New conversation" class="narrow" onClick={() => show("")} />
       <span class="with-count">
-        <IconButton icon="sliders" label={changed ? `Settings, ${changed} changed` : "Settings"} onClick={() => (panel.value = "settings")} />
+        <IconButton
+          icon="sliders"
+          label={changed ? `Settings, ${changed} changed` : "Settings"}
+          onClick={() => (panel.value = "settings")}
+        />
         {changed > 0 && <span aria-hidden="true">{changed}</span>}
       </span>
     </header>

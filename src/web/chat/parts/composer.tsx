@@ -1,5 +1,6 @@
 /** Where messages are written: text, attached files, and the button that sends or stops. */
 import { signal } from "@preact/signals";
+import type { TargetedEvent } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { live, plainModels, send, stop } from "../state/answering.ts";
 import { FILE_BYTES, FILES_PER_MESSAGE, readAttachment } from "../state/attachments.ts";
@@ -49,27 +50,37 @@ function onPaste(e: ClipboardEvent): void {
   void attach(pasted);
 }
 
+function onSubmit(e: Event): void {
+  e.preventDefault();
+  submit();
+}
+
+function onPicked(e: TargetedEvent<HTMLInputElement>): void {
+  void attach([...e.currentTarget.files!]);
+  e.currentTarget.value = ""; // so that the same file can be picked again
+}
+
 export function Composer() {
   const running = live.value.has(conversation.value?.id ?? "");
   const area = useRef<HTMLTextAreaElement>(null);
   const picker = useRef<HTMLInputElement>(null);
   const text = draft.value;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: as high as its text, which is what changes
+  // As high as its text, which is what changes.
   useEffect(() => {
     const { style } = area.current!;
     style.height = "auto";
     style.height = `${Math.min(area.current!.scrollHeight, 240)}px`;
   }, [text]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another conversation is shown
+  // Another conversation is shown.
   useEffect(() => {
     if (matchMedia("(pointer: fine)").matches) area.current!.focus(); // on a phone the keyboard would cover the page
   }, [current.value]);
   return (
-    <form class="composer" onSubmit={e => (e.preventDefault(), submit())}>
+    <form class="composer" onSubmit={onSubmit}>
       {files.value.length > 0 && <Attached />}
       <div class="writing">
         <IconButton icon="clip" label={`Attach text files, up to ${FILE_BYTES / 1024} KiB each`} onClick={() => picker.current!.click()} />
-        <input type="file" multiple hidden ref={picker} onChange={e => (void attach([...e.currentTarget.files!]), (e.currentTarget.value = ""))} />
+        <input type="file" multiple hidden ref={picker} onChange={onPicked} />
         <textarea
           id="draft"
           ref={area}
@@ -110,7 +121,8 @@ const Attached = () => (
 function Context() {
   const last = path.value.findLast(m => m.answer?.promptTokens !== undefined)?.answer;
   const context = models.value.find(m => m.id === model.value)?.meta?.context;
-  if (plainModels.value.has(model.value)) return <p class="hint">This model has no form for conversations: it continues what is written.</p>;
+  if (plainModels.value.has(model.value))
+    return <p class="hint">This model has no form for conversations: it continues what is written.</p>;
   if (!last || !context) return <p class="hint">Enter sends, Shift+Enter begins a line</p>;
   const used = last.promptTokens! + (last.tokens ?? 0);
   return (

@@ -21,7 +21,8 @@ const shapes = {
   download: "M12 4v11M7 10l5 5 5-5M5 20h14",
   keyboard: "M3 7h18v11H3zM7 11h.01M11 11h.01M15 11h.01M8 14.5h8",
   auto: "M12 4a8 8 0 1 0 0 16zM12 4a8 8 0 0 1 0 16",
-  light: "M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8M12 2.5v2M12 19.5v2M2.5 12h2M19.5 12h2M5.3 5.3l1.4 1.4M17.3 17.3l1.4 1.4M5.3 18.7l1.4-1.4M17.3 6.7l1.4-1.4",
+  light:
+    "M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8M12 2.5v2M12 19.5v2M2.5 12h2M19.5 12h2M5.3 5.3l1.4 1.4M17.3 17.3l1.4 1.4M5.3 18.7l1.4-1.4M17.3 6.7l1.4-1.4",
   dark: "M19.5 14.5A8 8 0 0 1 9.5 4.5a8 8 0 1 0 10 10z",
 } as const;
 export type IconName = keyof typeof shapes;
@@ -44,7 +45,14 @@ interface IconButtonProps {
 }
 
 export const IconButton = ({ icon, label, onClick, disabled, class: more = "", text }: IconButtonProps) => (
-  <button type="button" class={`${text ? "" : "icon-button "}${more}`} aria-label={label} title={label} disabled={disabled} onClick={onClick}>
+  <button
+    type="button"
+    class={`${text ? "" : "icon-button "}${more}`}
+    aria-label={label}
+    title={label}
+    disabled={disabled}
+    onClick={onClick}
+  >
     <Icon name={icon} />
     {text}
   </button>

@@ -10,7 +10,11 @@ import { CopyButton, Markdown } from "./markdown.tsx";
 export function MessageView({ message }: { message: Message }) {
   const running = live.value.get(conversation.value?.id ?? "");
   const own = running?.message === message.id ? running : undefined;
-  return message.role === "user" ? <Question message={message} busy={running !== undefined} /> : <AnswerView message={message} live={own} busy={running !== undefined} />;
+  return message.role === "user" ? (
+    <Question message={message} busy={running !== undefined} />
+  ) : (
+    <AnswerView message={message} live={own} busy={running !== undefined} />
+  );
 }
 
 /** "‹ 2/3 ›" where a message has others in its place. */
@@ -147,7 +151,8 @@ function Cost({ facts }: { facts: AnswerFacts }) {
   if (!facts.tokens) return null;
   const about = facts.counted ? "about " : "";
   const speed = facts.tokensPerSecond ? ` · ${speedOf(facts.tokensPerSecond)}` : "";
-  const prompt = facts.promptTokens === undefined ? "" : `${facts.promptTokens} tokens read, ${facts.cachedTokens ?? 0} of them known from before; `;
+  const prompt =
+    facts.promptTokens === undefined ? "" : `${facts.promptTokens} tokens read, ${facts.cachedTokens ?? 0} of them known from before; `;
   const first = facts.firstMs === undefined ? "" : `first text after ${(facts.firstMs / 1000).toFixed(2)} s`;
   return (
     <span class="facts" title={prompt + first}>

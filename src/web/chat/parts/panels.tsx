@@ -30,35 +30,61 @@ function Panel({ title, children }: { title: string; children: ComponentChildren
   );
 }
 
+/** A field with its name and what it does; `children` gets the attributes that tie the three together. */
+function Field(props: {
+  name: string;
+  label: string;
+  about: ComponentChildren;
+  class?: string;
+  children: (ties: { id: string; "aria-describedby": string }) => ComponentChildren;
+}) {
+  const id = `setting-${props.name}`;
+  return (
+    <div class={`setting ${props.class ?? ""}`}>
+      <label for={id}>{props.label}</label>
+      {props.children({ id, "aria-describedby": `${id}-about` })}
+      <small id={`${id}-about`}>{props.about}</small>
+    </div>
+  );
+}
+
+/** Settings that are texts, around those that are numbers. */
+const texts = {
+  system: {
+    label: "Instructions",
+    rows: 3,
+    about: "Told to the model before the conversation, such as “Answer briefly.” Default: none; the model is then as it was trained.",
+  },
+  stops: {
+    label: "Stop texts",
+    rows: 2,
+    about: "One on each line, at most 16: the answer ends before any of them. Default: none; the model decides where it ends.",
+  },
+} as const;
+
+function TextField({ name }: { name: keyof typeof texts }) {
+  const { label, rows, about } = texts[name];
+  const change = (text: string): void => choose("settings", { ...settings.value, [name]: text });
+  return (
+    <Field name={name} label={label} about={about} class="wide">
+      {ties => (
+        <textarea {...ties} rows={rows} value={settings.value[name]} placeholder="none" onInput={e => change(e.currentTarget.value)} />
+      )}
+    </Field>
+  );
+}
+
 function SettingsPanel() {
   const { system, stops, numbers } = settings.value;
   const changed = Boolean(system || stops || Object.keys(numbers).length);
   return (
     <Panel title="Settings">
       <p class="about">They hold for every answer from now on and are kept in this browser. What is left empty has its default.</p>
-      <label class="setting wide">
-        <span>Instructions</span>
-        <textarea
-          rows={3}
-          value={system}
-          placeholder="none"
-          onInput={e => choose("settings", { ...settings.value, system: e.currentTarget.value })}
-        />
-        <small>Told to the model before the conversation, such as “Answer briefly.” Default: none; the model is then as it was trained.</small>
-      </label>
+      <TextField name="system" />
       {numberSettings.map(s => (
         <NumberField key={s.field} setting={s} />
       ))}
-      <label class="setting wide">
-        <span>Stop texts</span>
-        <textarea
-          rows={2}
-          value={stops}
-          placeholder="none"
-          onInput={e => choose("settings", { ...settings.value, stops: e.currentTarget.value })}
-        />
-        <small>One on each line, at most 16: the answer ends before any of them. Default: none; the model decides where it ends.</small>
-      </label>
+      <TextField name="stops" />
       <footer>
         <button type="button" onClick={() => (panel.value = "key")}>
           Key of the server
@@ -89,24 +115,28 @@ function NumberField({ setting }: { setting: NumberSetting }) {
   useEffect(() => {
     if (value === undefined && !wrong) setText("");
   }, [value]);
+  const explained = (
+    <>
+      {about} Default: {standard}. {wrong && <b role="alert">It {wrong}.</b>}
+    </>
+  );
   return (
-    <label class={`setting${value === undefined ? "" : " changed"}`}>
-      <span>{label}</span>
-      <input
-        type="number"
-        inputMode="decimal"
-        min={from}
-        max={to}
-        step={step}
-        value={text}
-        placeholder={byDefault === undefined ? "none" : standard}
-        aria-invalid={wrong !== undefined}
-        onInput={e => change(e.currentTarget.value)}
-      />
-      <small>
-        {about} Default: {standard}. {wrong && <b role="alert">It {wrong}.</b>}
-      </small>
-    </label>
+    <Field name={field} label={label} about={explained} class={value === undefined ? "" : "changed"}>
+      {ties => (
+        <input
+          {...ties}
+          type="number"
+          inputMode="decimal"
+          min={from}
+          max={to}
+          step={step}
+          value={text}
+          placeholder={byDefault === undefined ? "none" : standard}
+          aria-invalid={wrong !== undefined}
+          onInput={e => change(e.currentTarget.value)}
+        />
+      )}
+    </Field>
   );
 }
 
@@ -137,11 +167,14 @@ function KeyPanel() {
   return (
     <Panel title="Key of the server">
       <form onSubmit={submit} class="key">
-        <label class="setting wide">
-          <span>Key</span>
-          <input type="password" autoComplete="off" value={text} onInput={e => setText(e.currentTarget.value)} />
-          <small>Needed where the server was started with --api-key. It is kept until this tab is closed.</small>
-        </label>
+        <Field
+          name="key"
+          label="Key"
+          about="Needed where the server was started with --api-key. It is kept until this tab is closed."
+          class="wide"
+        >
+          {ties => <input {...ties} type="password" autoComplete="off" value={text} onInput={e => setText(e.currentTarget.value)} />}
+        </Field>
         <footer>
           <button type="submit" class="primary">
             Use it

@@ -36,7 +36,12 @@ export const shortcuts: readonly Shortcut[] = [
   { shown: ["Ctrl", "K"], about: "search conversations", matches: e => withCtrl(e, "k"), act: search },
   { shown: ["R"], about: "regenerate the last answer, outside of fields", matches: e => plain(e, "r"), act: again },
   { shown: ["Ctrl", ","], about: "settings", matches: e => withCtrl(e, ","), act: () => (panel.value = "settings") },
-  { shown: ["/"], about: "write a message, outside of fields", matches: e => plain(e, "/"), act: () => document.getElementById("draft")?.focus() },
+  {
+    shown: ["/"],
+    about: "write a message, outside of fields",
+    matches: e => plain(e, "/"),
+    act: () => document.getElementById("draft")?.focus(),
+  },
   { shown: ["?"], about: "this list, outside of fields", matches: e => plain(e, "?"), act: () => (panel.value = "shortcuts") },
 ];
 

@@ -2,7 +2,20 @@
 import { signal } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import { live } from "../state/answering.ts";
-import { choose, current, drawer, exportAll, importFile, newestFirst, panel, remove, rename, show, type Theme, theme } from "../state/store.ts";
+import {
+  choose,
+  current,
+  drawer,
+  exportAll,
+  importFile,
+  newestFirst,
+  panel,
+  remove,
+  rename,
+  show,
+  type Theme,
+  theme,
+} from "../state/store.ts";
 import type { Conversation } from "../state/tree.ts";
 import { saveFile } from "./clipboard.ts";
 import { Icon, IconButton } from "./icons.tsx";
@@ -53,9 +66,13 @@ function Entry({ conversation: c }: { conversation: Conversation }) {
   if (renaming.value === c.id) return <Rename conversation={c} />;
   const here = c.id === current.value;
   const asked = deleting.value === c.id;
+  const open = (e: Event): void => {
+    e.preventDefault();
+    show(c.id);
+  };
   return (
     <li class={here ? "here" : ""}>
-      <a href={`#${c.id}`} aria-current={here ? "page" : undefined} onClick={e => (e.preventDefault(), show(c.id))} title={c.title}>
+      <a href={`#${c.id}`} aria-current={here ? "page" : undefined} onClick={open} title={c.title}>
         {live.value.has(c.id) && <span class="dot" role="img" aria-label="being answered" />}
         {c.title || "Untitled"}
       </a>
@@ -129,7 +146,14 @@ function Foot() {
         <legend class="off-screen">Colours</legend>
         {themes.map(({ name, label }) => (
           <label title={label}>
-            <input type="radio" name="theme" class="off-screen" checked={theme.value === name} aria-label={label} onChange={() => choose("theme", name)} />
+            <input
+              type="radio"
+              name="theme"
+              class="off-screen"
+              checked={theme.value === name}
+              aria-label={label}
+              onChange={() => choose("theme", name)}
+            />
             <Icon name={name} />
           </label>
         ))}

@@ -15,11 +15,11 @@ export function Thread() {
   const running = live.value.get(current.value);
   const grown = running?.text.value;
   const toEnd = (): void => box.current!.scrollTo({ top: box.current!.scrollHeight });
-  // biome-ignore lint/correctness/useExhaustiveDependencies: what is shown has grown
+  // What is shown has grown.
   useEffect(() => {
     if (following.current) toEnd();
   }, [grown, path.value]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another conversation, or a new answer
+  // Another conversation, or a new answer.
   useEffect(() => {
     following.current = true;
     toEnd();
@@ -76,7 +76,8 @@ function Welcome() {
     <div class="welcome">
       <h1>{info ? info.id : "Lathe"}</h1>
       <p>
-        The model runs on the machine that served this page. What you write goes there and nowhere else; conversations are kept in this browser.
+        The model runs on the machine that served this page. What you write goes there and nowhere else; conversations are kept in this
+        browser.
       </p>
       {info?.meta && (
         <dl>

@@ -8,7 +8,17 @@ import { contentOf, plainText } from "./content.ts";
 import { limits } from "./portable.ts";
 import { requestFields } from "./settings.ts";
 import { conversations, ensureConversation, key, model, notify, panel, path, refreshModels, save, settings } from "./store.ts";
-import { type AnswerFacts, type Attachment, type Conversation, type Message, newId, pathTo, sizeOf, withChange, withMessage } from "./tree.ts";
+import {
+  type AnswerFacts,
+  type Attachment,
+  type Conversation,
+  type Message,
+  newId,
+  pathTo,
+  sizeOf,
+  withChange,
+  withMessage,
+} from "./tree.ts";
 
 export interface Live {
   readonly conversation: string;
@@ -68,7 +78,9 @@ async function answer(before: Conversation, to: string): Promise<void> {
     for await (const piece of piecesOf(pathTo(c, to), facts.model, stopping.signal)) growing.add(piece);
     result = { ...facts, ...growing.facts() };
   } catch (e) {
-    const ended: AnswerFacts = stopping.signal.aborted ? { ...facts, finish: "stopped" } : { ...facts, finish: "error", error: sentenceOf(e) };
+    const ended: AnswerFacts = stopping.signal.aborted
+      ? { ...facts, finish: "stopped" }
+      : { ...facts, finish: "error", error: sentenceOf(e) };
     result = { ...growing.facts(), ...ended };
     if (e instanceof ServerError && e.status === 401) panel.value = "key";
   }

@@ -49,7 +49,15 @@ function messageFrom(v: unknown, known: ReadonlySet<string>): Message | undefine
   const files = listOf(v["files"], 64)
     .map(fileFrom)
     .filter(f => f !== undefined);
-  return { id, parent, role, text, at, ...(files.length ? { files } : {}), ...(role === "assistant" ? { answer: answerFrom(v["answer"]) } : {}) };
+  return {
+    id,
+    parent,
+    role,
+    text,
+    at,
+    ...(files.length ? { files } : {}),
+    ...(role === "assistant" ? { answer: answerFrom(v["answer"]) } : {}),
+  };
 }
 
 /** A conversation from anything; undefined where it is none. Messages that do not fit are left out, and with them what follows them. */
@@ -63,7 +71,9 @@ export function conversationFrom(v: unknown): Conversation | undefined {
     known.add(m.id);
     messages.push(m);
   }
-  const chosen = Object.entries(isFields(v["chosen"]) ? v["chosen"] : {}).filter(([k, to]) => (k === "" || known.has(k)) && isId(to) && known.has(to));
+  const chosen = Object.entries(isFields(v["chosen"]) ? v["chosen"] : {}).filter(
+    ([k, to]) => (k === "" || known.has(k)) && isId(to) && known.has(to),
+  );
   const { id, title, created, updated } = v;
   return { id, title: title.slice(0, 200), created, updated, messages, chosen: Object.fromEntries(chosen) as Record<string, string> };
 }

@@ -27,7 +27,8 @@ export const numberSettings: readonly NumberSetting[] = [
   {
     field: "temperature",
     label: "Temperature",
-    about: "How much chance decides. 0 always takes the likeliest word and repeats itself exactly; above 1 gets odd. The default varies answers and keeps them sensible.",
+    about:
+      "How much chance decides. 0 always takes the likeliest word and repeats itself exactly; above 1 gets odd. The default varies answers and keeps them sensible.",
     byDefault: temperature.options.temperature.default,
     from: 0,
     to: 10,
@@ -45,7 +46,8 @@ export const numberSettings: readonly NumberSetting[] = [
   {
     field: "top_p",
     label: "Top-p",
-    about: "Chooses among the likeliest tokens that add up to this share. 1 leaves all in; the default drops the unlikely tail, where nonsense comes from.",
+    about:
+      "Chooses among the likeliest tokens that add up to this share. 1 leaves all in; the default drops the unlikely tail, where nonsense comes from.",
     byDefault: topP.options.topP.default,
     from: 0,
     to: 1,
