@@ -11,6 +11,7 @@ const NEAR = 80;
 export function Thread() {
   const box = useRef<HTMLElement>(null);
   const following = useRef(true);
+  const before = useRef(0);
   const [away, setAway] = useState(false);
   const running = live.value.get(current.value);
   const grown = running?.text.value;
@@ -26,8 +27,10 @@ export function Thread() {
   }, [current.value, running?.message]);
   const onScroll = (): void => {
     const { scrollHeight, scrollTop, clientHeight } = box.current!;
-    following.current = scrollHeight - scrollTop - clientHeight < NEAR;
-    setAway(!following.current);
+    // The page itself only ever scrolls down; up, however little, is the reader.
+    following.current = scrollTop >= before.current && scrollHeight - scrollTop - clientHeight < NEAR;
+    before.current = scrollTop;
+    setAway(scrollHeight - scrollTop - clientHeight >= NEAR);
   };
   return (
     <div class="thread-frame">
