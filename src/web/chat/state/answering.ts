@@ -39,6 +39,9 @@ export const plainModels = signal<ReadonlySet<string>>(new Set());
 /** Milliseconds between copies that are kept while an answer grows. */
 const KEEP_EVERY_MS = 1500;
 
+/** A growing text is drawn the less often the longer it is, as one block without end is parsed anew each time: every 100 ms at 20,000 units. */
+const UNITS_PER_MS = 200;
+
 /** Adds a user's message after `parent` and has it answered. False, with a notice, where that cannot be. */
 export function send(text: string, files: readonly Attachment[], parent = path.value.at(-1)?.id ?? ""): boolean {
   if (!model.value) {
@@ -126,6 +129,7 @@ class Growing implements Live {
   #firstMs: number | undefined;
   #finish: AnswerFacts["finish"];
   #usage: AnswerPiece["usage"];
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #frame = 0;
   #kept = performance.now();
 
@@ -144,12 +148,12 @@ class Growing implements Live {
     }
     if (finish) this.#finish = finish === "stop" ? "stop" : "length";
     if (usage) this.#usage = usage;
-    this.#frame ||= requestAnimationFrame(() => this.#show());
+    this.#timer ??= setTimeout(() => (this.#frame = requestAnimationFrame(() => this.#show())), this.#written.length / UNITS_PER_MS);
     if (performance.now() - this.#kept > KEEP_EVERY_MS) this.#keep();
   }
 
   #show(): void {
-    this.#frame = 0;
+    this.#timer = undefined;
     this.text.value = this.#written;
     this.pieces.value = this.#count;
     this.perSecond.value = this.#speed() ?? 0;
@@ -177,6 +181,7 @@ class Growing implements Live {
   }
 
   end(answer: AnswerFacts): void {
+    clearTimeout(this.#timer);
     cancelAnimationFrame(this.#frame);
     this.#show();
     this.#keep(answer);
