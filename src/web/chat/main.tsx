@@ -2,7 +2,7 @@
 import { effect } from "@preact/signals";
 import { render } from "preact";
 import { App } from "./parts/app.tsx";
-import { begin, conversation, theme } from "./state/store.ts";
+import { begin, conversation, refreshModels, theme } from "./state/store.ts";
 
 effect(() => {
   const { dataset } = document.documentElement;
@@ -13,5 +13,5 @@ effect(() => {
   const title = conversation.value?.title;
   document.title = title ? `${title} · Lathe` : "Lathe";
 });
-render(<App />, document.getElementById("app")!);
-void begin();
+void refreshModels();
+void begin().then(() => render(<App />, document.getElementById("app")!));

@@ -4,7 +4,7 @@ import type { TargetedEvent } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { live, plainModels, send, stop } from "../state/answering.ts";
 import { FILE_BYTES, FILES_PER_MESSAGE, readAttachment } from "../state/attachments.ts";
-import { conversation, current, editing, model, models, notify, path } from "../state/store.ts";
+import { conversation, current, editing, model, models, notify, path, refreshModels } from "../state/store.ts";
 import type { Attachment } from "../state/tree.ts";
 import { Icon, IconButton } from "./icons.tsx";
 
@@ -23,7 +23,8 @@ export async function attach(list: Iterable<File>): Promise<void> {
 
 export const focusComposer = (): void => document.getElementById("draft")?.focus();
 
-function submit(): void {
+async function submit(): Promise<void> {
+  if (!models.value.length) await refreshModels(); // the page is new, or the server was away
   const text = draft.value.trim();
   if ((!text && !files.value.length) || !send(text, files.value)) return;
   draft.value = "";
@@ -37,7 +38,7 @@ function editLast(): void {
 
 function onKeyDown(e: KeyboardEvent): void {
   if (e.isComposing) return; // Enter then ends the composition of a character
-  if (e.key === "Enter" && !e.shiftKey) submit();
+  if (e.key === "Enter" && !e.shiftKey) void submit();
   else if (e.key === "ArrowUp" && !draft.value) editLast();
   else return;
   e.preventDefault();
@@ -52,7 +53,7 @@ function onPaste(e: ClipboardEvent): void {
 
 function onSubmit(e: Event): void {
   e.preventDefault();
-  submit();
+  void submit();
 }
 
 function onPicked(e: TargetedEvent<HTMLInputElement>): void {

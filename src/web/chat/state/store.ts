@@ -125,9 +125,9 @@ export async function refreshModels(): Promise<void> {
   }
 }
 
+/** Reads what was kept; before that, nothing may be added. */
 export async function begin(): Promise<void> {
   addEventListener("popstate", () => show(location.hash.slice(1)));
   conversations.value = new Map((await keep.all()).map(c => [c.id, c]));
   loaded.value = true;
-  await refreshModels();
 }
