@@ -61,6 +61,17 @@ describeInChromium("web chat", () => {
     expect(complaints).toEqual([]);
   });
 
+  it("lets a message wait for the list of models", async () => {
+    await open();
+    await page.route("**/v1/models", async route => {
+      await new Promise(resolve => setTimeout(resolve, 300));
+      await route.continue();
+    });
+    await page.reload();
+    await say(page, "Early");
+    expect(await answered(page)).toMatch(/to: Early$/);
+  });
+
   it("shows an answer while it grows, and stops it on the server too", async () => {
     await open();
     const left = model.left;

@@ -1,7 +1,7 @@
 /** The messages that are shown, and where the page is scrolled to: it follows an answer until the reader scrolls away. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { live } from "../state/answering.ts";
-import { conversation, current, loaded, model, models, modelsError, path, refreshModels } from "../state/store.ts";
+import { conversation, current, model, models, modelsError, path, refreshModels } from "../state/store.ts";
 import { IconButton } from "./icons.tsx";
 import { MessageView } from "./message.tsx";
 
@@ -54,7 +54,6 @@ export function Thread() {
 }
 
 function Welcome() {
-  if (!loaded.value) return null;
   if (current.value && !conversation.value) {
     return (
       <div class="welcome">

@@ -22,7 +22,6 @@ export const theme = signal<Theme>((["light", "dark"] as const).find(t => t === 
 export const panel = signal<Panel | undefined>(undefined);
 /** The list of conversations on a narrow screen. */
 export const drawer = signal(false);
-export const loaded = signal(false);
 /** The id of the message whose text is being edited. */
 export const editing = signal("");
 
@@ -129,5 +128,4 @@ export async function refreshModels(): Promise<void> {
 export async function begin(): Promise<void> {
   addEventListener("popstate", () => show(location.hash.slice(1)));
   conversations.value = new Map((await keep.all()).map(c => [c.id, c]));
-  loaded.value = true;
 }
