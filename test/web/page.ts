@@ -109,6 +109,7 @@ export async function openPage(
     if (m.type() === "error") complaints.push(m.text());
   });
   await page.goto(url);
+  await page.getByLabel("Message", { exact: true }).waitFor(); // before it is drawn, nobody can press a key of it
   return { page, complaints };
 }
 
