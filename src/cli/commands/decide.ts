@@ -43,8 +43,7 @@ function answersOf({ answers, score }: DecideFlags): Answers | undefined {
 }
 
 async function decide(path: string, text: string, flags: DecideFlags): Promise<void> {
-  const { choices: _, ...loading } = flags;
-  await checkOptions(loading);
+  await checkOptions(flags);
   const answers = answersOf(flags);
   await using model = await loadForCommand(path, flags);
   const decision = answers ? await model.decide(text, flags.question, answers) : await model.decide(text, flags.question);
