@@ -17,7 +17,7 @@ const tables = new Set<string>([]);
 
 const files = (folder: string): string[] =>
   readdirSync(folder, { withFileTypes: true }).flatMap(e =>
-    e.isDirectory() ? files(join(folder, e.name)) : e.name.endsWith(".ts") ? [join(folder, e.name)] : [],
+    e.isDirectory() ? files(join(folder, e.name)) : /\.tsx?$/.test(e.name) ? [join(folder, e.name)] : [],
   );
 
 const floorOf = (file: string): string => {
@@ -84,6 +84,6 @@ describe("house rules", () => {
   });
 
   it("there is no drawer called utils", () => {
-    expect(all.filter(f => /\/(utils?|helpers?|misc|common)\.ts$/.test(f))).toEqual([]);
+    expect(all.filter(f => /\/(utils?|helpers?|misc|common)\.tsx?$/.test(f))).toEqual([]);
   });
 });
