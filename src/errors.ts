@@ -42,6 +42,14 @@ export type ErrorCode =
   | "prompt.empty" // nothing to evaluate
   | "option.invalid" // an option has a wrong value
   | "option.unknown" // an option that does not exist
+  | "grammar.invalid" // a GBNF grammar that breaks its notation's rules
+  | "grammar.unsupported" // GBNF that cannot be enforced
+  | "grammar.limit" // a constraint that would need too much time or memory
+  | "regex.invalid" // no regular expression
+  | "regex.unsupported" // a regular expression that cannot be enforced
+  | "schema.invalid" // no JSON Schema: a keyword has a wrong value, a reference leads nowhere
+  | "schema.unsupported" // JSON Schema that cannot be enforced; never ignored
+  | "schema.unsatisfiable" // no value is valid
   | "kernel.invalid" // a kernel failed verification
   | "target.unavailable" // the asked-for target does not run on this machine
   | "engine.failed"; // the engine's thread died

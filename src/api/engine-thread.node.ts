@@ -89,6 +89,8 @@ async function handle(message: ToEngine): Promise<void> {
       return scheduler?.open(message.session, message.from);
     case "drop":
       return scheduler?.drop(message.session);
+    case "vocabulary":
+      return scheduler?.setVocabulary(message.vocabulary);
     case "run":
       return scheduler?.add(message);
     case "cancel":

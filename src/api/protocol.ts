@@ -1,4 +1,5 @@
 /** The messages between the caller's thread and the engine's thread. Plain data only; errors travel as their code, message and details. */
+import type { ConstraintSource } from "../decode/constrain/source.ts";
 import type { SamplingOptions } from "../decode/sampler.ts";
 import type { LoadSpec } from "../engine/load.node.ts";
 import type { ErrorCode } from "../errors.ts";
@@ -18,12 +19,26 @@ export interface RunRequest {
   readonly maxTokens: number;
   /** Ids that end the answer. */
   readonly stopIds: readonly number[];
+  /** What the answer must be like; needs the vocabulary to have been sent. */
+  readonly constraint?: ConstraintSource;
+  /** The answer's first byte is a space that is no part of its text. */
+  readonly leadingSpace?: boolean;
+}
+
+/** The bytes of all tokens, one after the other, and where each one's end. */
+export interface WireVocabulary {
+  readonly bytes: Uint8Array;
+  readonly offsets: Uint32Array;
+  /** Tokens that end a generation. */
+  readonly ends: readonly number[];
 }
 
 export type ToEngine =
   | { readonly kind: "load"; readonly spec: LoadSpec }
   | { readonly kind: "open"; readonly session: number; readonly from?: number }
   | { readonly kind: "drop"; readonly session: number }
+  /** Once, before the first run with a constraint. */
+  | { readonly kind: "vocabulary"; readonly vocabulary: WireVocabulary }
   | ({ readonly kind: "run" } & RunRequest)
   /** `keep`: tokens of the session that count; what the engine has run ahead is forgotten. */
   | { readonly kind: "cancel"; readonly run: number }

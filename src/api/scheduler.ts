@@ -2,11 +2,13 @@
  * The engine's side of runs: continuous batching over `step`. Each turn is one step with a token of every run that is answering and as much
  * of the waiting prompts as fits. Owns sequences and samplers; knows no threads and no messages, so that it can be tested alone.
  */
+import type { Constraint } from "../decode/constrain/constraint.ts";
+import { Constraints } from "../decode/constrain/source.ts";
 import { createSampler, type Sampler } from "../decode/sampler.ts";
 import type { Stepper, StepToken } from "../engine/step.ts";
 import { LatheError } from "../errors.ts";
 import type { Sequence } from "../kv/pages.ts";
-import type { Finish, Finished, RunRequest, Token } from "./protocol.ts";
+import type { Finish, Finished, RunRequest, Token, WireVocabulary } from "./protocol.ts";
 
 /** Tokens that a run may be ahead of its consumer. */
 export const AHEAD = 32;
@@ -23,6 +25,7 @@ class Run {
   readonly request: RunRequest;
   readonly sequence: Sequence;
   readonly sampler: Sampler;
+  readonly constraint: Constraint | undefined;
   readonly cached: number;
   /** Prompt tokens evaluated or cached. */
   filled: number;
@@ -32,7 +35,8 @@ class Run {
   readonly begun = performance.now();
   answering = 0;
 
-  constructor(request: RunRequest, sequence: Sequence) {
+  constructor(request: RunRequest, sequence: Sequence, constraint: Constraint | undefined) {
+    this.constraint = constraint;
     this.request = request;
     this.sequence = sequence;
     this.sampler = createSampler(request.sampling);
@@ -84,6 +88,9 @@ export class Scheduler {
   readonly #sessions = new Map<number, Sequence>();
   readonly #runs = new Map<number, Run>();
   readonly #scorings: Scoring[] = [];
+  #vocabulary: WireVocabulary | undefined;
+  /** Made for the first run with a constraint. */
+  #constraints: Constraints | undefined;
 
   constructor(stepper: Stepper, events: Events) {
     this.#stepper = stepper;
@@ -106,10 +113,23 @@ export class Scheduler {
     this.#sessions.delete(session);
   }
 
+  setVocabulary(vocabulary: WireVocabulary): void {
+    this.#vocabulary = vocabulary;
+  }
+
+  /** @throws LatheError what compiling the constraint throws, before anything is computed. */
   add(request: RunRequest): void {
     const sequence = this.#sessions.get(request.session);
     if (!sequence) throw new LatheError("model.closed", "The session is closed; open a new one.");
-    this.#runs.set(request.run, new Run(request, sequence));
+    this.#runs.set(request.run, new Run(request, sequence, this.#constraint(request)));
+  }
+
+  #constraint({ constraint, leadingSpace }: RunRequest): Constraint | undefined {
+    if (!constraint) return undefined;
+    const { bytes, offsets, ends } = this.#vocabulary!;
+    const bytesOf = (id: number): Uint8Array => bytes.subarray(id === 0 ? 0 : offsets[id - 1], offsets[id]);
+    this.#constraints ??= new Constraints({ size: offsets.length, bytes: bytesOf, ends });
+    return this.#constraints.begin(constraint, leadingSpace);
   }
 
   score(run: number, tokens: Int32Array): void {
@@ -186,8 +206,9 @@ export class Scheduler {
 
   #choose(run: Run, logits: Float32Array): void {
     if (!run.answering) run.answering = performance.now();
-    const { id, logprob } = run.sampler.sample(logits);
-    if (run.request.stopIds.includes(id)) {
+    const { constraint } = run;
+    const { id, logprob } = run.sampler.sample(logits, constraint?.mask());
+    if (run.request.stopIds.includes(id) || constraint?.accept(id) === "end") {
       this.#finish(run, "stop");
       return;
     }
@@ -195,7 +216,8 @@ export class Scheduler {
     run.last = id;
     run.produced++;
     this.#events.token(run.request.run, { id, logprob });
-    if (run.produced >= run.request.maxTokens) this.#finish(run, "length");
+    if (constraint?.done) this.#finish(run, "stop");
+    else if (run.produced >= run.request.maxTokens) this.#finish(run, "length");
     else if (run.sequence.length >= this.#stepper.plan.options.context) this.#finish(run, "context");
   }
 

@@ -9,7 +9,7 @@ import { LatheError } from "../errors.ts";
 import type { TextPart, Tokenizer } from "../text/tokenizer.ts";
 import { type EngineClient, fromWire } from "./engine-client.ts";
 import { type GenerateOptions, type ResolvedGenerate, resolveGenerate } from "./options.ts";
-import type { Finished, Token } from "./protocol.ts";
+import type { Finished, Token, WireVocabulary } from "./protocol.ts";
 import { type Part, type Result, Run } from "./run.ts";
 
 /** A text, its parts with their right to spell control tokens, or token ids. */
@@ -113,7 +113,7 @@ export class Session implements Disposable {
   ): AsyncGenerator<Part, void, undefined> {
     this.#check();
     const resolved = resolveGenerate(options);
-    const { own, sampling, stops } = resolved;
+    const { own, sampling, stops, constraint } = resolved;
     createSampler({ seed: 1, ...sampling }); // refuses wrong options before anything runs
     const matcher = createStopMatcher(stops);
     own.signal?.throwIfAborted();
@@ -122,11 +122,16 @@ export class Session implements Disposable {
     const { client, tokenizer } = this.#host;
     const run = client.number();
     const stopIds = own.ignoreEnd ? [] : endIds(tokenizer);
-    const inbox = client.enter(run, { kind: "run", run, session: this.#id, tokens: Int32Array.from(tokens), sampling, maxTokens, stopIds });
+    if (constraint) client.sendVocabulary(() => wireVocabulary(tokenizer));
+    const continued = tokens.length > 1;
+    const leadingSpace = !continued && constraint !== undefined && dropsFirstSpace(tokenizer);
+    const request = { run, session: this.#id, tokens: Int32Array.from(tokens), sampling, maxTokens, stopIds, constraint, leadingSpace };
+    const inbox = client.enter(run, { kind: "run", ...request });
     this.#running = true;
-    const answer = new Answer(tokenizer, matcher, tokens.length > 1);
+    const answer = new Answer(tokenizer, matcher, continued);
     let finished: Finished | undefined;
     let failed = false;
+    let refused = true; // until the engine says something else of it
     try {
       for (;;) {
         const event = await inbox.next(answer.stopped === undefined ? own.signal : undefined);
@@ -135,6 +140,7 @@ export class Session implements Disposable {
           finished = ended;
           throw fromWire(event.error);
         }
+        refused = false;
         if (event.kind === "prompt") yield { type: "prompt", done: event.done, total: event.total };
         else if (event.kind === "token" && answer.stopped === undefined) {
           const text = answer.push(event.token);
@@ -154,7 +160,7 @@ export class Session implements Disposable {
       throw e;
     } finally {
       this.#running = false;
-      this.#tokens = [...tokens, ...answer.tokens.map(t => t.id)];
+      if (!(refused && finished)) this.#tokens = [...tokens, ...answer.tokens.map(t => t.id)];
       if (!finished) {
         if (!client.closed) client.post({ kind: "cancel", run });
         finished = await cancelled(inbox);
@@ -194,6 +200,25 @@ function endIds(tokenizer: Tokenizer): readonly number[] {
   const known = ends.get(tokenizer) ?? Array.from({ length: tokenizer.size }, (_, i) => i).filter(id => tokenizer.isEndOfGeneration(id));
   ends.set(tokenizer, known);
   return known;
+}
+
+/** Whether a text that begins with a space loses it: such a tokenizer puts one in front of every text. */
+function dropsFirstSpace(tokenizer: Tokenizer): boolean {
+  for (let id = 0; id < tokenizer.size; id++) if (tokenizer.bytes(id)[0] === 0x20) return !tokenizer.decode([id]).startsWith(" ");
+  return false;
+}
+
+/** What a constraint needs to know of the tokens. */
+function wireVocabulary(tokenizer: Tokenizer): WireVocabulary {
+  const each = Array.from({ length: tokenizer.size }, (_, id) => tokenizer.bytes(id));
+  const offsets = new Uint32Array(each.length);
+  const bytes = new Uint8Array(each.reduce((sum, b) => sum + b.length, 0));
+  let at = 0;
+  each.forEach((own, id) => {
+    bytes.set(own, at);
+    offsets[id] = at += own.length;
+  });
+  return { bytes, offsets, ends: endIds(tokenizer) };
 }
 
 /** Tokens becoming text: whole characters, held back while a stop text may be coming. */
