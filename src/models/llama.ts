@@ -55,7 +55,7 @@ export const llama = arch(["llama"], source => {
   const ropeDim = source.size("rope.dimension_count", { max: headDim, or: headDim });
   const eps = source.number("attention.layer_norm_rms_epsilon");
   const scale = source.number("attention.scale", 0) || headDim ** -0.5;
-  const base = source.number("rope.freq_base", 10000);
+  const base = source.positive("rope.freq_base", 10000);
   const scaling = ropeScaling(source);
   const kv = { headDim, ropeDim, heads, kvHeads };
   checkHeads(kv);

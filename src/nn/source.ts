@@ -72,6 +72,14 @@ export class Source {
     throw new LatheError("model.missing-key", message, { key: full, found });
   }
 
+  /** A number above 0. */
+  positive(key: string, fallback: number): number {
+    const value = this.number(key, fallback);
+    if (value > 0) return value;
+    const message = `${this.architecture}.${key} is ${value} and must be above 0; the file is damaged.`;
+    throw new LatheError("model.missing-key", message, { key: `${this.architecture}.${key}`, value });
+  }
+
   /** A whole number in [min, max]. */
   size(key: string, { min = 1, max = 2 ** 24, or }: { min?: number; max?: number; or?: number } = {}): number {
     const value = this.number(key, or);
