@@ -3,7 +3,7 @@
  * reached. One run from outside; the calls and their results are parts of it.
  */
 import type { ChatMessage } from "../text/chat.ts";
-import { type ChatHost, type ChatOptions, answerRound, messageOf } from "./round.ts";
+import { answerRound, type ChatHost, type ChatOptions, messageOf } from "./round.ts";
 import { type Part, type Result, Run } from "./run.ts";
 import type { Session } from "./session.ts";
 import type { ValueOf } from "./standard.ts";
@@ -101,7 +101,11 @@ async function* loop<S>(
     if (current && partial) news.push({ role: "assistant", content: partial });
     if (news.length > agent.said.length) agent.heard(news);
     // Left early: the run that was under way says how far it came.
-    if (current) current.then(r => settle(result(r)), () => {});
+    if (current)
+      current.then(
+        r => settle(result(r)),
+        () => {},
+      );
     else if (last) settle({ ...last, messages: news });
   }
 }

@@ -3,6 +3,7 @@
  * again; what was said stays when the context has no room for it any more, and what the model is not shown is told.
  */
 import { numberRule, type OptionRules, resolveOptions } from "../decode/options.ts";
+import { createSampler } from "../decode/sampler.ts";
 import { LatheError } from "../errors.ts";
 import type { ChatMessage } from "../text/chat.ts";
 import { type Agent, type AgentOptions, converse, DEFAULT_ROUNDS } from "./agent.ts";
@@ -14,7 +15,10 @@ import type { ValueOf } from "./standard.ts";
 import { type AnyTool, toolSpecs } from "./tools.ts";
 
 /** What holds for every answer unless `send` says otherwise; saved with the conversation. */
-export type ConversationSettings = Omit<GenerateOptions, "schema" | "grammar" | "regex" | "choices" | "propertyOrder" | "whitespace" | "signal" | "special">;
+export type ConversationSettings = Omit<
+  GenerateOptions,
+  "schema" | "grammar" | "regex" | "choices" | "propertyOrder" | "whitespace" | "signal" | "special"
+>;
 
 export interface ConversationOptions extends ConversationSettings {
   /** What the model is told before everything else. */
@@ -52,11 +56,12 @@ export class Conversation implements Disposable {
 
   /** Made by `model.conversation`, `model.restore` and `fork`. */
   constructor(host: ConversationHost, options: ConversationOptions, session?: Session) {
-    if (typeof options !== "object" || options === null) throw new LatheError("option.invalid", "The conversation options must be an object.", { value: options });
+    if (typeof options !== "object" || options === null)
+      throw new LatheError("option.invalid", "The conversation options must be an object.", { value: options });
     const entries = Object.entries(options);
     this.#own = resolveOptions("conversation option", rules, Object.fromEntries(entries.filter(([k]) => k in rules)) as Own);
     this.#settings = Object.fromEntries(entries.filter(([k, v]) => !(k in rules) && v !== undefined));
-    resolveGenerate(this.#settings);
+    createSampler({ seed: 1, ...resolveGenerate(this.#settings).sampling });
     toolSpecs(this.#own.tools);
     const { system, messages } = this.#own;
     this.#messages = [...(system === undefined ? [] : [{ role: "system", content: system }]), ...messages];
@@ -80,7 +85,8 @@ export class Conversation implements Disposable {
    * @throws LatheError template.missing, template.failed, option.*, context.overflow, session.busy, model.closed - when consumed.
    */
   send<S = undefined>(said: string | ChatMessage | readonly ChatMessage[], options: SendOptions<S> = {}): Run<ValueOf<S>> {
-    const news = typeof said === "string" ? [{ role: "user", content: said }] : Array.isArray(said) ? (said as ChatMessage[]) : [said as ChatMessage];
+    const news =
+      typeof said === "string" ? [{ role: "user", content: said }] : Array.isArray(said) ? (said as ChatMessage[]) : [said as ChatMessage];
     if (!news.every(isMessage)) throw new LatheError("option.invalid", "Send a text, a message with a role, or a list of messages.", {});
     const agent: Agent = {
       host: this.#host.chat,
@@ -93,7 +99,14 @@ export class Conversation implements Disposable {
     };
     const { tools, maxRounds } = this.#own;
     const schemaAlone = options.schema !== undefined && options.toolChoice === undefined ? { toolChoice: "none" as const } : {};
-    return converse<S>(agent, { reasoning: "separate", ...this.#settings, ...schemaAlone, ...options, tools, maxRounds } as AgentOptions<S>);
+    return converse<S>(agent, {
+      reasoning: "separate",
+      ...this.#settings,
+      ...schemaAlone,
+      ...options,
+      tools,
+      maxRounds,
+    } as AgentOptions<S>);
   }
 
   /** A second conversation with the same past, which from here on goes its own way. Keys and values are shared. */

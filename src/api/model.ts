@@ -3,7 +3,14 @@
  * calling thread only passes messages and turns tokens into text.
  */
 import { LatheError } from "../errors.ts";
-import { type ChatMessage, type ChatTemplate, chatTemplateFromMetadata, type RenderChatOptions, renderChat, type Segment } from "../text/chat.ts";
+import {
+  type ChatMessage,
+  type ChatTemplate,
+  chatTemplateFromMetadata,
+  type RenderChatOptions,
+  renderChat,
+  type Segment,
+} from "../text/chat.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { Conversation, type ConversationHost, type ConversationOptions } from "./conversation.ts";
 import { type EngineClient, fromWire } from "./engine-client.ts";
@@ -34,7 +41,13 @@ export class Model implements AsyncDisposable {
   #identity: Promise<string> | undefined;
 
   /** Made by `load`. */
-  constructor(info: ModelInfo, tokenizer: Tokenizer, metadata: ReadonlyMap<string, unknown>, client: EngineClient, template?: ChatTemplate) {
+  constructor(
+    info: ModelInfo,
+    tokenizer: Tokenizer,
+    metadata: ReadonlyMap<string, unknown>,
+    client: EngineClient,
+    template?: ChatTemplate,
+  ) {
     this.info = info;
     this.tokenizer = tokenizer;
     this.#client = client;

@@ -4,9 +4,9 @@ import type { ConstraintSource, JsonStyle } from "../decode/constrain/source.ts"
 import { numberRule, type OptionRules, resolveOptions } from "../decode/options.ts";
 import type { SamplingOptions } from "../decode/sampler.ts";
 import { LatheError } from "../errors.ts";
+import type { StoreOptions } from "../files/store/pull.node.ts";
 import { type Overflow, overflows } from "./context.ts";
 import { isStandard, jsonSchemaOf } from "./standard.ts";
-import type { StoreOptions } from "../files/store/pull.node.ts";
 
 export type Target = "auto" | "native" | "wasm" | "interp";
 
@@ -130,7 +130,10 @@ const generateRules: OptionRules<Own> = {
   stop: { default: [], accepts: "a text or a list of texts", check: v => isText(v) || (Array.isArray(v) && v.every(isText)) },
   special: flag,
   ignoreEnd: flag,
-  schema: optional({ accepts: "a JSON Schema: an object, true, or its JSON text", check: v => v === true || isText(v) || isRecord(v) || isStandard(v) }),
+  schema: optional({
+    accepts: "a JSON Schema: an object, true, or its JSON text",
+    check: v => v === true || isText(v) || isRecord(v) || isStandard(v),
+  }),
   propertyOrder: { default: "declared", accepts: '"declared" or "any"', check: v => v === "declared" || v === "any" },
   whitespace: { default: "some", accepts: '"none", "some" or "any"', check: v => ["none", "some", "any"].includes(v as string) },
   grammar: optional({ accepts: "a text in GBNF", check: isText }),
@@ -148,7 +151,11 @@ export interface ProfileOptions {
   /** Whether to list the kernels' code. Default false. */
   readonly code?: boolean;
 }
-const profileRules: OptionRules<ProfileOptions> = { context: count(1), steps: numberRule(16, { from: 1, to: 10_000, integer: true }), code: flag };
+const profileRules: OptionRules<ProfileOptions> = {
+  context: count(1),
+  steps: numberRule(16, { from: 1, to: 10_000, integer: true }),
+  code: flag,
+};
 
 export interface InspectOptions extends StoreOptions {
   /** Tokens to reckon memory for. Default: what the model was trained for, at most 4096. */
@@ -204,7 +211,11 @@ function constraintOf(own: Required<Own>): ConstraintSource | undefined {
   }
   switch (given[0]) {
     case "schema":
-      return { kind: "schema", text: schemaText(jsonSchemaOf(own.schema)), style: { order: own.propertyOrder, whitespace: own.whitespace } };
+      return {
+        kind: "schema",
+        text: schemaText(jsonSchemaOf(own.schema)),
+        style: { order: own.propertyOrder, whitespace: own.whitespace },
+      };
     case "choices":
       return { kind: "choices", texts: [...own.choices] };
     case undefined:

@@ -5,7 +5,7 @@
 import { LatheError } from "../errors.ts";
 import type { ChatMessage } from "../text/chat.ts";
 import { AnswerParser, type Spoken } from "../text/tools/parser.ts";
-import { bareSyntax, marksOf, syntaxOf, taughtSyntax, THINK, type ToolSyntax } from "../text/tools/syntaxes.ts";
+import { bareSyntax, marksOf, syntaxOf, THINK, type ToolSyntax, taughtSyntax } from "../text/tools/syntaxes.ts";
 import { taught } from "../text/tools/teach.ts";
 import { type Fitted, fitMessages, promptRoom } from "./context.ts";
 import type { GenerateOptions } from "./options.ts";
@@ -43,7 +43,8 @@ interface Settled {
 /** Splits and checks the options. @throws LatheError option.invalid, template.missing, schema.*. */
 function settled(host: ChatHost, options: ChatOptions): Settled {
   const { tools = [], toolChoice = "auto", reasoning, ...generate } = options;
-  const forced = toolChoice === "required" || (typeof toolChoice === "object" && toolChoice !== null && typeof toolChoice.name === "string");
+  const forced =
+    toolChoice === "required" || (typeof toolChoice === "object" && toolChoice !== null && typeof toolChoice.name === "string");
   if (!forced && toolChoice !== "auto" && toolChoice !== "none")
     throw new LatheError("option.invalid", 'toolChoice must be "auto", "none", "required" or { name }.', { option: "toolChoice" });
   if (reasoning !== undefined && reasoning !== "separate" && reasoning !== "text")
@@ -68,7 +69,12 @@ function settled(host: ChatHost, options: ChatOptions): Settled {
 /** Ids of calls: nine letters and digits, as the strictest templates want them, counted through the conversation. */
 const callId = (n: number): string => `call${String(n).padStart(5, "0")}`;
 
-export function answerRound<S>(host: () => ChatHost, session: Session, messages: readonly ChatMessage[], options: ChatOptions<S>): Run<ValueOf<S>> {
+export function answerRound<S>(
+  host: () => ChatHost,
+  session: Session,
+  messages: readonly ChatMessage[],
+  options: ChatOptions<S>,
+): Run<ValueOf<S>> {
   return new Run(async function* (settle): AsyncGenerator<Part<ValueOf<S>>, void, undefined> {
     const own = host();
     const { specs, syntax, teach, separate, generate } = settled(own, options);

@@ -177,7 +177,7 @@ export class Session implements Disposable {
       if (!(refused && finished)) this.#tokens = [...tokens, ...answer.tokens.map(t => t.id)];
       if (!finished) {
         if (!client.closed) client.post({ kind: "cancel", run });
-        finished = await cancelled(inbox);
+        finished = { ...(await cancelled(inbox)), finish: "cancelled" }; // even if the engine, which runs ahead, was at its end
       }
       client.leave(run);
       if (!failed) settle(answer.result(finished));

@@ -3,7 +3,7 @@ import { Recogniser } from "../decode/constrain/constraint.ts";
 import { compileSchema } from "../decode/constrain/schema/compile.ts";
 import { reading } from "../decode/constrain/schema/context.ts";
 import { LatheError } from "../errors.ts";
-import { jsonSchemaOf, type JsonSchema, type StandardSchema, type ValueOf, validated } from "./standard.ts";
+import { type JsonSchema, jsonSchemaOf, type StandardSchema, type ValueOf, validated } from "./standard.ts";
 
 export interface ToolContext {
   readonly signal: AbortSignal;
@@ -66,7 +66,9 @@ function prepared(given: AnyTool): Prepared {
   const runs = given.run === undefined || typeof given.run === "function";
   const says = given.description === undefined || typeof given.description === "string";
   if (!runs || !says)
-    throw new LatheError("option.invalid", `The tool ${given.name} needs a function as run and a text as description.`, { option: "tools" });
+    throw new LatheError("option.invalid", `The tool ${given.name} needs a function as run and a text as description.`, {
+      option: "tools",
+    });
   const schema = parsed(jsonSchemaOf(given.input), given.name);
   const spec = { type: "function", function: { name: given.name, description: given.description, parameters: schema } } as const;
   const made = { spec, recogniser: recogniserOf(schema) };
@@ -96,7 +98,8 @@ export function toolSpecs(tools: readonly AnyTool[]): ToolSpec[] {
   const specs = tools.map(t => prepared(t).spec);
   const names = specs.map(s => s.function.name);
   const twice = names.find((n, i) => names.indexOf(n) !== i);
-  if (twice !== undefined) throw new LatheError("option.invalid", `Two tools are called ${twice}; give each its own name.`, { option: "tools", name: twice });
+  if (twice !== undefined)
+    throw new LatheError("option.invalid", `Two tools are called ${twice}; give each its own name.`, { option: "tools", name: twice });
   return specs;
 }
 
@@ -104,7 +107,8 @@ export function toolSpecs(tools: readonly AnyTool[]): ToolSpec[] {
 export function callSchema(specs: readonly ToolSpec[], choice: ToolChoice): object {
   const wanted = typeof choice === "object" ? specs.filter(s => s.function.name === choice.name) : specs;
   if (!wanted.length) {
-    const what = typeof choice === "object" ? `a tool ${JSON.stringify(choice.name)}, which is not among the tools` : "a call, and there are no tools";
+    const what =
+      typeof choice === "object" ? `a tool ${JSON.stringify(choice.name)}, which is not among the tools` : "a call, and there are no tools";
     throw new LatheError("option.invalid", `The tool choice asks for ${what}.`, { option: "toolChoice" });
   }
   const shape = ({ function: { name, parameters } }: ToolSpec): object => ({
@@ -128,7 +132,8 @@ export interface ToolOutcome {
 export async function runTool(given: AnyTool, call: ToolCall, signal: AbortSignal): Promise<ToolOutcome> {
   signal.throwIfAborted();
   const { recogniser } = prepared(given);
-  if (recogniser && !recogniser.accepts(JSON.stringify(call.arguments))) return { error: "The arguments do not fit the tool's input schema." };
+  if (recogniser && !recogniser.accepts(JSON.stringify(call.arguments)))
+    return { error: "The arguments do not fit the tool's input schema." };
   try {
     const input = await validated(given.input, call.arguments);
     if ("refused" in input) return { error: `The arguments are refused: ${input.refused}` };

@@ -31,14 +31,23 @@ const paint = (run?: (input: { colour: (typeof colours)[number] }) => unknown) =
 describe("tools", () => {
   it("are called, and their results told, until the model answers", async () => {
     const seen: string[] = [];
-    using talk = model.conversation({ ...greedy, maxTokens: 60, tools: [paint(({ colour }) => void seen.push(colour) ?? { painted: colour })] });
+    const recorded = ({ colour }: { colour: string }) => {
+      seen.push(colour);
+      return { painted: colour };
+    };
+    using talk = model.conversation({ ...greedy, maxTokens: 200, tools: [paint(recorded)] });
     const run = talk.send("Paint the wall.", { toolChoice: "required" });
     const all = await parts(run);
     const result = await run;
     const call = all.find(p => p.type === "tool-call")!;
     expect(call).toMatchObject({ name: "paint", id: "call00000" });
     expect(colours).toContain(seen[0]);
-    expect(all.find(p => p.type === "tool-result")).toEqual({ type: "tool-result", id: call.id, name: "paint", result: { painted: seen[0] } });
+    expect(all.find(p => p.type === "tool-result")).toEqual({
+      type: "tool-result",
+      id: call.id,
+      name: "paint",
+      result: { painted: seen[0] },
+    });
     expect(all.at(-1)).toMatchObject({ type: "finish", text: result.text });
     expect(result.messages!.map(m => m.role)).toEqual(["user", "assistant", "tool", "assistant"]);
     expect(result.messages![2]).toMatchObject({ tool_call_id: call.id, content: JSON.stringify({ painted: seen[0] }) });
@@ -52,7 +61,7 @@ describe("tools", () => {
     const failing = paint(() => {
       throw new Error("no paint left");
     });
-    using talk = model.conversation({ ...greedy, maxTokens: 60, tools: [failing] });
+    using talk = model.conversation({ ...greedy, maxTokens: 200, tools: [failing] });
     const all = await parts(talk.send("Paint.", { toolChoice: { name: "paint" } }));
     expect(all.find(p => p.type === "tool-result")).toMatchObject({ error: "no paint left" });
     expect(talk.messages[2].content).toBe('{"error":"no paint left"}');
@@ -61,7 +70,7 @@ describe("tools", () => {
   it("without run, or past the limit of rounds, are given back as open calls; their results can be sent", async () => {
     const reached: string[] = [];
     for (const options of [{ tools: [paint()] }, { tools: [paint(() => void reached.push("ran"))], maxRounds: 0 }]) {
-      using talk = model.conversation({ ...greedy, maxTokens: 60, ...options });
+      using talk = model.conversation({ ...greedy, maxTokens: 200, ...options });
       const result = await talk.send("Paint.", { toolChoice: "required" });
       expect(result).toMatchObject({ finish: "tools", calls: [{ name: "paint" }] });
       const { id } = result.calls![0];
@@ -83,7 +92,7 @@ describe("tools", () => {
       },
     });
     const controller = new AbortController();
-    using talk = model.conversation({ ...greedy, maxTokens: 60, tools: [waiting] });
+    using talk = model.conversation({ ...greedy, maxTokens: 200, tools: [waiting] });
     const run = talk.send("Wait.", { toolChoice: "required", signal: controller.signal });
     const reason = new Error("enough");
     await expect(
@@ -120,7 +129,9 @@ describe("tools", () => {
     expect(lesson.map(m => m.role)).toEqual(["system", "user", "assistant", "user"]);
     expect(lesson[0].content).toMatch(/^Be brief\.\n\n/);
     expect(lesson[0].content).toContain(JSON.stringify(spec));
-    expect(lesson[2].content).toBe('<tool_call>\n{"name": "f", "arguments": {"a":1}}\n</tool_call>\n<tool_call>\n{"name": "f", "arguments": {"a":1}}\n</tool_call>');
+    expect(lesson[2].content).toBe(
+      '<tool_call>\n{"name": "f", "arguments": {"a":1}}\n</tool_call>\n<tool_call>\n{"name": "f", "arguments": {"a":1}}\n</tool_call>',
+    );
     expect(lesson[3].content).toBe("<tool_response>\none\n</tool_response>\n<tool_response>\ntwo\n</tool_response>");
   });
 });
@@ -157,7 +168,10 @@ describe("conversations", () => {
       if (text.length > 4) break;
     }
     expect(await run).toMatchObject({ finish: "cancelled", text });
-    expect(talk.messages).toEqual([{ role: "user", content: "Once" }, { role: "assistant", content: text }]);
+    expect(talk.messages).toEqual([
+      { role: "user", content: "Once" },
+      { role: "assistant", content: text },
+    ]);
   });
 });
 
@@ -203,7 +217,10 @@ describe("saving", () => {
 });
 
 describe("a full context", () => {
-  const turn = (i: number): ChatMessage[] => [{ role: "user", content: `question ${i}` }, { role: "assistant", content: `answer ${i}` }];
+  const turn = (i: number): ChatMessage[] => [
+    { role: "user", content: `question ${i}` },
+    { role: "assistant", content: `answer ${i}` },
+  ];
   const chat: ChatMessage[] = [{ role: "system", content: "system" }, ...[0, 1, 2, 3, 4].flatMap(turn), { role: "user", content: "last" }];
   /** One id a message. */
   const render = (list: readonly ChatMessage[]): number[] => list.map(m => chat.indexOf(m));
@@ -260,10 +277,16 @@ describe("typed results", () => {
     const legs: number = value!.legs; // typed
     expect([3, 4]).toContain(legs);
     expect(Cat.parse(JSON.parse(text))).toEqual(value);
-    const made = await model.generate("A cat:", { ...greedy, maxTokens: 100, schema: z.object({ a: z.enum(["x"]).transform(s => s.length) }) });
+    const made = await model.generate("A cat:", {
+      ...greedy,
+      maxTokens: 100,
+      schema: z.object({ a: z.enum(["x"]).transform(s => s.length) }),
+    });
     expect(made.value).toEqual({ a: 1 });
     using talk = model.conversation({ tools: [paint()] });
-    expect((await talk.send("A cat.", { ...greedy, maxTokens: 100, schema: Cat })).value).toEqual(expect.objectContaining({ legs: expect.any(Number) }));
+    expect((await talk.send("A cat.", { ...greedy, maxTokens: 100, schema: Cat })).value).toEqual(
+      expect.objectContaining({ legs: expect.any(Number) }),
+    );
   });
 
   it("of JSON Schema are the parsed value, and none where the answer was cut", async () => {

@@ -201,7 +201,8 @@ function merged(parts: readonly Spoken[]): Spoken[] {
   const out: Spoken[] = [];
   for (const part of parts) {
     const last = out.at(-1);
-    if (last && last.type !== "tool-call" && part.type === last.type) out[out.length - 1] = { type: last.type, text: last.text + part.text };
+    if (last && last.type !== "tool-call" && part.type === last.type)
+      out[out.length - 1] = { type: last.type, text: last.text + part.text };
     else out.push(part);
   }
   return out;

@@ -13,7 +13,8 @@ function spoken(pieces: readonly string[], options: ParserOptions): Spoken[] {
   const out: Spoken[] = [];
   for (const part of all) {
     const last = out.at(-1);
-    if (last && last.type !== "tool-call" && part.type === last.type) out[out.length - 1] = { type: last.type, text: last.text + part.text };
+    if (last && last.type !== "tool-call" && part.type === last.type)
+      out[out.length - 1] = { type: last.type, text: last.text + part.text };
     else out.push(part);
   }
   return out;
@@ -72,9 +73,27 @@ it("reasoning is told apart, also where the prompt began it", () => {
 });
 
 describe("streams", () => {
-  const bits = ["<think>", "</think>", "<tool_call>", "</tool_call>", '{"name": "add", "arguments": {"a": 1}}', '"', "\\", "<", "tool", " ", "x", "{"];
+  const bits = [
+    "<think>",
+    "</think>",
+    "<tool_call>",
+    "</tool_call>",
+    '{"name": "add", "arguments": {"a": 1}}',
+    '"',
+    "\\",
+    "<",
+    "tool",
+    " ",
+    "x",
+    "{",
+  ];
   const answers = fc.array(fc.constantFrom(...bits), { maxLength: 12 }).map(a => a.join(""));
-  const options = fc.constantFrom<ParserOptions>({}, { syntax: hermes }, { syntax: bareSyntax, tools: ["add"] }, { syntax: named("mistral"), thinking: true });
+  const options = fc.constantFrom<ParserOptions>(
+    {},
+    { syntax: hermes },
+    { syntax: bareSyntax, tools: ["add"] },
+    { syntax: named("mistral"), thinking: true },
+  );
 
   it("give the same parts however they are cut", () => {
     fc.assert(
@@ -102,7 +121,11 @@ describe("streams", () => {
 
   it("of calls that open and never close come back whole", () => {
     const text = '<tool_call>{"a": "</tool_call>'.repeat(30_000);
-    expect(whole(text, { syntax: hermes }).map(p => (p.type === "text" ? p.text : "")).join("")).toBe(text);
+    expect(
+      whole(text, { syntax: hermes })
+        .map(p => (p.type === "text" ? p.text : ""))
+        .join(""),
+    ).toBe(text);
     expect(spoken([...text.slice(0, 20_000)], { syntax: hermes })).toEqual([{ type: "text", text: text.slice(0, 20_000) }]);
   });
 });
