@@ -9,7 +9,7 @@ const src = join(root, "src");
 
 /** Bottom first. A file may import from its own floor and from any floor before it. `index.ts` and the outside stand on top. */
 const floors = ["errors", "ir", "lower", "target", "runtime", "formats", "kernels", "files", "text", "nn", "models", "kv", "engine"];
-const upper = ["decode", "api", "serve", "cluster", "tools", "web", "cli", "index"];
+const upper = ["decode", "api", "ai-sdk", "serve", "cluster", "tools", "web", "cli", "index"];
 const order = [...floors, ...upper];
 
 /** Files of data tables, which may be longer than code. */

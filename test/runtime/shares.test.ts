@@ -76,7 +76,7 @@ describe("shares", () => {
     begin(2);
     const pieces = launch(2, 1024, 8, [0]);
     passed(2);
-    expect(pieces.filter(p => p.rank === 0)).toEqual([{ rank: 0, begin: 0, end: 256 }]);
+    expect(pieces.filter(p => p.rank === 0)).toEqual([{ rank: 0, begin: 0, end: 448 }]);
     expect(covered(pieces, 1024)).toBe(true);
   });
 
