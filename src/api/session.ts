@@ -145,8 +145,7 @@ export class Session implements Disposable {
     this.#running = true;
     const answer = new Answer<T>(tokenizer, matcher, { continued: tokens.length > 1, shown, dropped });
     let finished: Finished | undefined;
-    let failed = false;
-    let refused = true; // until the engine says something else of it
+    let [failed, refused] = [false, true]; // refused until the engine says something else of it
     try {
       if (dropped) yield { type: "dropped", ...dropped };
       for (;;) {

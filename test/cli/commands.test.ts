@@ -17,6 +17,7 @@ describe("lathe", () => {
     expect(names).toEqual([
       "run",
       "chat",
+      "serve",
       "pull",
       "list",
       "remove",
