@@ -7,5 +7,5 @@ import { defineConfig } from "vitest/config";
  */
 export default defineConfig({
   resolve: { alias: [{ find: /^((?:\.\.\/)+)src\/(?!web\/chat\/)(.*)\.ts$/, replacement: `${import.meta.dirname}/dist/$2.js` }] },
-  test: { include: ["test/**/*.test.ts"], testTimeout: 60_000, pool: "forks", maxWorkers: 2 },
+  test: { include: ["test/**/*.test.ts"], testTimeout: 120_000, pool: "forks", maxWorkers: 2 },
 });
