@@ -2,7 +2,7 @@
 /**
  * Lathe and llama.cpp side by side on this machine: the engines take turns, each run in a fresh process, and the medians are compared.
  *
- *   node bench/compare.mjs [--types q4_0,q4_k,q8_0,f16,q6_k] [--rounds 5] [--isa avx2|native|both] [--json]
+ *   node bench/compare.mjs [--types q4_0,q4_k,q8_0,f16,q6_k,tq2_0] [--rounds 5] [--isa avx2|native|both] [--json]
  *   node bench/compare.mjs --help
  */
 import { createReadStream, existsSync, mkdirSync, renameSync, statSync, writeFileSync } from "node:fs";
@@ -18,11 +18,11 @@ import { runWatched, waitForQuiet } from "./watch.mjs";
 const HERE = import.meta.dirname;
 
 const HELP = `Usage: node bench/compare.mjs [options]
-  --types <list>        formats to compare (default q4_0,q4_k,q8_0,f16,q6_k)
+  --types <list>        formats to compare (default q4_0,q4_k,q8_0,f16,q6_k,tq2_0)
   --rounds <n>          counted runs of each engine and format (default 5)
   --engines <list>      lathe, llama.cpp or both (default lathe,llama.cpp)
-  --isa <name>          avx2: llama.cpp pinned to its AVX2 code; native: its choice; both; or one of its CPU variants (default native)
-  --target <name>       what Lathe compiles for (default wasm)
+  --isa <name>          avx2: both engines keep to AVX2; native: their own choice; both; or one of llama.cpp's CPU variants (default native)
+  --target <name>       what Lathe compiles for (default native)
   --prompt-tokens <n>   (default 256)
   --gen-tokens <n>      (default 64)
   --threads <n>         (default 2)
@@ -63,11 +63,11 @@ function options() {
     return n;
   };
   return {
-    types: (values.types ?? "q4_0,q4_k,q8_0,f16,q6_k").split(","),
+    types: (values.types ?? "q4_0,q4_k,q8_0,f16,q6_k,tq2_0").split(","),
     rounds: number("rounds", 5),
     engines: (values.engines ?? "lathe,llama.cpp").split(","),
     isa: values.isa === "both" ? ["avx2", "native"] : [values.isa ?? "native"],
-    target: values.target ?? "wasm",
+    target: values.target ?? "native",
     prompt: number("prompt-tokens", 256),
     gen: number("gen-tokens", 64),
     threads: number("threads", Math.min(2, cpus().length)),
@@ -88,15 +88,19 @@ function options() {
 /** The engines in the order of the table's columns, and how each is run on a model. @param {Options} wanted */
 function enginesOf(wanted) {
   const sizes = ["--prompt-tokens", wanted.prompt, "--gen-tokens", wanted.gen, "--threads", wanted.threads, "--runs", 1].map(String);
-  const lathe = {
-    name: `lathe ${wanted.target}`,
-    command: model => [...wanted.lathe, "bench", model, ...sizes, "--target", wanted.target, "--json"],
-  };
+  // Both engines keep to the same level of instructions; Lathe's WebAssembly knows only one.
+  const lathe = (wanted.target === "wasm" ? ["native"] : wanted.isa).map(isa => ({
+    name: `lathe ${wanted.target}${wanted.target === "wasm" ? "" : ` ${isa}`}`,
+    command: model => [
+      ...(isa === "native" ? [] : ["env", `LATHE_CPU=${isa}`]),
+      ...[...wanted.lathe, "bench", model, ...sizes, "--target", wanted.target, "--json"],
+    ],
+  }));
   const llama = wanted.isa.map(isa => ({
     name: `llama.cpp ${isa}`,
     command: model => [process.execPath, join(HERE, "llamacpp.mjs"), model, ...sizes, "--isa", isa, "--json"],
   }));
-  return [...(wanted.engines.includes("lathe") ? [lathe] : []), ...(wanted.engines.includes("llama.cpp") ? llama : [])];
+  return [...(wanted.engines.includes("lathe") ? lathe : []), ...(wanted.engines.includes("llama.cpp") ? llama : [])];
 }
 
 /** Model file of each type, written where missing. @param {Options} wanted @returns {Record<string, string>} */

@@ -28,7 +28,7 @@ export type ErrorCode =
   | "folder.malformed" // a file of a Hugging Face folder is not what its name says, or contradicts the others
   | "model.unsupported-arch" // general.architecture is unknown to this version
   | "model.unsupported-type" // a tensor has a type that this version does not run
-  | "model.missing-key" // metadata that the architecture needs is absent or of the wrong type
+  | "model.missing-key" // metadata that the architecture needs is absent, of the wrong type or out of its range
   | "model.missing-tensor" // a tensor that the architecture needs is absent
   | "model.wrong-shape" // a tensor's shape contradicts the metadata
   | "model.closed" // used after close() / dispose
@@ -42,6 +42,14 @@ export type ErrorCode =
   | "prompt.empty" // nothing to evaluate
   | "option.invalid" // an option has a wrong value
   | "option.unknown" // an option that does not exist
+  | "grammar.invalid" // a GBNF grammar that breaks its notation's rules
+  | "grammar.unsupported" // GBNF that cannot be enforced
+  | "grammar.limit" // a constraint that would need too much time or memory
+  | "regex.invalid" // no regular expression
+  | "regex.unsupported" // a regular expression that cannot be enforced
+  | "schema.invalid" // no JSON Schema: a keyword has a wrong value, a reference leads nowhere
+  | "schema.unsupported" // JSON Schema that cannot be enforced; never ignored
+  | "schema.unsatisfiable" // no value is valid
   | "kernel.invalid" // a kernel failed verification
   | "target.unavailable" // the asked-for target does not run on this machine
   | "engine.failed" // the engine's thread died

@@ -3,7 +3,7 @@
  * two-way channel; load.node.ts makes one from a worker thread.
  */
 import { LatheError } from "../errors.ts";
-import type { FromEngine, LoadedInfo, ToEngine, WireError } from "./protocol.ts";
+import type { FromEngine, LoadedInfo, ToEngine, WireError, WireVocabulary } from "./protocol.ts";
 
 export interface Channel {
   post(message: ToEngine): void;
@@ -51,6 +51,7 @@ export class EngineClient {
   readonly #inboxes = new Map<number, Inbox>();
   #next = 1;
   #closed = false;
+  #knowsVocabulary = false;
   #death: LatheError | undefined;
   #onProgress: ((done: number, total: number) => void) | undefined;
   #loaded: { resolve: (info: LoadedInfo) => void; reject: (e: unknown) => void } | undefined;
@@ -101,6 +102,13 @@ export class EngineClient {
     if (this.#death) throw this.#death;
     if (this.#closed) throw new LatheError("model.closed", "The model is closed; load it again.");
     this.#channel.post(message);
+  }
+
+  /** Tells the engine the tokens' bytes, the first time it needs them. */
+  sendVocabulary(make: () => WireVocabulary): void {
+    if (this.#knowsVocabulary) return;
+    this.post({ kind: "vocabulary", vocabulary: make() });
+    this.#knowsVocabulary = true;
   }
 
   /** Posts a request that is answered by events, and gives their inbox; `leave` when done with it. */

@@ -39,6 +39,7 @@ async function load(spec: Extract<ToEngine, { kind: "load" }>["spec"]): Promise<
   scheduler = new Scheduler(stepper, {
     prompt: (run, done, total) => send({ kind: "prompt", run, done, total }),
     token: (run, token) => send({ kind: "token", run, token }),
+    forced: (run, bytes) => send({ kind: "forced", run, bytes }),
     finished: (run, result) => send({ kind: "finished", run, ...result }),
     scored: (run, logprobs) => send({ kind: "scored", run, logprobs }),
     failed: (run, error) => send({ kind: "failed", run, error: wire(error) }),
@@ -115,6 +116,8 @@ async function handle(message: ToEngine): Promise<void> {
       return scheduler?.open(message.session, message.from);
     case "drop":
       return scheduler?.drop(message.session);
+    case "vocabulary":
+      return scheduler?.setVocabulary(message.vocabulary);
     case "run":
       return scheduler?.add(message);
     case "cancel":
@@ -122,6 +125,8 @@ async function handle(message: ToEngine): Promise<void> {
       return scheduler?.cancel(message.run);
     case "taken":
       return scheduler?.taken(message.run, message.count);
+    case "jump":
+      return scheduler?.jump(message.run, message.ids);
     case "score":
       return scheduler?.score(message.run, message.tokens);
     case "embed":

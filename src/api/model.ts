@@ -5,6 +5,7 @@
 import { LatheError } from "../errors.ts";
 import { type ChatMessage, type ChatTemplate, chatTemplateFromMetadata, type RenderChatOptions, renderChat } from "../text/chat.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import { type Answers, answerTexts, type Decision, decided, decisionPrompt } from "./decide.ts";
 import { embeddingOf } from "./embed.ts";
 import { type EngineClient, fromWire } from "./engine-client.ts";
 import type { GenerateOptions } from "./options.ts";
@@ -118,6 +119,43 @@ export class Model implements AsyncDisposable {
     options.signal?.throwIfAborted();
     const event = await this.#call(run => ({ kind: "score", run, tokens: Int32Array.from(tokens) }), options);
     return (event as { logprobs: Float64Array }).logprobs;
+  }
+
+  /**
+   * How likely the model answers a question about a text by yes, by each of some choices, or by each of a range of scores. A model with a chat
+   * template is asked in a conversation.
+   * @throws LatheError option.invalid (answers; a model that gives embeddings), prompt.empty, context.overflow
+   */
+  async decide(text: string, question: string, answers?: undefined, options?: CallOptions): Promise<Decision<boolean>>;
+  async decide(
+    text: string,
+    question: string,
+    answers: { readonly score: readonly [number, number] },
+    options?: CallOptions,
+  ): Promise<Decision<number>>;
+  async decide<T extends string>(
+    text: string,
+    question: string,
+    answers: { readonly choices: readonly T[] },
+    options?: CallOptions,
+  ): Promise<Decision<T>>;
+  async decide(text: string, question: string, answers: Answers, options?: CallOptions): Promise<Decision<string | number>>;
+  async decide(text: string, question: string, answers?: Answers, options: CallOptions = {}): Promise<Decision<string | number | boolean>> {
+    const texts = answerTexts(answers);
+    this.session().close(); // refuses models that give no text
+    if (!text.trim() && !question.trim())
+      throw new LatheError("prompt.empty", "There is nothing to decide about; give a text and a question.");
+    const asked = decisionPrompt(text, question, texts);
+    const plain = !this.chats;
+    const prompt = plain ? this.tokenizer.encode(`${asked}\nAnswer:`, { eos: false }) : this.render([{ role: "user", content: asked }]);
+    const logs: number[] = [];
+    for (const [i, answer] of texts.entries()) {
+      const own = this.tokenizer.encode(plain ? ` ${answer.trim()}` : answer.trim(), { bos: false, eos: false });
+      const logprobs = await this.score([...prompt, ...own], { signal: options.signal });
+      logs.push(logprobs.subarray(prompt.length - 1).reduce((sum, l) => sum + l, 0));
+      options.onProgress?.(i + 1, texts.length);
+    }
+    return decided(answers, texts, logs);
   }
 
   /**

@@ -1,4 +1,6 @@
 /** The options of the library's calls: defaults, checks, and the words for what is accepted. Unknown keys are errors everywhere. */
+import { schemaText } from "../decode/constrain/schema/compile.ts";
+import type { ConstraintSource, JsonStyle } from "../decode/constrain/source.ts";
 import { numberRule, type OptionRules, resolveOptions } from "../decode/options.ts";
 import type { SamplingOptions } from "../decode/sampler.ts";
 import { LatheError } from "../errors.ts";
@@ -54,6 +56,18 @@ export interface GenerateOptions extends SamplingOptions {
   readonly priority?: number;
   /** Go on when the model says it is done (for measurements). Default false. */
   readonly ignoreEnd?: boolean;
+  /** The answer is JSON that is valid by this JSON Schema (an object, true, or its JSON text), and ends when the value is complete. */
+  readonly schema?: object | boolean | string;
+  /** Under a schema: properties in the order in which it names them, or in any. Default "declared". */
+  readonly propertyOrder?: JsonStyle["order"];
+  /** Under a schema: white space between JSON's marks. Default "some": a blank, or a line break and up to 20 blanks, where it helps reading. */
+  readonly whitespace?: JsonStyle["whitespace"];
+  /** The answer is a text of this grammar in GBNF, whose rule `root` is the whole. */
+  readonly grammar?: string;
+  /** The answer matches this regular expression (ECMAScript) as a whole. */
+  readonly regex?: string;
+  /** The answer is one of these texts. */
+  readonly choices?: readonly string[];
   readonly signal?: AbortSignal;
 }
 
@@ -87,6 +101,7 @@ const optional = (inner: { accepts: string; check: (v: unknown) => boolean }) =>
 const count = (from: number, to = 2 ** 30) => optional(numberRule(0, { from, to, integer: true }));
 const signal = optional({ accepts: "an AbortSignal", check: v => v instanceof AbortSignal });
 const flag = { default: false, accepts: "true or false", check: (v: unknown) => typeof v === "boolean" };
+const isRecord = (v: unknown): boolean => typeof v === "object" && v !== null && !Array.isArray(v);
 const isText = (v: unknown): v is string => typeof v === "string";
 
 const loadRules: OptionRules<LoadOptions> = {
@@ -119,6 +134,12 @@ const generateRules: OptionRules<Own> = {
   salt: optional({ accepts: "a text", check: isText }),
   priority: numberRule(0, { from: -100, to: 100, integer: true }),
   ignoreEnd: flag,
+  schema: optional({ accepts: "a JSON Schema: an object, true, or its JSON text", check: v => v === true || isText(v) || isRecord(v) }),
+  propertyOrder: { default: "declared", accepts: '"declared" or "any"', check: v => v === "declared" || v === "any" },
+  whitespace: { default: "some", accepts: '"none", "some" or "any"', check: v => ["none", "some", "any"].includes(v as string) },
+  grammar: optional({ accepts: "a text in GBNF", check: isText }),
+  regex: optional({ accepts: "a regular expression as text", check: isText }),
+  choices: optional({ accepts: "a list of texts", check: v => Array.isArray(v) && v.every(isText) }),
   signal,
 };
 
@@ -129,6 +150,7 @@ export interface ResolvedGenerate {
   /** Checked by the sampler, whose options they are. */
   readonly sampling: SamplingOptions;
   readonly stops: readonly string[];
+  readonly constraint: ConstraintSource | undefined;
 }
 
 /** Splits the flat options into the run's own and the sampler's; both refuse what they do not know. */
@@ -140,5 +162,24 @@ export function resolveGenerate(given: GenerateOptions): ResolvedGenerate {
   const mine = Object.fromEntries(entries.filter(([k]) => k in generateRules)) as Own;
   const own = resolveOptions("generate option", generateRules, mine);
   const sampling = Object.fromEntries(entries.filter(([k]) => !(k in generateRules))) as SamplingOptions;
-  return { own, sampling, stops: isText(own.stop) ? [own.stop] : own.stop };
+  return { own, sampling, stops: isText(own.stop) ? [own.stop] : own.stop, constraint: constraintOf(own) };
+}
+
+/** The one constraint that the options ask for. */
+function constraintOf(own: Required<Own>): ConstraintSource | undefined {
+  const given = (["schema", "grammar", "regex", "choices"] as const).filter(name => own[name] !== undefined);
+  if (given.length > 1) {
+    const message = `The generate options ${given.join(" and ")} exclude each other; give one of them.`;
+    throw new LatheError("option.invalid", message, { option: given[0] });
+  }
+  switch (given[0]) {
+    case "schema":
+      return { kind: "schema", text: schemaText(own.schema), style: { order: own.propertyOrder, whitespace: own.whitespace } };
+    case "choices":
+      return { kind: "choices", texts: [...own.choices] };
+    case undefined:
+      return undefined;
+    default:
+      return { kind: given[0], text: own[given[0]] };
+  }
 }

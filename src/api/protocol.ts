@@ -1,4 +1,5 @@
 /** The messages between the caller's thread and the engine's thread. Plain data only; errors travel as their code, message and details. */
+import type { ConstraintSource } from "../decode/constrain/source.ts";
 import type { TokenLogprob } from "../decode/logprobs.ts";
 import type { SamplingOptions } from "../decode/sampler.ts";
 import type { LoadSpec } from "../engine/load.node.ts";
@@ -28,17 +29,33 @@ export interface RunRequest {
   readonly salt?: string;
   /** Higher goes first. Default 0. */
   readonly priority?: number;
+  /** What the answer must be like; needs the vocabulary to have been sent. */
+  readonly constraint?: ConstraintSource;
+  /** The answer's first byte is a space that is no part of its text. */
+  readonly leadingSpace?: boolean;
+}
+
+/** The bytes of all tokens, one after the other, and where each one's end. */
+export interface WireVocabulary {
+  readonly bytes: Uint8Array;
+  readonly offsets: Uint32Array;
+  /** Tokens that end a generation. */
+  readonly ends: readonly number[];
 }
 
 export type ToEngine =
   | { readonly kind: "load"; readonly spec: LoadSpec }
   | { readonly kind: "open"; readonly session: number; readonly from?: number }
   | { readonly kind: "drop"; readonly session: number }
+  /** Once, before the first run with a constraint. */
+  | { readonly kind: "vocabulary"; readonly vocabulary: WireVocabulary }
   | ({ readonly kind: "run" } & RunRequest)
   /** `keep`: tokens of the session that count; what the engine has run ahead is forgotten. */
   | { readonly kind: "cancel"; readonly run: number }
   /** The caller has consumed this many tokens. */
   | { readonly kind: "taken"; readonly run: number; readonly count: number }
+  /** Tokens that spell what must come, or its beginning; the answer to `forced`. */
+  | { readonly kind: "jump"; readonly run: number; readonly ids: readonly number[] }
   | { readonly kind: "score"; readonly run: number; readonly tokens: Int32Array }
   /** One vector for each text. */
   | { readonly kind: "embed"; readonly run: number; readonly texts: readonly Int32Array[] }
@@ -131,6 +148,8 @@ export type FromEngine =
   | { readonly kind: "loaded"; readonly info: LoadedInfo }
   | { readonly kind: "prompt"; readonly run: number; readonly done: number; readonly total: number }
   | { readonly kind: "token"; readonly run: number; readonly token: Token }
+  /** The constraint leaves no choice but these bytes: the run waits for `jump`. */
+  | { readonly kind: "forced"; readonly run: number; readonly bytes: Uint8Array }
   | ({ readonly kind: "finished"; readonly run: number } & Finished)
   | { readonly kind: "scored"; readonly run: number; readonly logprobs: Float64Array }
   | { readonly kind: "embedded"; readonly run: number; readonly vectors: readonly Float32Array[] }

@@ -4,13 +4,15 @@
  * run out, pasts that nobody uses go first, then the last in rank is sent back and computed again later. Owns sequences and samplers; knows no
  * threads and no messages, so that it can be tested alone. Who goes first is policy.ts.
  */
+import type { Constraint } from "../decode/constrain/constraint.ts";
+import { Constraints } from "../decode/constrain/source.ts";
 import { topLogprobs } from "../decode/logprobs.ts";
 import type { StepToken } from "../engine/step.ts";
 import { LatheError } from "../errors.ts";
 import type { PageStore, Sequence } from "../kv/pages.ts";
 import { type Past, Prefixes } from "../kv/prefixes.ts";
 import { Fairness, keepOrder } from "./policy.ts";
-import type { EngineStatus, Finish, Finished, RunRequest, Token } from "./protocol.ts";
+import type { EngineStatus, Finish, Finished, RunRequest, Token, WireVocabulary } from "./protocol.ts";
 import { ScheduledRun } from "./scheduled-run.ts";
 import { StepTime } from "./step-time.ts";
 
@@ -19,6 +21,8 @@ export { AHEAD } from "./scheduled-run.ts";
 export interface Events {
   prompt: (run: number, done: number, total: number) => void;
   token: (run: number, token: Token) => void;
+  /** The run waits until `jump` says which tokens spell these bytes. */
+  forced: (run: number, bytes: Uint8Array) => void;
   finished: (run: number, result: Finished) => void;
   scored: (run: number, logprobs: Float64Array) => void;
   failed: (run: number, error: unknown) => void;
@@ -32,6 +36,8 @@ export interface Steps {
   step(tokens: readonly StepToken[]): Float32Array[];
 }
 
+/** Bytes without a choice that are worth asking for their tokens, all of which are then computed in one step. */
+const WORTH_ASKING = 6;
 /** Milliseconds that a step should take at most, so that whoever is cancelled or answering does not wait long for a neighbour's prompt. */
 const STEP_MS = 150;
 /** Tokens of a prompt that a step has at least. */
@@ -52,9 +58,10 @@ interface Scoring {
   done: number;
 }
 
+/** What a run has in a step. */
 interface Member {
   readonly run: ScheduledRun;
-  readonly count: number;
+  readonly tokens: readonly StepToken[];
 }
 
 const keyOf = ({ client = "", salt = "" }: Pick<RunRequest, "client" | "salt">): string => JSON.stringify([client, salt]);
@@ -70,6 +77,9 @@ export class Scheduler {
   readonly #scorings: Scoring[] = [];
   readonly #fairness = new Fairness();
   readonly #time = new StepTime();
+  #vocabulary: WireVocabulary | undefined;
+  /** Made for the first run with a constraint. */
+  #constraints: Constraints | undefined;
   #arrivals = 0;
   #turns = 0;
   #preempted = 0;
@@ -138,12 +148,24 @@ export class Scheduler {
     while (this.#pasts.evict());
   }
 
+  setVocabulary(vocabulary: WireVocabulary): void {
+    this.#vocabulary = vocabulary;
+  }
+
+  /** @throws LatheError what compiling the constraint throws, before anything is computed. */
   add(request: RunRequest): void {
     const past = this.#sessions.get(request.session);
     if (!past) throw new LatheError("model.closed", "The session is closed; open a new one.");
-    const run = new ScheduledRun(request, past, this.#arrivals++, this.#now());
+    const run = new ScheduledRun(request, past, this.#constraint(request), { arrival: this.#arrivals++, now: this.#now() });
     this.#runs.set(request.run, run);
     this.#fairness.enter(run.client);
+  }
+
+  #constraint({ constraint, leadingSpace }: RunRequest): Constraint | undefined {
+    if (!constraint) return undefined;
+    const { offsets, ends } = this.#vocabulary!;
+    this.#constraints ??= new Constraints({ size: offsets.length, bytes: id => this.#bytesOf(id), ends });
+    return this.#constraints.begin(constraint, leadingSpace);
   }
 
   score(run: number, tokens: Int32Array): void {
@@ -252,23 +274,30 @@ export class Scheduler {
     return true;
   }
 
-  /** Tokens of the next step: one of each run that answers, then prompts, as many as end in time. */
+  /** Tokens of the next step: one of each run that answers and what must follow it, then prompts, as many as end in time. */
   #compose(): Member[] {
     const { maxTokens, maxWanted } = this.#steps.plan.options;
     const ready = [...this.#runs.values()].filter(r => r.running && r.ready && r.left > 0);
+    const members: Member[] = [];
+    let [room, rows] = [maxTokens, maxWanted];
+    const take = (run: ScheduledRun, count: number): void => {
+      const tokens = run.next(count);
+      members.push({ run, tokens });
+      room -= tokens.length;
+      rows -= wantedOf(tokens);
+    };
     const answering = ready.filter(r => r.left === 1).sort((a, b) => a.served - b.served || this.#fairness.order(a, b));
-    const members: Member[] = answering.slice(0, Math.min(maxWanted, maxTokens)).map(run => ({ run, count: 1 }));
-    let room = maxTokens - members.length;
-    let rows = members.length;
+    // Who answers has a row before anybody's forced tokens have more.
+    for (const [i, run] of answering.entries()) {
+      const others = Math.min(answering.length - 1 - i, rows - 1);
+      if (room > 0 && rows > 0) take(run, Math.max(1, Math.min(1 + run.forced.length, room - others, rows - others)));
+    }
     for (const run of ready.filter(r => r.left > 1).sort(this.#fairness.order)) {
-      if (room === 0 || rows === maxWanted) break;
+      if (room <= 0 || rows <= 0) break;
       const most = Math.min(room, run.left);
-      const size = sizeOf(members);
-      const count = this.#time.tokensWithin(STEP_MS, size, run.filled, Math.min(LEAST_CHUNK, most), most);
-      members.push({ run, count });
-      room -= count;
+      const count = this.#time.tokensWithin(STEP_MS, sizeOf(members), run.filled, Math.min(LEAST_CHUNK, most), most);
+      take(run, count);
       if (count < most) break; // the step is full in time
-      if (count === run.left) rows++;
     }
     return members;
   }
@@ -278,13 +307,13 @@ export class Scheduler {
   #runTurn(): void {
     this.#admit();
     let members = this.#compose();
-    while (members.length && !this.#makeRoom(members.reduce((sum, { run, count }) => sum + run.sequence.needs(count), 0))) {
+    while (members.length && !this.#makeRoom(members.reduce((sum, { run, tokens }) => sum + run.sequence.needs(tokens.length), 0))) {
       if (!this.#preempt()) break;
       members = this.#compose();
     }
     if (!members.length) return;
-    const batch = members.flatMap(({ run, count }) => tokensOf(run, count));
-    const asked = members.filter(({ run, count }) => run.left === count && run.request.maxTokens > 0);
+    const batch = members.flatMap(m => m.tokens);
+    const asked = members.flatMap(({ run, tokens }) => tokens.filter(t => t.wanted).map(() => run));
     const size = sizeOf(members);
     const begun = this.#now();
     let logits: Float32Array[];
@@ -297,8 +326,9 @@ export class Scheduler {
       return;
     }
     this.#time.observe(size, this.#now() - begun);
-    for (const { run, count } of members) this.#count(run, count);
-    asked.forEach(({ run }, i) => {
+    for (const { run, tokens } of members) this.#count(run, tokens.length);
+    asked.forEach((run, i) => {
+      if (!this.#runs.has(run.request.run)) return; // ended by an earlier row
       try {
         this.#choose(run, logits[i]);
       } catch (e) {
@@ -326,18 +356,52 @@ export class Scheduler {
 
   #choose(run: ScheduledRun, logits: Float32Array): void {
     if (!run.answering) run.answering = this.#now();
-    const { id, logprob } = run.sampler.sample(logits);
-    if (run.request.stopIds.includes(id)) {
+    const { constraint } = run;
+    const { alternatives, stopIds, maxTokens } = run.request;
+    const next = run.forced.shift();
+    const { id, logprob } =
+      next === undefined ? run.sampler.sample(logits, constraint?.mask()) : { id: next, logprob: logProbability(logits, next) };
+    if (stopIds.includes(id) || constraint?.accept(id) === "end") {
       this.#finish(run, "stop");
       return;
     }
     run.sampler.accept(id);
     run.known.push(id);
     run.produced++;
-    const { alternatives } = run.request;
     this.#events.token(run.request.run, alternatives ? { id, logprob, alternatives: topLogprobs(logits, alternatives) } : { id, logprob });
-    if (run.produced >= run.request.maxTokens) this.#finish(run, "length");
-    else if (run.filled >= this.#steps.plan.options.context) this.#finish(run, "context");
+    if (constraint?.done) this.#finish(run, "stop");
+    else if (run.produced >= maxTokens) this.#finish(run, "length");
+    else if (run.known.length > this.#steps.plan.options.context) this.#finish(run, "context");
+    else if (constraint && run.forced.length === 0) this.#lookAhead(run, constraint);
+  }
+
+  /** Asks for the tokens of what must come, where that is more than a token or two. */
+  #lookAhead(run: ScheduledRun, constraint: Constraint): void {
+    const bytes = constraint.forced();
+    if (bytes.length < WORTH_ASKING) return;
+    run.asking = true;
+    this.#events.forced(run.request.run, bytes);
+  }
+
+  /** Goes on with these tokens as far as the constraint leaves nothing else and there is room for them. */
+  jump(run: number, ids: readonly number[]): void {
+    const found = this.#runs.get(run);
+    if (!found?.asking) return;
+    found.asking = false;
+    const room = Math.min(found.request.maxTokens - found.produced, this.#steps.plan.options.context - found.known.length);
+    const bytes = found.constraint!.fork().forced();
+    let at = 0;
+    for (const id of ids.slice(0, Math.max(0, room))) {
+      const own = this.#bytesOf(id);
+      if (own.length === 0 || own.some((b, i) => b !== bytes[at + i])) break;
+      at += own.length;
+      found.forced.push(id);
+    }
+  }
+
+  #bytesOf(id: number): Uint8Array {
+    const { bytes, offsets } = this.#vocabulary!;
+    return bytes.subarray(id === 0 ? 0 : offsets[id - 1], offsets[id]);
   }
 
   #finish(run: ScheduledRun, finish: Finish): void {
@@ -375,20 +439,12 @@ export class Scheduler {
   }
 }
 
-/** The next tokens of a run. The logits after its last known one are wanted; to answer the same prompt again, its last must be evaluated again. */
-function tokensOf(run: ScheduledRun, count: number): StepToken[] {
-  const { known, filled, sequence, request } = run;
-  return Array.from({ length: count }, (_, i) => {
-    const at = filled + i;
-    const wanted = at === known.length - 1 && request.maxTokens > 0;
-    return { id: known[at], sequence, wanted, checkpoint: at === request.tokens.length - 1 };
-  });
-}
+const wantedOf = (tokens: readonly StepToken[]): number => tokens.reduce((n, t) => n + Number(t.wanted), 0);
 
 function sizeOf(members: readonly Member[]) {
   const sum = (of: (m: Member) => number): number => members.reduce((total, m) => total + of(m), 0);
-  const context = sum(({ run, count }) => count * run.filled + (count * count) / 2);
-  return { tokens: sum(m => m.count), rows: sum(m => Number(m.count === m.run.left)), context };
+  const context = sum(({ run, tokens: { length } }) => length * run.filled + (length * length) / 2);
+  return { tokens: sum(m => m.tokens.length), rows: sum(m => wantedOf(m.tokens)), context };
 }
 
 function commonOf(a: readonly number[], b: readonly number[]): number {

@@ -7,9 +7,9 @@ import { createSampler } from "../decode/sampler.ts";
 import { createStopMatcher } from "../decode/stops.ts";
 import { LatheError } from "../errors.ts";
 import type { TextPart, Tokenizer } from "../text/tokenizer.ts";
-import { type EngineClient, fromWire, type Inbox } from "./engine-client.ts";
+import { type EngineClient, fromWire } from "./engine-client.ts";
 import { type GenerateOptions, type ResolvedGenerate, resolveGenerate } from "./options.ts";
-import type { Finished, Token } from "./protocol.ts";
+import type { Finished, RunRequest, Token, WireVocabulary } from "./protocol.ts";
 import { type Part, type Result, Run } from "./run.ts";
 
 /** A text, its parts with their right to spell control tokens, or token ids. */
@@ -106,13 +106,16 @@ export class Session implements Disposable {
     return own.maxTokens ?? Number.MAX_SAFE_INTEGER; // the engine ends the answer where the context is full
   }
 
-  /** Asks the engine for the run. */
-  #enter(run: number, tokens: readonly number[], maxTokens: number, { own, sampling }: ResolvedGenerate): Inbox {
+  /** The request for a run; the engine is told of the tokens' bytes if it will need them. */
+  #request(run: number, tokens: readonly number[], maxTokens: number, { own, sampling, constraint }: ResolvedGenerate): RunRequest {
     const { client, tokenizer } = this.#host;
     const stopIds = own.ignoreEnd ? [] : endIds(tokenizer);
     const { alternatives, client: whose, salt, priority } = own;
-    const request = { run, session: this.#id, tokens: Int32Array.from(tokens), sampling, maxTokens, stopIds, alternatives };
-    return client.enter(run, { kind: "run", ...request, client: whose, salt, priority });
+    const what = { run, session: this.#id, tokens: Int32Array.from(tokens), sampling, maxTokens, stopIds, alternatives };
+    const request = { ...what, client: whose, salt, priority };
+    if (!constraint) return request;
+    client.sendVocabulary(() => wireVocabulary(tokenizer));
+    return { ...request, constraint, leadingSpace: tokens.length <= 1 && dropsFirstSpace(tokenizer) };
   }
 
   async *#produce(
@@ -130,11 +133,12 @@ export class Session implements Disposable {
     const maxTokens = this.#admit(tokens, resolved);
     const { client, tokenizer } = this.#host;
     const run = client.number();
-    const inbox = this.#enter(run, tokens, maxTokens, resolved);
+    const inbox = client.enter(run, { kind: "run", ...this.#request(run, tokens, maxTokens, resolved) });
     this.#running = true;
     const answer = new Answer(tokenizer, matcher, tokens.length > 1);
     let finished: Finished | undefined;
     let failed = false;
+    let refused = true; // until the engine says something else of it
     try {
       for (;;) {
         const event = await inbox.next(answer.stopped === undefined ? own.signal : undefined);
@@ -143,7 +147,9 @@ export class Session implements Disposable {
           finished = ended;
           throw fromWire(event.error);
         }
-        if (event.kind === "prompt") yield { type: "prompt", done: event.done, total: event.total };
+        refused = false;
+        if (event.kind === "forced") client.post({ kind: "jump", run, ids: spelling(tokenizer, event.bytes) });
+        else if (event.kind === "prompt") yield { type: "prompt", done: event.done, total: event.total };
         else if (event.kind === "token" && answer.stopped === undefined) {
           const text = answer.push(event.token);
           if (answer.stopped !== undefined) client.post({ kind: "cancel", run });
@@ -162,7 +168,7 @@ export class Session implements Disposable {
       throw e;
     } finally {
       this.#running = false;
-      this.#tokens = [...tokens, ...answer.tokens.map(t => t.id)];
+      if (!(refused && finished)) this.#tokens = [...tokens, ...answer.tokens.map(t => t.id)];
       if (!finished) {
         if (!client.closed) client.post({ kind: "cancel", run });
         finished = await cancelled(inbox);
@@ -202,6 +208,31 @@ function endIds(tokenizer: Tokenizer): readonly number[] {
   const known = ends.get(tokenizer) ?? Array.from({ length: tokenizer.size }, (_, i) => i).filter(id => tokenizer.isEndOfGeneration(id));
   ends.set(tokenizer, known);
   return known;
+}
+
+/** Whether a text that begins with a space loses it: such a tokenizer puts one in front of every text. */
+function dropsFirstSpace(tokenizer: Tokenizer): boolean {
+  for (let id = 0; id < tokenizer.size; id++) if (tokenizer.bytes(id)[0] === 0x20) return !tokenizer.decode([id]).startsWith(" ");
+  return false;
+}
+
+/** The tokens of what must come, without the last, which might be longer if it saw what follows. */
+function spelling(tokenizer: Tokenizer, bytes: Uint8Array): readonly number[] {
+  const ids = tokenizer.encode(new TextDecoder().decode(bytes), { bos: false, eos: false });
+  return [...ids.subarray(0, -1)];
+}
+
+/** What a constraint needs to know of the tokens. */
+function wireVocabulary(tokenizer: Tokenizer): WireVocabulary {
+  const each = Array.from({ length: tokenizer.size }, (_, id) => tokenizer.bytes(id));
+  const offsets = new Uint32Array(each.length);
+  const bytes = new Uint8Array(each.reduce((sum, b) => sum + b.length, 0));
+  let at = 0;
+  each.forEach((own, id) => {
+    bytes.set(own, at);
+    offsets[id] = at += own.length;
+  });
+  return { bytes, offsets, ends: endIds(tokenizer) };
 }
 
 /** Tokens becoming text: whole characters, held back while a stop text may be coming. */

@@ -8,6 +8,7 @@ import { Command } from "commander";
 import { benchCommand } from "./commands/bench.ts";
 import { chatCommand } from "./commands/chat.ts";
 import { convertCommand } from "./commands/convert.ts";
+import { decideCommand } from "./commands/decide.ts";
 import { embedCommand } from "./commands/embed.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { kernelsCommand } from "./commands/kernels.ts";
@@ -34,6 +35,7 @@ const commands = [
   inspectCommand,
   tokenizeCommand,
   perplexityCommand,
+  decideCommand,
   embedCommand,
   rerankCommand,
   benchCommand,

@@ -5,6 +5,7 @@
 import { type Command, Option } from "commander";
 import type { GenerateOptions, LoadOptions } from "../api/options.ts";
 import { LatheError } from "../errors.ts";
+import { readText } from "./input.ts";
 
 export interface CommonFlags {
   quiet?: boolean;
@@ -28,6 +29,10 @@ const samplingKeys = [
   "stop",
   "maxTokens",
   "special",
+  "schema",
+  "grammar",
+  "regex",
+  "choices",
 ] as const;
 
 function invalid(flag: string, accepts: string, value: string): LatheError {
@@ -73,6 +78,23 @@ export function samplingOptions(command: Command): Command {
       text,
     ])
     .option("--special", "let the prompt spell control tokens such as <|im_end|>");
+}
+
+/** What the answer must be like. Files are read by `readConstraints`. */
+export function constraintOptions(command: Command): Command {
+  return command
+    .optionsGroup("What the answer must be like:")
+    .option("--schema <file>", "JSON that is valid by the JSON Schema in this file")
+    .option("--grammar <file>", "a text of the GBNF grammar in this file")
+    .option("--regex <expression>", "a text that matches as a whole")
+    .option("--choices <a,b,c>", "one of these texts", (text: string) => text.split(","));
+}
+
+/** Puts the contents of the files in place of their paths. */
+export async function readConstraints<F extends Pick<SamplingFlags, "schema" | "grammar">>(flags: F): Promise<F> {
+  const read = (path: unknown): Promise<string> | undefined => (path === undefined ? undefined : readText(String(path)));
+  const [schema, grammar] = await Promise.all([read(flags.schema), read(flags.grammar)]);
+  return { ...flags, ...(schema === undefined ? {} : { schema }), ...(grammar === undefined ? {} : { grammar }) };
 }
 
 /** `context`: what the command does when it is not given; false where the command decides it alone. */

@@ -54,6 +54,23 @@ export class Candidates {
     this.count = Math.min(this.count, count);
   }
 
+  /** Keeps the tokens whose bits are set, of the whole vocabulary. */
+  keepBits(bits: Uint32Array): void {
+    const { values, count } = this;
+    const out = this.#spare(count);
+    let size = 0;
+    const words = Math.min(bits.length, (count + 31) >> 5);
+    for (let w = 0; w < words; w++) {
+      for (let word = bits[w]; word !== 0; word &= word - 1) {
+        const id = w * 32 + 31 - Math.clz32(word & -word);
+        if (id >= count) break;
+        out.values[size] = values[id];
+        out.ids[size++] = id;
+      }
+    }
+    this.#become(out.values, out.ids, size, false);
+  }
+
   /** Keeps the values of at least `least`, in their order. */
   keepFrom(least: number): void {
     const { values, ids, count } = this;

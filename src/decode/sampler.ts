@@ -30,9 +30,10 @@ export interface Sampler {
   /**
    * Chooses a token; the logits [vocabulary] are not changed, and -Infinity excludes a token. Draws from the generator once, unless the
    * temperature is 0. `logprob` is the natural logarithm of the probability that the logits themselves give, whatever the options.
+   * @param allowed one bit per token, `id & 31` of word `id >> 5`: only tokens whose bit is set may be chosen. Default: all.
    * @throws LatheError `engine.failed` where a logit is NaN or +Infinity, or no token is left.
    */
-  sample(logits: Float32Array): TokenLogprob;
+  sample(logits: Float32Array, allowed?: Uint32Array): TokenLogprob;
   /** Counts a token for the penalties: call it for each token that entered the text (of the prompt too, if it shall count). */
   accept(id: number): void;
   /** A sampler in the same state, which from here on goes its own way. */
@@ -50,29 +51,36 @@ const rules = Object.assign({ seed: seedRule }, ...[...editors, ...filters].map(
 export function createSampler(options: SamplingOptions = {}): Sampler {
   const resolved = resolveOptions("sampling option", rules, options);
   const greedy = resolved.temperature === 0;
-  const kinds = greedy ? editors : [...editors, ...filters];
-  const steps = kinds.map(kind => kind.create(resolved)).filter(step => step !== undefined);
+  const made = (kinds: readonly { create(o: Required<SamplingOptions>): SamplerStep | undefined }[]): SamplerStep[] =>
+    kinds.map(kind => kind.create(resolved)).filter(step => step !== undefined);
   const seed = Number.isNaN(resolved.seed) ? drawSeed() : resolved.seed;
-  return new ChainSampler(steps, greedy, seed, { history: new History(resolved.penaltyWindow), random: Random.fromSeed(seed) });
+  return new ChainSampler(made(editors), greedy ? [] : made(filters), greedy, seed, {
+    history: new History(resolved.penaltyWindow),
+    random: Random.fromSeed(seed),
+  });
 }
 
 class ChainSampler implements Sampler {
   readonly seed: number;
-  readonly #steps: readonly SamplerStep[];
+  readonly #editors: readonly SamplerStep[];
+  readonly #filters: readonly SamplerStep[];
   readonly #greedy: boolean;
   readonly #context: SamplerContext;
 
-  constructor(steps: readonly SamplerStep[], greedy: boolean, seed: number, context: SamplerContext) {
+  constructor(editors: readonly SamplerStep[], filters: readonly SamplerStep[], greedy: boolean, seed: number, context: SamplerContext) {
     this.seed = seed;
-    this.#steps = steps;
+    this.#editors = editors;
+    this.#filters = filters;
     this.#greedy = greedy;
     this.#context = context;
   }
 
-  sample(logits: Float32Array): TokenLogprob {
+  sample(logits: Float32Array, allowed?: Uint32Array): TokenLogprob {
     const normaliser = checkedLogSumExp(logits);
     workspace.reset(logits);
-    for (const step of this.#steps) step(workspace, this.#context);
+    for (const step of this.#editors) step(workspace, this.#context);
+    if (allowed) workspace.keepBits(allowed);
+    for (const step of this.#filters) step(workspace, this.#context);
     const id = this.#greedy ? this.#best() : this.#draw();
     if (id === undefined) throw noToken(logits.length);
     return { id, logprob: logits[id] - normaliser };
@@ -84,7 +92,7 @@ class ChainSampler implements Sampler {
 
   fork(): Sampler {
     const { history, random } = this.#context;
-    return new ChainSampler(this.#steps, this.#greedy, this.seed, { history: history.fork(), random: random.fork() });
+    return new ChainSampler(this.#editors, this.#filters, this.#greedy, this.seed, { history: history.fork(), random: random.fork() });
   }
 
   #best(): number | undefined {

@@ -6,9 +6,10 @@ import { LatheError } from "../errors.ts";
 import { GROUP, ROW_PADDING, type WeightFormat } from "../formats/packed.ts";
 import { PAGE } from "../kernels/attend.ts";
 import { pack, packName } from "../kernels/pack.ts";
+import { requireCompanions } from "../models/companions.ts";
 import { architectures } from "../models/index.ts";
 import type { Network } from "../nn/arch.ts";
-import { packedBytes, paddedRows, Source, type TensorRecord, type Weight } from "../nn/source.ts";
+import { packedBytes, packedRows, paddedRows, Source, type TensorRecord, type Weight } from "../nn/source.ts";
 import { Arena } from "../runtime/arena.ts";
 import { backendFor } from "../runtime/backend.node.ts";
 import type { Backend, Numerics, TargetName } from "../runtime/compile.ts";
@@ -20,6 +21,7 @@ import { hasMemory64 } from "../target/wasm/features.ts";
 import { makePlan, type PlanOptions, pagesFor, schedules } from "./plan.ts";
 import { LEAST_STATES, stateBytes } from "./states.ts";
 import { Stepper } from "./step.ts";
+import { tuned } from "./tune.node.ts";
 
 /** Source bytes of one packing task, about. */
 const TASK_BYTES = 1 << 20;
@@ -62,6 +64,7 @@ export function bind(spec: Pick<LoadSpec, "architecture" | "metadata" | "tensors
   }
   const source = new Source(spec.architecture, spec.metadata, spec.tensors);
   const network = found.build(source);
+  requireCompanions(source);
   const { unused } = source;
   if (unused.length) {
     const some = unused.slice(0, 3).join(", ") + (unused.length > 3 ? ` and ${unused.length - 3} more` : "");
@@ -98,9 +101,11 @@ export async function loadModel(spec: LoadSpec, progress: (done: number, total: 
     loadVectors(source, spec.parts, arena);
     await packWeights(source.weights, spec, arena, team, backend, progress);
     const packed = performance.now();
-    const constants = new Map(network.constants.map(name => [name, readTensor(spec.tensors.get(name)!, spec.parts)]));
+    const constants = new Map(network.constants.map(name => [name, readFinite(spec.tensors.get(name)!, spec.parts)]));
     const options = { ...spec.plan, cacheTokens: Math.min(spec.plan.cacheTokens, mostPages * PAGE) };
-    const plan = makePlan(network, source.states, arena, options, schedules(backend.name), name => constants.get(name)!);
+    const forms = [...new Set(source.weights.map(w => w.format.packed))];
+    const schedule = tuned(schedules(backend.name), forms, need.weights, backend, arena);
+    const plan = makePlan(network, source.states, arena, options, await schedule, name => constants.get(name)!);
     await team.setKernels(backend.compile(plan.kernels));
     await team.setPrograms([plan.program]);
     collectGarbage();
@@ -150,6 +155,12 @@ function readTensor(tensor: TensorRecord, parts: readonly string[]): Float32Arra
   return Float32Array.from({ length: bytes.length / 2 }, (_, i) => widen(view.getUint16(2 * i, true), half));
 }
 
+function readFinite(tensor: TensorRecord, parts: readonly string[]): Float32Array {
+  const values = readTensor(tensor, parts);
+  if (!values.every(Number.isFinite)) throw notFinite(tensor.name);
+  return values;
+}
+
 function widen(bits: number, half: boolean): number {
   if (!half) return new Float32Array(new Uint32Array([bits << 16]).buffer)[0];
   const sign = bits & 0x8000 ? -1 : 1;
@@ -160,8 +171,7 @@ function widen(bits: number, half: boolean): number {
 
 function loadVectors(source: Source, parts: readonly string[], arena: Arena): void {
   for (const v of source.vectors) {
-    const values = readTensor(v.tensor, parts);
-    if (!values.every(Number.isFinite)) throw notFinite(v.tensor.name);
+    const values = readFinite(v.tensor, parts);
     v.address = arena.allocate(4 * Math.ceil(v.length / 32) * 32, "This model");
     const { order } = v;
     const ordered = order ? values.map((_, i) => values[i - (i % order.length) + order[i % order.length]]) : values;
@@ -174,8 +184,9 @@ const notFinite = (tensor: string): LatheError =>
     tensor,
   });
 
-/** Rows of one task: about TASK_BYTES, whole groups and whole stretches of the row order. */
+/** Rows of one task: about TASK_BYTES, whole groups and whole stretches of the row order; one part where these are padded. */
 function rowsPerTask(w: Weight): number {
+  if (w.partRows !== undefined) return w.partRows;
   let unit = ROW_PADDING;
   while (unit % (w.order?.length ?? 1)) unit += ROW_PADDING;
   return unit * Math.max(1, Math.floor(TASK_BYTES / (rowBytes(w) * unit)));
@@ -190,7 +201,8 @@ function tasksOf(w: Weight, format: WeightFormat, worst: number, constants: numb
     const first = i * perTask;
     const rows = Math.min(perTask, w.outputs - first);
     const groups = paddedRows(rows) / GROUP;
-    const target = w.address + (first / GROUP) * blocks * format.packed.bytes;
+    const group = (i * paddedRows(perTask)) / GROUP;
+    const target = w.address + group * blocks * format.packed.bytes;
     return {
       part: w.tensor.part,
       offset: w.tensor.offset + first * rowBytes(w),
@@ -202,14 +214,7 @@ function tasksOf(w: Weight, format: WeightFormat, worst: number, constants: numb
       padding: format.padding,
       kernel: packName(format),
       grid: groups,
-      args: [
-        target,
-        worst + (first / GROUP) * 4,
-        blocks,
-        rowBytes(w),
-        rowBytes(w) / blocks,
-        ...(constants === undefined ? [] : [constants]),
-      ],
+      args: [target, worst + group * 4, blocks, rowBytes(w), rowBytes(w) / blocks, ...(constants === undefined ? [] : [constants])],
     };
   });
 }
@@ -247,7 +252,7 @@ async function packWeights(
   const total = weights.reduce((sum, w) => sum + w.tensor.bytes, 0);
   const place = (w: Weight): Pending => {
     w.address = arena.allocate(packedBytes(w), "This model");
-    return { weight: w, worst: arena.allocate(4 * (paddedRows(w.outputs) / GROUP), "This model") };
+    return { weight: w, worst: arena.allocate(4 * (packedRows(w) / GROUP), "This model") };
   };
   const run = async (list: readonly Pending[]): Promise<void> => {
     const kernels = [...new Map(list.map(({ weight: { format } }) => [format.packed.name + format.name, pack(format)])).values()];
@@ -274,7 +279,7 @@ async function packWeights(
   if (list.length) await run(list);
   const again: Pending[] = [];
   for (const { weight, worst } of list) {
-    const magnitude = arena.i32(worst, paddedRows(weight.outputs) / GROUP).reduce((m, x) => Math.max(m, x), 0);
+    const magnitude = arena.i32(worst, packedRows(weight) / GROUP).reduce((m, x) => Math.max(m, x), 0);
     if (magnitude >= weight.format.infinite) throw notFinite(weight.tensor.name);
     if (weight.format.fallback && magnitude >= weight.format.limit!) {
       weight.format = weight.format.fallback;

@@ -5,7 +5,7 @@
 
 import { LatheError } from "../errors.ts";
 import type { Kernel } from "../ir/node.ts";
-import { PAGE } from "../kernels/attend.ts";
+import { type AttendSchedule, narrowAttend, PAGE } from "../kernels/attend.ts";
 import { segmentFields } from "../kernels/segments.ts";
 import type { Network } from "../nn/arch.ts";
 import { Graph, type Region } from "../nn/graph.ts";
@@ -46,13 +46,21 @@ export interface Plan {
  * Tiles per packed format: tokens whose sums stay in the sixteen registers of x86-64, row groups that keep enough of the memory busy
  * (docs/decisions/0003). Registers twice as wide hold twice the tokens.
  */
-export const schedules =
+export interface Schedules {
+  readonly matmul: Schedule;
+  readonly attend: AttendSchedule;
+}
+const matmulSchedule =
   (target: TargetName): Schedule =>
   packed => {
     if (target === "native")
       return packed.activation === "q8" ? { tokens: 6, groups: 2 } : { tokens: 12, groups: packed.activation === "f32" ? 4 : 2 };
     return packed.activation === "f32" ? { tokens: 4, groups: 4 } : { tokens: 4, groups: 2 };
   };
+export const schedules = (target: TargetName): Schedules => ({
+  matmul: matmulSchedule(target),
+  attend: target === "native" ? { lanes: 32, heads: 2 } : narrowAttend,
+});
 
 export const pagesFor = (tokens: number): number => Math.ceil(tokens / PAGE);
 
@@ -75,6 +83,7 @@ function stepTables(arena: Arena, { context, maxTokens, maxWanted }: PlanOptions
     positions: words(maxTokens),
     starts: words(maxTokens),
     ends: words(maxTokens),
+    origins: words(maxTokens),
     pageIds: words(maxTokens),
     places: words(maxTokens),
     numbers: words(Math.max(PAGE, maxTokens)),
@@ -94,7 +103,7 @@ export function makePlan(
   states: readonly State[],
   arena: Arena,
   options: PlanOptions,
-  schedule: Schedule,
+  schedule: Schedules,
   values: (tensor: string) => Float32Array,
 ): Plan {
   const before = arena.used;
@@ -121,7 +130,8 @@ export function makePlan(
     graph,
     context,
     values,
-    schedule,
+    schedule: schedule.matmul,
+    attendSchedule: schedule.attend,
     pages,
     pageBytes: network.pageBytes,
     rotation: r => remembered(rotations, r, () => words(2 * r.frequencies.length * maxTokens)),

@@ -71,8 +71,10 @@ export class Stepper {
     };
   }
 
-  newSequence(): Sequence {
-    return new Sequence(this.store);
+  /** An empty sequence, whose first token stands at position `origin`. */
+  newSequence(origin = 0): Sequence {
+    if (origin && this.network.longestContext !== undefined) throw new RangeError("learned positions begin at 0");
+    return new Sequence(this.store, undefined, origin);
   }
 
   /**
@@ -136,7 +138,7 @@ export class Stepper {
     const { step } = this.plan;
     const n = tokens.length;
     const words = (region: Region, length = n): Int32Array => this.#words(region, length);
-    const [ids, positions, starts, ends] = [step.ids, step.positions, step.starts, step.ends].map(r => words(r));
+    const [ids, positions, starts, ends, origins] = [step.ids, step.positions, step.starts, step.ends, step.origins].map(r => words(r));
     const [pageIds, places] = [step.pageIds, step.places].map(r => words(r));
     const table = words(step.pageTable, step.pageTable.bytes / 4);
     const begin = new Map<Sequence, number>();
@@ -151,19 +153,21 @@ export class Stepper {
       positions[i] = slots[i].position;
       starts[i] = begin.get(t.sequence)!;
       ends[i] = t.sequence.length;
+      origins[i] = t.sequence.origin;
       pageIds[i] = slots[i].page;
       places[i] = slots[i].place;
     });
     words(step.wanted, wanted.length).set(wanted);
-    for (const [{ at }, region] of this.plan.scalars) this.#arena.f32(region.address, n).set(slots.map(slot => at(slot.position)));
-    for (const [rotation, region] of this.plan.rotations) this.#turn(rotation, region.address, slots);
+    const absolute = slots.map((slot, i) => slot.position + tokens[i].sequence.origin);
+    for (const [{ at }, region] of this.plan.scalars) this.#arena.f32(region.address, n).set(absolute.map(at));
+    for (const [rotation, region] of this.plan.rotations) this.#turn(rotation, region.address, absolute);
   }
 
   /** Cosines, then sines, of each token's angles. */
-  #turn({ frequencies, magnitude }: Rotation, address: number, slots: readonly Slot[]): void {
+  #turn({ frequencies, magnitude }: Rotation, address: number, positions: readonly number[]): void {
     const pairs = frequencies.length;
-    const angles = this.#arena.f32(address, 2 * pairs * slots.length);
-    slots.forEach(({ position }, i) => {
+    const angles = this.#arena.f32(address, 2 * pairs * positions.length);
+    positions.forEach((position, i) => {
       for (let p = 0; p < pairs; p++) {
         const angle = position * frequencies[p];
         angles[2 * pairs * i + p] = Math.cos(angle) * magnitude;

@@ -113,12 +113,24 @@ export interface AttendOptions {
   readonly alibi?: boolean;
   /** Adds table[head][key position - query position + middle]. */
   readonly relative?: boolean;
+  /** Adds a row of the token's own to its scores: so many rows a token, one for all or one for each key-value head (kernels/select.ts). */
+  readonly selected?: number;
   /** Units that the query heads of one key-value head are cut into. */
   readonly parts?: number;
 }
 
+/** Numbers that change speed and never results. More lanes and heads share what is loaded, and need registers for their sums. */
+export interface AttendSchedule {
+  /** Keys of a page, or values of a head, that are summed at a time: 8, 16 or 32. */
+  readonly lanes: number;
+  /** Query heads that are summed at a time, at most. */
+  readonly heads: number;
+}
+export const narrowAttend: AttendSchedule = { lanes: 8, heads: 96 };
+
 interface Unit {
   readonly h: HeadShape;
+  readonly schedule: AttendSchedule;
   /** Query heads of this unit; they share the key-value head. */
   readonly group: number;
   readonly q: Bytes;
@@ -136,36 +148,50 @@ type Lanes = Val<"f32", 32>;
 
 const heads = (u: Unit): number[] => Array.from({ length: u.group }, (_, g) => g);
 
+/** The heads of the group in parts that are summed together. */
+const headParts = (u: Unit): number[][] => {
+  const { heads: size } = u.schedule;
+  return Array.from({ length: Math.ceil(u.group / size) }, (_, i) => heads(u).slice(i * size, (i + 1) * size));
+};
+
 /** Scratch = q . k of a page's tokens, for each head of the group. */
 function scores(u: Unit, keys: Int): void {
-  for (let first = 0; first < PAGE; first += 8) {
-    const zero = heads(u).map(() => konst("f32", 8, 0));
-    const dots = fold(u.h.headDim, zero, (d, acc) => {
-      const k = u.pages.load("f32", 8, keys.add(d.mul(4 * PAGE)).add(4 * first));
-      return acc.map((a, g) => k.mulAdd(u.q.load("f32", 1, u.qAt.add(d.mul(4)).add(4 * g * u.h.headDim)).repeat(8), a));
-    });
-    dots.forEach((x, g) => {
-      u.scratch.store(u.own.add(4 * (g * PAGE + first)), x);
-    });
+  const { lanes } = u.schedule;
+  for (let first = 0; first < PAGE; first += lanes) {
+    for (const part of headParts(u)) {
+      const zero: AnyVal[] = part.map(() => konst("f32", lanes, 0));
+      const dots = fold(u.h.headDim, zero, (d, acc) => {
+        const k: AnyVal = u.pages.load("f32", lanes, keys.add(d.mul(4 * PAGE)).add(4 * first));
+        return acc.map((a, i) => k.mulAdd(u.q.load("f32", 1, u.qAt.add(d.mul(4)).add(4 * part[i] * u.h.headDim)).repeat(lanes), a));
+      });
+      dots.forEach((x, i) => {
+        u.scratch.store(u.own.add(4 * (part[i] * PAGE + first)), x);
+      });
+    }
   }
 }
 
 /** out = out * correction + sum of weight * value over the page's tokens. */
 function addValues(u: Unit, values: Int, valid: Int, corrections: readonly Val<"f32", 4>[]): void {
   const size = valueDim(u.h);
-  for (let d = 0; d < size; d += 8) {
-    const lanes = size - d < 8 ? 4 : 8;
-    const at = heads(u).map(g => u.outAt.add(4 * (g * size + d)));
-    const before: AnyVal[] = at.map((a, g) => u.out.load("f32", lanes, a).mul(corrections[g].repeat(lanes)));
-    const after = fold(valid, before, (t, acc) => {
-      const v: AnyVal = u.pages.load("f32", lanes, values.add(t.mul(4 * size)).add(4 * d));
-      return acc.map((a, g) => v.mulAdd(u.scratch.load("f32", 1, u.own.add(t.mul(4)).add(4 * g * PAGE)).repeat(lanes), a));
-    });
-    after.forEach((x, g) => {
-      u.out.store(at[g], x);
-    });
+  for (let d = 0, lanes = 0; d < size; d += lanes) {
+    lanes = widest(u.schedule.lanes, size - d);
+    for (const part of headParts(u)) {
+      const at = part.map(g => u.outAt.add(4 * (g * size + d)));
+      const before: AnyVal[] = at.map((a, i) => u.out.load("f32", lanes, a).mul(corrections[part[i]].repeat(lanes)));
+      const after = fold(valid, before, (t, acc) => {
+        const v: AnyVal = u.pages.load("f32", lanes, values.add(t.mul(4 * size)).add(4 * d));
+        return acc.map((a, i) => v.mulAdd(u.scratch.load("f32", 1, u.own.add(t.mul(4)).add(4 * part[i] * PAGE)).repeat(lanes), a));
+      });
+      after.forEach((x, i) => {
+        u.out.store(at[i], x);
+      });
+    }
   }
 }
+
+/** The largest power of two up to `lanes` that fits into `left`. */
+const widest = (lanes: number, left: number): number => (lanes <= left ? lanes : widest(lanes / 2, left));
 
 /** The keys of a page that count: those before place `end`, and, behind a window, from place `begin` on. */
 interface Visible {
@@ -203,26 +229,37 @@ function page(u: Unit, keys: Int, first: Int, { end, begin, lanes }: Visible, st
 function optionalSlots(s: Slots, o: AttendOptions) {
   return {
     ends: o.bidirectional ? s.in("ends") : undefined,
+    origins: o.window === "chunked" ? s.in("origins") : undefined,
     window: o.window ? s.size("window", 1 << 30) : undefined,
     softcap: o.softcap ? ([s.scalar("softcap"), s.scalar("perSoftcap")] as const) : undefined,
     sinks: o.sinks ? s.in("sinks") : undefined,
     slopes: o.alibi ? s.in("slopes") : undefined,
+    selected: o.selected ? { rows: s.in("selected"), bytes: s.size("selectedBytes"), sets: o.selected } : undefined,
     relative: o.relative ? { table: s.in("relative"), row: s.size("row"), middle: s.size("middle") } : undefined,
   };
 }
 type Optional = ReturnType<typeof optionalSlots>;
 
 /** First position that a token sees, and the one after the last. */
-function reach(o: AttendOptions, { ends, window }: Optional, token: Int, position: Int): { begin?: Int; end: Int } {
+function reach(o: AttendOptions, { ends, origins, window }: Optional, token: Int, position: Int): { begin?: Int; end: Int } {
   const last = ends ? ends.load("i32", 1, token.mul(4)) : position.add(1);
   if (!window || !o.window) return { end: last };
   if (o.window === "sliding") return { begin: position.add(1).sub(window).max(0), end: last };
-  if (o.window === "chunked") return { begin: position.quotient(window.max(1)).mul(window), end: last };
+  if (origins) {
+    const origin = origins.load("i32", 1, token.mul(4), { min: 0, max: 1 << 30 });
+    const chunk = position.add(origin).quotient(window.max(1)).mul(window);
+    return { begin: chunk.sub(origin).max(0), end: last };
+  }
   return { begin: position.sub(window.shr(1)).max(0), end: last.min(position.add(1).add(window.shr(1))) };
 }
 
 /** What softcap and the position's bias make of scaled scores. `firstHead` is the unit's first query head. */
-function adjustment({ softcap, slopes, relative }: Optional, lanes: Val<"i32", 32>, firstHead: Int, position: Int): Unit["adjust"] {
+function adjustment(
+  { softcap, slopes, relative, selected }: Optional,
+  lanes: Val<"i32", 32>,
+  { firstHead, kvHead, token, position }: Readonly<Record<"firstHead" | "kvHead" | "token" | "position", Int>>,
+): Unit["adjust"] {
+  const row = selected && (selected.sets > 1 ? token.mul(selected.sets).add(kvHead) : token).mul(selected.bytes);
   return (raw, g, first) => {
     let x = raw;
     if (softcap) x = tanh(x.mul(softcap[1].repeat(32))).mul(softcap[0].repeat(32)) as Lanes;
@@ -231,6 +268,7 @@ function adjustment({ softcap, slopes, relative }: Optional, lanes: Val<"i32", 3
       const slope = slopes.load("f32", 1, firstHead.add(g).mul(4)).repeat(32) as Lanes;
       x = x.add(distance.abs().mul(slope.neg()));
     }
+    if (selected && row) x = x.add(selected.rows.load("f32", 32, row.add(first.mul(4))));
     if (relative) {
       const at = firstHead.add(g).mul(relative.row).add(first.sub(position).add(relative.middle).mul(4));
       x = x.add(relative.table.load("f32", 32, at));
@@ -256,7 +294,7 @@ function normalise(u: Unit, sums: readonly Val<"f32", 1>[]): void {
  * sequence in the table), positions (i32 a token), lanes (the numbers 0 .. 31), scratch, out; tokens, bytes between rows of q and of out,
  * bytes of a page, byte offset of the layer; scale; then what the options ask for. Grid: blocks of query heads x tokens, blocks outermost.
  */
-export function attend(h: HeadShape, group: number, o: AttendOptions = {}): Kernel {
+export function attend(h: HeadShape, group: number, o: AttendOptions = {}, schedule: AttendSchedule = narrowAttend): Kernel {
   const { parts = 1, ...rest } = o;
   const flags = Object.entries(rest).flatMap(([k, v]) => (v ? [v === true ? k : v] : []));
   return kernel(name("attend", h, `x${group}`, ...(parts > 1 ? [`p${parts}`] : []), ...flags), s => {
@@ -275,8 +313,8 @@ export function attend(h: HeadShape, group: number, o: AttendOptions = {}): Kern
       const qAt = token.mul(qStride).add(block.mul(4 * group * h.headDim));
       const outAt = token.mul(outStride).add(block.mul(4 * group * valueDim(h)));
       const firstHead = block.mul(group);
-      const adjust = adjustment(optional, numbers, firstHead, position);
-      const u: Unit = { h, group, q, qAt, pages, scratch, own: unit.mul(attendScratch(group)), out, outAt, scale, adjust };
+      const adjust = adjustment(optional, numbers, { firstHead, kvHead: head, token, position });
+      const u: Unit = { h, schedule, group, q, qAt, pages, scratch, own: unit.mul(attendScratch(group)), out, outAt, scale, adjust };
       for (let d = 0; d < group * valueDim(h); d += 4) out.store(outAt.add(4 * d), konst("f32", 4, 0));
       const { sinks } = optional;
       const maxima = heads(u).map(g => sinks?.load("f32", 1, firstHead.add(g).mul(4)) ?? konst("f32", 1, -1e30));

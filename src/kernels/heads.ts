@@ -34,6 +34,16 @@ export const joinHeads = (j: Joined): Kernel =>
       });
   });
 
+/** out[head] = the first `size` values of each head of x. Slots: x, out; strides in bytes. Grid: tokens. */
+export const headBeginnings = (heads: number, headDim: number, size: number): Kernel =>
+  kernel(`head_beginnings_${heads}_${headDim}_${size}`, s => {
+    const [x, out, xStride, outStride] = [s.in("x"), s.out("out"), s.size("xStride"), s.size("outStride")];
+    return t =>
+      each(0, heads, head => {
+        copy(x, t.mul(xStride).add(head.mul(4 * headDim)), out, t.mul(outStride).add(head.mul(4 * size)), size);
+      });
+  });
+
 /** Each head of x times activation(its number of gate), in place. Slots: x, gate; strides in bytes. Grid: tokens. */
 export const gateHeads = (activation: Activation, heads: number, headDim: number): Kernel =>
   kernel(`gate_heads_${activation.name}_${heads}_${headDim}`, s => {

@@ -69,9 +69,12 @@ export class Sequence {
   readonly #state: SequenceState | undefined;
   #table: Table;
   #length = 0;
+  /** The position that the first token stands for: rotations and chunks count from there. There is nothing before it. */
+  readonly origin: number;
 
-  constructor(store: PageStore, from?: Sequence) {
+  constructor(store: PageStore, from?: Sequence, origin = 0) {
     this.#store = store;
+    this.origin = from ? from.origin : origin;
     this.#state = store.states && new SequenceState(store.states, from ? from.#state : undefined);
     this.#table = from ? from.#table : { references: 0, tokens: [], pages: [] };
     this.#table.references++;

@@ -117,6 +117,9 @@ function scan(
   return { registers, spilled };
 }
 
+const mentions = (o: Operand, some: ReadonlySet<Variable>): boolean =>
+  isMemory(o) ? some.has(o.base as Variable) || some.has(o.index as Variable) : some.has(o as Variable);
+
 /** Rewrites the uses of variables that live in memory. */
 class Rewriter {
   readonly short = new Set<Variable>();
@@ -144,7 +147,8 @@ class Rewriter {
     return lines.flatMap(l => (isBracket(l) ? [l] : this.#line(l, spilled)));
   }
 
-  #line(line: Instruction, spilled: ReadonlySet<Variable>): Line[] {
+  #line(line: Instruction, spilled: ReadonlySet<Variable>): readonly Line[] {
+    if (!line.operands.some(o => mentions(o, spilled))) return [line];
     const { origin } = line;
     if (this.#d.isCopy(line)) {
       const [to, from] = line.operands as readonly Variable[];

@@ -101,6 +101,8 @@ class Checker {
   }
 
   #constants: readonly Variable[] = [];
+  /** What holds at the beginning of each loop's body, by label. */
+  readonly #begins = new Map<string, Holds>();
   /** Lines of the closing brackets, by label. */
   readonly #ends = new Map<string, number>();
 
@@ -124,7 +126,9 @@ class Checker {
       }
       const end = this.#ends.get(line.label)!;
       const skipped = new Map(this.#holds);
-      let begin: Holds = new Map(skipped);
+      // Run again as part of an outer loop, it can only hold less than it did before.
+      const before = this.#begins.get(line.label);
+      let begin: Holds = before ? intersect(before, skipped) : new Map(skipped);
       for (;;) {
         this.#holds = new Map(begin);
         this.#stretch(i + 1, end);
@@ -132,6 +136,7 @@ class Checker {
         if (equal(again, begin)) break;
         begin = again;
       }
+      this.#begins.set(line.label, begin);
       this.#holds = intersect(skipped, this.#holds);
       i = end;
     }

@@ -92,8 +92,8 @@ export const jina2 = arch(["jina-bert-v2"], source => postSum(source, config(sou
 /** ModernBERT: norms before the branches (the first block's attention has none), windows on two of three layers with their own base. */
 export const modern = arch(["modern-bert"], source => {
   const c = config(source, "layer");
-  const far = rotary(source, c, { pairs: "halves", base: source.number("rope.freq_base", 160000) });
-  const near = rotary(source, c, { pairs: "halves", base: source.number("rope.freq_base_swa", 10000) });
+  const far = rotary(source, c, { pairs: "halves", base: source.positive("rope.freq_base", 160000) });
+  const near = rotary(source, c, { pairs: "halves", base: source.positive("rope.freq_base_swa", 10000) });
   const window = { kind: "symmetric", size: source.size("attention.sliding_window", { or: 128 }) } as const;
   const windowed = windowedLayers(source, 3, true);
   return decoder(source, c, {

@@ -1,11 +1,18 @@
-/** Decoders with latent attention: DeepSeek V2, V3 and R1, Kimi K2, Mistral 4, GLM 4.7 Flash, PLM. ARCHITECTURES 3.5. */
+/** Decoders with latent attention: DeepSeek V2, V3, V3.2 and R1, Kimi K2, Mistral 4, GLM 4.7 Flash, MiniCPM 3, PLM. ARCHITECTURES 3.5. */
 import { arch } from "../nn/arch.ts";
+import { checkHeads } from "../nn/attention.ts";
 import { decoder, layerCount, preNorm } from "../nn/decoder.ts";
 import { ffn } from "../nn/ffn.ts";
+import { indexer } from "../nn/indexer.ts";
+import { linear } from "../nn/linear.ts";
 import { type MlaOptions, mla, mlaSizes } from "../nn/mla.ts";
 import { expertHidden, moeOrFfn } from "../nn/moe.ts";
+import { layerNorm } from "../nn/norm.ts";
 import { type Pairs, rope } from "../nn/rope.ts";
 import type { Source } from "../nn/source.ts";
+
+/** Of the norm of index keys, which the metadata does not give. */
+const INDEX_EPS = 1e-6;
 
 /** The sizes of such a model. (kvHeads and headDim are what its metadata and the pages are described by.) */
 export function mlaConfig(source: Source) {
@@ -17,7 +24,7 @@ export function mlaConfig(source: Source) {
     dim: source.size("embedding_length"),
     layers: layerCount(source),
     hidden: source.layerSize("feed_forward_length", 0, { or: 0, min: 0 }),
-    eps: source.number("attention.layer_norm_rms_epsilon"),
+    eps: source.positive("attention.layer_norm_rms_epsilon"),
   };
 }
 export type MlaConfig = ReturnType<typeof mlaConfig>;
@@ -25,11 +32,11 @@ export type MlaConfig = ReturnType<typeof mlaConfig>;
 /** Scores over the root of the key's size; with YaRN times the square of the magnitude that is then not in cosines and sines. */
 export function mlaAttention(source: Source, c: MlaConfig, pairs: Pairs): MlaOptions {
   const stretched = source.text("rope.scaling.type", "none") === "yarn";
-  const factor = stretched ? source.number("rope.scaling.factor", 1) : 1;
-  const multiplier = source.number("rope.scaling.yarn_log_multiplier", 0) / 0.1;
+  const factor = stretched ? source.orNone("rope.scaling.factor", 1) : 1;
+  const multiplier = source.orNone("rope.scaling.yarn_log_multiplier", 0) / 0.1;
   const magnitude = (multiplier ? 1 : 1 + 0.1 * Math.log(factor)) * (1 + 0.1 * multiplier * Math.log(factor));
-  const s = source.number("attention.temperature_scale", 0);
-  const original = source.number("rope.scaling.original_context_length", source.number("context_length"));
+  const s = source.orNone("attention.temperature_scale", 0);
+  const original = source.positive("rope.scaling.original_context_length", source.positive("context_length"));
   const temperature = s ? { at: (p: number) => 1 + s * Math.log(1 + Math.floor(p / original)) } : undefined;
   return { ...c, scale: magnitude ** 2 / Math.sqrt(c.keyDim), rope: rope(source, { dim: c.ropeDim, pairs }), temperature };
 }
@@ -41,6 +48,42 @@ export const deepseek2 = arch(["deepseek2", "mistral4"], source => {
   return decoder(source, c, {
     layer: at =>
       preNorm(source, c, at, { attention: mla(source, at, own), ffn: moeOrFfn(source, at, { ...network, hidden: expertHidden(source) }) }),
+  });
+});
+
+/** DeepSeek 3.2: of all keys those count which index heads score best. (llama.cpp and the makers turn both sides by one rotation; dots stay.) */
+export const deepseek32 = arch(["deepseek32"], source => {
+  const c = mlaConfig(source);
+  const heads = source.size("attention.indexer.head_count", { max: 4096 });
+  const headDim = source.size("attention.indexer.key_length", { max: 1024 });
+  const top = source.size("attention.indexer.top_k");
+  const turn = rope(source, { dim: c.ropeDim, pairs: "halves" });
+  checkHeads({ heads, kvHeads: 1, headDim }, c.ropeDim);
+  const chooser: MlaOptions["chooser"] = at => {
+    const choose = indexer(source, { sets: 1, heads, headDim, rope: turn, block: 1, top, local: 0 });
+    const q = linear(source, `${at}.indexer.attn_q_b`, c.queryRank, heads * headDim);
+    const k = linear(source, `${at}.indexer.attn_k`, c.dim, headDim);
+    const keyNorm = layerNorm(source, `${at}.indexer.k_norm`, headDim, INDEX_EPS);
+    const weights = linear(source, `${at}.indexer.proj`, c.dim, heads);
+    return (step, x, queries) => choose(step, q(step, queries), keyNorm(step, k(step, x)).form("f32"), weights(step, x));
+  };
+  const own = { ...mlaAttention(source, c, "neighbours"), chooser };
+  const network = { dim: c.dim, denseHidden: c.hidden, normalise: source.flag("expert_weights_norm", false) };
+  return decoder(source, c, {
+    layer: at =>
+      preNorm(source, c, at, { attention: mla(source, at, own), ffn: moeOrFfn(source, at, { ...network, hidden: expertHidden(source) }) }),
+  });
+});
+
+/** MiniCPM 3: the same attention in a dense model with the scales of MiniCPM; values turn half a head apart. */
+export const minicpm3 = arch(["minicpm3"], source => {
+  const c = mlaConfig(source);
+  const own = mlaAttention(source, c, "halves");
+  const scale = source.positive("residual_scale", 1.4 / Math.sqrt(c.layers));
+  return decoder(source, c, {
+    embeddingScale: source.positive("embedding_scale", 12),
+    logitScale: 1 / source.positive("logit_scale", c.dim / 256),
+    layer: at => preNorm(source, c, at, { attention: mla(source, at, own), ffn: ffn(source, at, c) }, { scale }),
   });
 });
 

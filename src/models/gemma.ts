@@ -30,10 +30,10 @@ export const gemma2 = arch(["gemma2"], source => {
   const rope = rotary(source, c, { pairs: "halves" });
   const windowed = windowedLayers(source, 2);
   const window = { kind: "sliding", size: source.size("attention.sliding_window", { or: 4096 }) } as const;
-  const shared = { ...c, rope, scale: scaleOf(c, 46), softcap: source.number("attn_logit_softcapping", 50) };
+  const shared = { ...c, rope, scale: scaleOf(c, 46), softcap: source.positive("attn_logit_softcapping", 50) };
   return decoder(source, c, {
     embeddingScale: Math.sqrt(c.dim),
-    logitSoftcap: source.number("final_logit_softcapping", 30),
+    logitSoftcap: source.orNone("final_logit_softcapping", 30),
     layer: (at, i) => {
       const own = attention(source, at, { ...shared, window: windowed(i) ? window : undefined });
       return postNorm(
@@ -54,14 +54,14 @@ export function gemma3Network(source: Source, bidirectional: boolean) {
   const c = config(source);
   const windowed = windowedLayers(source, 6);
   const window = { kind: bidirectional ? "symmetric" : "sliding", size: source.size("attention.sliding_window", { or: 1024 }) } as const;
-  const far = rotary(source, c, { pairs: "halves", base: source.number("rope.freq_base", 1e6) });
-  const near = rotary(source, c, { pairs: "halves", base: source.number("rope.freq_base_swa", 10000), scaling: { kind: "none" } });
+  const far = rotary(source, c, { pairs: "halves", base: source.positive("rope.freq_base", 1e6) });
+  const near = rotary(source, c, { pairs: "halves", base: source.positive("rope.freq_base_swa", 10000), scaling: { kind: "none" } });
   const shared = { ...c, scale: scaleOf(c, 62), qkNorm: { eps: c.eps }, bidirectional };
   return decoder(source, c, {
     bidirectional,
     encoder: bidirectional,
     embeddingScale: Math.sqrt(c.dim),
-    logitSoftcap: source.number("final_logit_softcapping", 0),
+    logitSoftcap: source.orNone("final_logit_softcapping", 0),
     layer: (at, i) => {
       const own = attention(source, at, { ...shared, ...(windowed(i) ? { rope: near, window } : { rope: far }) });
       return postNorm(

@@ -25,7 +25,7 @@ function sizes(source: Source) {
     ropeDim: source.size("rope.dimension_count", { max: headDim, or: headDim }),
     dim: source.size("embedding_length"),
     hidden: source.layerSize("feed_forward_length", 0),
-    eps: source.number("attention.layer_norm_rms_epsilon"),
+    eps: source.positive("attention.layer_norm_rms_epsilon"),
   };
 }
 
@@ -52,7 +52,7 @@ export const gemma4 = arch(["gemma4"], source => {
   const windowed = (i: number): boolean => (near.length > 1 ? near[i] !== 0 : (i + 1) % (near[0] ?? 6) !== 0);
   const nearDim = source.size("attention.key_length_swa", { max: 4096, or: c.headDim });
   const nearRope = source.size("rope.dimension_count_swa", { max: nearDim, or: nearDim });
-  const base = source.number("rope.freq_base_swa", 10000);
+  const base = source.positive("rope.freq_base_swa", 10000);
   const ropes = {
     near: rope(source, { dim: nearRope, pairs: "halves", base, scaling: { kind: "none" }, factors: false }),
     far: rope(source, { dim: c.ropeDim, pairs: "halves" }),
@@ -62,7 +62,7 @@ export const gemma4 = arch(["gemma4"], source => {
   const perLayer = layerEmbeddings(source, c);
   return decoder(source, c, {
     embeddingScale: Math.sqrt(c.dim),
-    logitSoftcap: source.number("final_logit_softcapping", 0),
+    logitSoftcap: source.orNone("final_logit_softcapping", 0),
     prepare: perLayer.prepare,
     layer: (at, i) => {
       const own = windowed(i) ? { headDim: nearDim, rope: ropes.near, window } : { headDim: c.headDim, rope: ropes.far };

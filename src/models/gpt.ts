@@ -58,8 +58,8 @@ export const stablelm = arch(["stablelm"], source => {
 /** MPT: ALiBi or none; queries, keys and values are limited. */
 export const mpt = arch(["mpt"], source => {
   const c = config(source, "layer");
-  const alibi = source.number("attention.max_alibi_bias", 0) || undefined;
-  const clamp = source.number("attention.clamp_kqv", 0) || undefined;
+  const alibi = source.orNone("attention.max_alibi_bias", 0) || undefined;
+  const clamp = source.orNone("attention.clamp_kqv", 0) || undefined;
   return gpt(source, c, { alibi, clamp, qkNorm: { kind: "layer", eps: c.eps, over: "all", optional: true } }, "gelu_erf");
 });
 
@@ -74,7 +74,7 @@ export const bloom = arch(["bloom"], source => {
 /** Jais: ALiBi, SwiGLU, scores over the head's size instead of its root. */
 export const jais = arch(["jais"], source => {
   const c = config(source, "layer");
-  return gpt(source, c, { alibi: source.number("attention.max_alibi_bias", 8), scale: 1 / c.headDim }, "silu");
+  return gpt(source, c, { alibi: source.orNone("attention.max_alibi_bias", 8), scale: 1 / c.headDim }, "silu");
 });
 
 /** GPT-NeoX: attention and feed-forward network side by side, each with its norm, or in turn. */

@@ -10,6 +10,7 @@ import * as lfm2 from "./lfm2.ts";
 import * as llama from "./llama.ts";
 import * as mamba from "./mamba.ts";
 import * as minimax01 from "./minimax-01.ts";
+import * as minimaxM3 from "./minimax-m3.ts";
 import * as moe from "./moe.ts";
 import * as moeGated from "./moe-gated.ts";
 import * as plamo2 from "./plamo2.ts";
@@ -30,6 +31,7 @@ const files: readonly Readonly<Record<string, unknown>>[] = [
   llama,
   mamba,
   minimax01,
+  minimaxM3,
   moe,
   moeGated,
   plamo2,

@@ -22,7 +22,7 @@ interface Changes extends Partial<DecoderParts> {
 /** The plain decoder, with experts in the layers that have a router; biases, norms of queries and keys, and gates are bound where the file has them. */
 export function plain(source: Source, c: Config, pairs: Pairs, changes: Changes = {}) {
   const rope = rotary(source, c, { pairs });
-  const scale = source.number("attention.scale", 0) || undefined;
+  const scale = source.orNone("attention.scale", 0) || undefined;
   const own = (i: number) => (typeof changes.attention === "function" ? changes.attention(i) : changes.attention);
   return decoder(source, c, {
     layer: (at, i) => {
@@ -72,8 +72,8 @@ export const seed = arch(["seed_oss"], source => plain(source, config(source), "
 
 /** Ministral 3: queries grow with the logarithm of the position beyond the original context. */
 export const mistral3 = arch(["mistral3"], source => {
-  const s = source.number("attention.temperature_scale", 0);
-  const original = source.number("rope.scaling.original_context_length", source.number("context_length"));
+  const s = source.orNone("attention.temperature_scale", 0);
+  const original = source.positive("rope.scaling.original_context_length", source.positive("context_length"));
   const temperature = s ? { at: (p: number) => 1 + s * Math.log(1 + Math.floor(p / original)) } : undefined;
   return plain(source, config(source), "neighbours", { attention: { temperature } });
 });
@@ -87,18 +87,18 @@ export const smollm3 = arch(["smollm3"], source =>
 export const minicpm = arch(["minicpm"], source => {
   const c = config(source);
   return plain(source, c, "neighbours", {
-    embeddingScale: source.number("embedding_scale", 12),
-    residualScale: source.number("residual_scale", 1.4 / Math.sqrt(c.layers)),
-    logitScale: 1 / source.number("logit_scale", c.dim / 256),
+    embeddingScale: source.positive("embedding_scale", 12),
+    residualScale: source.positive("residual_scale", 1.4 / Math.sqrt(c.layers)),
+    logitScale: 1 / source.positive("logit_scale", c.dim / 256),
   });
 });
 
 /** Granite 3 and 4, dense and MoE: the same scales, of attention as well; logits are divided. */
 export const granite = arch(["granite", "granitemoe"], source =>
   plain(source, config(source), "neighbours", {
-    embeddingScale: source.number("embedding_scale", 1),
-    residualScale: source.number("residual_scale", 1),
-    logitScale: 1 / source.number("logit_scale", 1),
+    embeddingScale: source.positive("embedding_scale", 1),
+    residualScale: source.positive("residual_scale", 1),
+    logitScale: 1 / source.positive("logit_scale", 1),
   }),
 );
 

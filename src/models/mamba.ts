@@ -23,7 +23,7 @@ export const mamba = arch(["mamba", "mamba2"], source => {
   return decoder(source, c, { layer: at => residual(rmsNorm(source, `${at}.attn_norm`, c.dim, c.eps), mixer(at)) });
 });
 
-const attentionScale = (source: Source): number | undefined => source.number("attention.scale", 0) || undefined;
+const attentionScale = (source: Source): number | undefined => source.orNone("attention.scale", 0) || undefined;
 const normAt = (source: Source, c: Config, name: string): Norm => rmsNorm(source, name, c.dim, c.eps);
 
 /** Attention of layer i of a model whose layers differ. */
@@ -48,13 +48,13 @@ export const graniteHybrid = arch(["granitehybrid"], source => {
   const c = mixedConfig(source, "rms", recurrent.indexOf(false));
   const shape = mambaShape(source, c.dim);
   const rope = source.flag("rope.scaling.finetuned", false) ? rotary(source, c, { pairs: "neighbours" }) : undefined;
-  const scale = source.number("residual_scale", 1);
+  const scale = source.positive("residual_scale", 1);
   const mixer = (at: string, i: number): Branch => (recurrent[i] ? mamba2(source, at, shape) : attentionAt(source, c, at, i, rope));
   const hidden = expertHidden(source);
   const feedForward = (at: string): Branch => moeOrFfn(source, at, { dim: c.dim, hidden, denseHidden: c.hidden });
   return decoder(source, c, {
-    embeddingScale: source.number("embedding_scale", 1),
-    logitScale: 1 / (source.number("logit_scale", 0) || 1),
+    embeddingScale: source.positive("embedding_scale", 1),
+    logitScale: 1 / (source.orNone("logit_scale") || 1),
     layer: (at, i) => preNorm(source, c, at, { attention: mixer(at, i), ffn: feedForward(at) }, { scale }),
   });
 });

@@ -58,7 +58,7 @@ export const minimax01 = arch(["minimax-01"], source => {
   const recurrent = recurrentLayers(source, 8);
   const c = mixedConfig(source, "rms", recurrent.indexOf(false));
   const rope = rotary(source, c, { pairs: "halves" });
-  const scale = source.number("residual_scale");
+  const scale = source.positive("residual_scale");
   const slower = (i: number): number => 1 - i / Math.max(1, c.layers - 1) + 1e-5;
   const mixer = (at: string, i: number): Branch =>
     recurrent[i]

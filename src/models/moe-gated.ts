@@ -56,7 +56,7 @@ export const laguna = arch(["laguna"], source => {
   const window = sliding(source);
   const windowed = windowedLayers(source, 4, true);
   const far = rotary(source, c, { pairs: "halves" });
-  const base = source.number("rope.freq_base_swa", source.number("rope.freq_base", 10000));
+  const base = source.positive("rope.freq_base_swa", source.positive("rope.freq_base", 10000));
   const dim = source.size("rope.dimension_count_swa", { max: c.headDim, or: c.ropeDim });
   const near = rope(source, { pairs: "halves", base, dim, scaling: { kind: "none" } });
   return decoder(source, c, {
@@ -74,9 +74,9 @@ export const mimo2 = arch(["mimo2"], source => {
   const window = sliding(source);
   const windowed = windowedLayers(source, 1);
   const far = rotary(source, c, { pairs: "halves" });
-  const base = source.number("rope.freq_base_swa", source.number("rope.freq_base", 10000));
+  const base = source.positive("rope.freq_base_swa", source.positive("rope.freq_base", 10000));
   const near = rotary(source, c, { pairs: "halves", base });
-  const outputScale = source.number("attention.value_scale", 1);
+  const outputScale = source.positive("attention.value_scale", 1);
   return decoder(source, c, {
     layer: (at, i) => {
       const own = windowed(i) ? { rope: near, window } : { rope: far };
@@ -92,7 +92,7 @@ export const step35 = arch(["step35"], source => {
   const window = sliding(source);
   const windowed = windowedLayers(source, 4);
   const far = rope(source, { pairs: "halves", dim: c.ropeDim / 2 });
-  const base = source.number("rope.freq_base_swa", source.number("rope.freq_base", 10000));
+  const base = source.positive("rope.freq_base_swa", source.positive("rope.freq_base", 10000));
   const near = rope(source, { pairs: "halves", dim: source.size("rope.dimension_count_swa", { or: c.ropeDim }), base, factors: false });
   const limited = (key: string, i: number): Gating | undefined => {
     const limit = source.layerNumber(key, i, 0);
@@ -120,7 +120,7 @@ export const cohere2moe = arch(["cohere2moe"], source => {
   const windowed = windowedLayers(source, 4, true);
   const dense = source.size("leading_dense_block_count", { or: 0, min: 0 });
   return decoder(source, c, {
-    logitScale: source.number("logit_scale", 1),
+    logitScale: source.positive("logit_scale", 1),
     layer: (at, i) => {
       const before = normOf(source, c, `${at}.attn_norm`);
       const own = windowed(i) ? { rope: turn, window } : i < dense ? { rope: turn } : {};
@@ -146,7 +146,7 @@ export const muse = arch(["muse-glimmer"], source => {
   const c = config(source);
   const turn = rotary(source, c, {
     pairs: "neighbours",
-    base: source.number("rope.freq_base_swa", source.number("rope.freq_base", 10000)),
+    base: source.positive("rope.freq_base_swa", source.positive("rope.freq_base", 10000)),
   });
   const window = sliding(source);
   const windowed = windowedLayers(source, 4);
@@ -154,8 +154,8 @@ export const muse = arch(["muse-glimmer"], source => {
   const first = normOf(source, c, undefined);
   return decoder(source, c, {
     embed: step => first(step, tokens(step)).form("f32"),
-    logitScale: source.number("logit_scale", 1),
-    logitSoftcap: source.number("final_logit_softcapping", 0),
+    logitScale: source.positive("logit_scale", 1),
+    logitSoftcap: source.orNone("final_logit_softcapping", 0),
     layer: (at, i) => {
       const own = windowed(i) ? { rope: turn, window } : {};
       const after = (name: string) => norm(source, "rms", `${at}.${name}`, c.dim, 1e-8);
@@ -172,12 +172,12 @@ export const muse = arch(["muse-glimmer"], source => {
 export const grok = arch(["grok"], source => {
   const c = config(source);
   const turn = rotary(source, c, { pairs: "halves" });
-  const softcap = source.number("attn_logit_softcapping", 30);
-  const scale = source.number("attention.output_scale", 0.08838834764831845);
+  const softcap = source.positive("attn_logit_softcapping", 30);
+  const scale = source.positive("attention.output_scale", 0.08838834764831845);
   return decoder(source, c, {
-    embeddingScale: source.number("embedding_scale", 78.38367176906169),
-    logitScale: source.number("logit_scale", 0.5773502691896257),
-    logitSoftcap: source.number("final_logit_softcapping", 0),
+    embeddingScale: source.positive("embedding_scale", 78.38367176906169),
+    logitScale: source.positive("logit_scale", 0.5773502691896257),
+    logitSoftcap: source.orNone("final_logit_softcapping", 0),
     layer: at => {
       const routed = moeOrFfn(source, at, { dim: c.dim, denseHidden: c.hidden, hidden: expertHidden(source), activation: "gelu" });
       const dense = source.has(`${at}.ffn_up.weight`) ? ffn(source, at, { ...c, activation: "gelu" }) : undefined;

@@ -67,7 +67,7 @@ export const mellum = arch(["mellum"], source => {
 /** DBRX: LayerNorm without bias; queries, keys and values are limited. */
 export const dbrx = arch(["dbrx"], source =>
   plain(source, config(source, "layer"), "halves", {
-    attention: { clamp: source.number("attention.clamp_kqv", 0) || undefined },
+    attention: { clamp: source.orNone("attention.clamp_kqv", 0) || undefined },
     ffnNorm: "attn_output_norm",
   }),
 );
@@ -154,7 +154,13 @@ export const smallthinker = arch(["smallthinker"], source => {
       const attend = residual(normOf(source, c, `${at}.attn_norm`), attention(source, at, { ...c, ...near(i) }));
       const choose = router(source, at, c);
       const norm = normOf(source, c, `${at}.ffn_norm`);
-      const own = { dim: c.dim, hidden: expertHidden(source), experts: source.size("expert_count"), activation: "relu" } as const;
+      const own = {
+        dim: c.dim,
+        hidden: expertHidden(source),
+        experts: source.size("expert_count"),
+        activation: "relu",
+        gated: true,
+      } as const;
       const routed = experts(source, at, own);
       return (step, x) => {
         const routes = choose(step, input(step, x));
@@ -163,6 +169,12 @@ export const smallthinker = arch(["smallthinker"], source => {
       };
     },
   });
+});
+
+/** LLaDA MoE, a diffusion language model: weights as they are, queries and keys normed. */
+export const lladaMoe = arch(["llada-moe"], source => {
+  const c = config(source);
+  return plain(source, c, "halves", { bidirectional: true, attention: { qkNorm: { eps: c.eps } }, moe: { normalise: false } });
 });
 
 /** RND1, a diffusion language model: Qwen 3 MoE whose tokens see the whole text. */

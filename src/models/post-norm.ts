@@ -52,7 +52,10 @@ export const glm4 = arch(["glm4"], source => {
 export const plamo3 = arch(["plamo3"], source => {
   const c = config(source);
   const far = rotary(source, c, { pairs: "halves" });
-  const near = rotary(source, c, { pairs: "halves", base: source.number("rope.freq_base_swa", source.number("rope.freq_base", 10000)) });
+  const near = rotary(source, c, {
+    pairs: "halves",
+    base: source.positive("rope.freq_base_swa", source.positive("rope.freq_base", 10000)),
+  });
   const window = { kind: "sliding", size: source.size("attention.sliding_window", { or: 2048 }) } as const;
   const windowed = windowedLayers(source, 8);
   return decoder(source, c, {

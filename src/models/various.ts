@@ -16,7 +16,7 @@ import { type Tensor, tensor } from "../nn/tensor.ts";
 export const olmo = arch(["olmo"], source => {
   const c = config(source, "layer");
   const rope = rotary(source, c, { pairs: "neighbours" });
-  const clamp = source.number("attention.clamp_kqv", 0) || undefined;
+  const clamp = source.orNone("attention.clamp_kqv", 0) || undefined;
   const norm = normOf(source, c, undefined);
   return decoder(source, c, {
     norm,
@@ -31,7 +31,7 @@ export const commandR = arch(["command-r", "cohere2"], source => {
   const size = source.size("attention.sliding_window", { or: source.architecture === "cohere2" ? 4096 : 0, min: 0 });
   const windowed = windowedLayers(source, 4);
   return decoder(source, c, {
-    logitScale: source.number("logit_scale", 1),
+    logitScale: source.positive("logit_scale", 1),
     layer: (at, i) => {
       const own = size ? (windowed(i) ? { rope, window: { kind: "sliding", size } as const } : {}) : { rope };
       const norm = normOf(source, c, `${at}.attn_norm`);
@@ -85,7 +85,7 @@ export const deci = arch(["deci"], source => {
   const c = {
     ...{ dim, layers, headDim, valueDim: headDim, ropeDim, heads: most, kvHeads: most, norm: "rms" as const },
     hidden: source.layerSize("feed_forward_length", 0, { min: 0 }),
-    eps: source.number("attention.layer_norm_rms_epsilon"),
+    eps: source.positive("attention.layer_norm_rms_epsilon"),
   };
   const rope = ropeOf(source, { dim: ropeDim, pairs: "neighbours" });
   return decoder(source, c, {
@@ -121,7 +121,7 @@ export const talkie = arch(["talkie"], source => {
   return decoder(source, c, {
     norm,
     embed,
-    logitScale: source.number("logit_scale", 1),
+    logitScale: source.positive("logit_scale", 1),
     layer: at => {
       const scale = source.constant(`${at}.layer_output_scale.weight`, 1);
       const options = { kind: "rms", eps: c.eps, headDim: c.headDim } as const;

@@ -49,8 +49,17 @@ export interface AttentionShape extends HeadSizes {
   readonly alibi?: number;
   /** A bias by head and distance: rows of `middle` values for keys before the query, then those from it on. */
   readonly relative?: { readonly table: (step: Step) => Region; readonly row: number; readonly middle: number };
+  /** The keys that count. */
+  readonly selection?: Selection;
   /** Tokens see what comes after them too; a step must then hold whole sequences. */
   readonly bidirectional?: boolean;
+}
+
+/** What is added to the scores of a token's keys: rows of `bytes`, `sets` of them a token (kernels/select.ts). */
+export interface Selection {
+  readonly rows: Region;
+  readonly bytes: number;
+  readonly sets: number;
 }
 
 /** Room for a layer's keys and values in every page. */
@@ -103,7 +112,7 @@ export function writeCache(step: Step, a: AttentionShape, k: Tensor, v: Tensor):
 
 /** The kernel's options and the arguments that they ask for. */
 function options(step: Step, a: AttentionShape): { kernel: AttendOptions; args: Arg[]; reads: Region[] } {
-  const { window, softcap, sinks, alibi, relative, bidirectional } = a;
+  const { window, softcap, sinks, alibi, relative, bidirectional, selection } = a;
   const kernel: AttendOptions = {
     bidirectional,
     window: window?.kind,
@@ -111,6 +120,7 @@ function options(step: Step, a: AttentionShape): { kernel: AttendOptions; args: 
     sinks: sinks !== undefined,
     alibi: alibi !== undefined,
     relative: relative !== undefined,
+    selected: selection?.sets,
   };
   const reads: Region[] = [];
   const args: Arg[] = [];
@@ -119,10 +129,15 @@ function options(step: Step, a: AttentionShape): { kernel: AttendOptions; args: 
     args.push(r.address);
   };
   if (bidirectional) region(step.ends);
+  if (window?.kind === "chunked") region(step.origins);
   if (window) args.push(window.size);
   if (softcap !== undefined) args.push(softcap, 1 / softcap);
   if (sinks) region(vectorRegion(sinks));
   if (alibi !== undefined) region(step.table(slopes(a.heads, alibi)));
+  if (selection) {
+    region(selection.rows);
+    args.push(selection.bytes);
+  }
   if (relative) {
     region(relative.table(step));
     args.push(relative.row, relative.middle);
@@ -140,7 +155,7 @@ export function attendOver(step: Step, a: AttentionShape, q: Tensor): Tensor {
   const o = options(step, a);
   const shape: HeadShape = { headDim, valueDim, ropeDim: a.rope?.dim ?? 0 };
   const key = `attend_${JSON.stringify([shape, size, parts, o.kernel])}`;
-  const kernel = once(graph, key, () => attendKernel(shape, size, { ...o.kernel, parts }));
+  const kernel = once(graph, key, () => attendKernel(shape, size, { ...o.kernel, parts }, step.attendSchedule));
   const out = tensor(graph, "tokens", a.heads * valueDim);
   const scratch = graph.region(attendScratch(size) * blocks * graph.limits.tokens);
   const inputs = [q.region, step.pages, step.pageTable, step.starts, step.positions, step.numbers];
@@ -181,6 +196,8 @@ export interface AttentionOptions extends HeadSizes, Partial<Omit<AttentionShape
   readonly gate?: ActivationName;
   /** The projection back is multiplied by it. */
   readonly outputScale?: number;
+  /** Binds what chooses the keys that count, in layers that have it. */
+  readonly chooser?: (at: string) => ((step: Step, x: Input) => Selection) | undefined;
   /** Applied before the projection back. */
   readonly subNorm?: Norm;
   /** Inputs and name of the projection back, and the names of the others. */
@@ -257,6 +274,7 @@ export function attention(source: Source, at: string, o: AttentionOptions): Bran
   const project = projections(source, at, o);
   const norms = headNorms(source, at, o);
   const { normsAfterRope } = o;
+  const choose = o.chooser?.(at);
   const sinks = source.has(`${at}.attn_sinks.weight`) ? source.vector(`${at}.attn_sinks.weight`, heads) : undefined;
   const gate = outputGate(source, at, o.dim, heads, valueDim);
   const out = linear(source, `${at}.${o.names?.out ?? "attn_output"}`, heads * valueDim, o.dim, { scale: o.outputScale });
@@ -273,7 +291,8 @@ export function attention(source: Source, at: string, o: AttentionOptions): Bran
     normsAfterRope?.queries(step, parts.q);
     normsAfterRope?.keys(step, parts.k);
     if (temperature) scaleRows(step, parts.q, temperature);
-    const y = attend(step, turnFirst ? { ...shape, rope: undefined } : shape, parts.q, parts.k, parts.v);
+    const own = { ...shape, rope: turnFirst ? undefined : shape.rope, selection: choose?.(step, x) };
+    const y = attend(step, own, parts.q, parts.k, parts.v);
     if (gate) return gatedBy(step, o.gate ?? "sigmoid", gate(step, x), y, heads);
     return subNorm ? subNorm(step, y) : input(step, y);
   });

@@ -50,7 +50,7 @@ export function config(source: Source, kind: NormKind = "rms"): Config {
   const dim = source.size("embedding_length");
   const layers = layerCount(source);
   const hidden = source.layerSize("feed_forward_length", 0, { or: 4 * dim, min: 0 });
-  const eps = source.number(kind === "rms" ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon");
+  const eps = source.positive(kind === "rms" ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon");
   return { dim, layers, hidden, norm: kind, eps, ...headSizes(source, dim, 0) };
 }
 
@@ -72,7 +72,7 @@ export function mixedConfig(source: Source, kind: NormKind, attentionLayer: numb
   const dim = source.size("embedding_length");
   const layers = layerCount(source);
   const hidden = source.layerSize("feed_forward_length", 0, { or: 0, min: 0 });
-  const eps = source.number(kind === "rms" ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon");
+  const eps = source.positive(kind === "rms" ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon");
   const none = { heads: 0, kvHeads: 0, headDim: 0, valueDim: 0, ropeDim: 0 };
   return { dim, layers, hidden, norm: kind, eps, ...(attentionLayer < 0 ? none : headSizes(source, dim, attentionLayer)) };
 }

@@ -34,7 +34,7 @@ export function deltaShape(source: Source, dim: number): DeltaShape {
   checkLanes(source, "A key", keyDim);
   checkLanes(source, "A value", valueDim);
   const kernel = source.size("ssm.conv_kernel", { min: 2, max: 16 });
-  return { dim, keyHeads, heads, keyDim, valueDim, kernel, eps: source.number("attention.layer_norm_rms_epsilon") };
+  return { dim, keyHeads, heads, keyDim, valueDim, kernel, eps: source.positive("attention.layer_norm_rms_epsilon") };
 }
 
 /** q, k and v as one tensor, the gate z, and the two rates of each head (b for beta, a for the decay), before their functions. */
@@ -131,7 +131,7 @@ export const kdaShape = (source: Source, dim: number, sign: 1 | -1): KdaShape =>
   heads: source.size("attention.head_count", { max: 4096 }),
   headDim: source.size("kda.head_dim", { max: 4096 }),
   kernel: source.size("ssm.conv_kernel", { min: 2, max: 16 }),
-  eps: source.number("attention.layer_norm_rms_epsilon"),
+  eps: source.positive("attention.layer_norm_rms_epsilon"),
   bounded: source.hasKey("kda.gate_lower_bound") ? { by: source.number("kda.gate_lower_bound"), sign } : undefined,
 });
 

@@ -43,7 +43,7 @@ export function mambaShape(source: Source, dim: number): MambaShape {
     states: source.size("ssm.state_size", { max: 4096 }),
     rank: source.size("ssm.time_step_rank"),
     groups: source.size("ssm.group_count", { min: 0, or: 0 }),
-    eps: source.number("attention.layer_norm_rms_epsilon"),
+    eps: source.positive("attention.layer_norm_rms_epsilon"),
   };
 }
 

@@ -4,18 +4,18 @@
  * head of rank + rope values); with kv_b together, keys and values are made out and cached. ARCHITECTURES 1.3, 3.5.
  */
 import { activationBytes, GROUP } from "../formats/packed.ts";
-import { type Joined, joinHeads } from "../kernels/heads.ts";
+import { headBeginnings, type Joined, joinHeads } from "../kernels/heads.ts";
 import { headMatmul } from "../kernels/matmul.ts";
-import { type AttentionShape, attend, outputGate, reserveCache } from "./attention.ts";
+import { type AttentionShape, attend, outputGate, reserveCache, type Selection } from "./attention.ts";
 import { gatedBy, scaleRows } from "./elementwise.ts";
 import { count, once } from "./graph.ts";
 import { type Branch, endingIn, type Linear, linear } from "./linear.ts";
 import { fitting } from "./moe.ts";
 import { norm } from "./norm.ts";
 import { type Rope, splitPairs } from "./rope.ts";
-import { blocksPerRow, type Source, weightRegion } from "./source.ts";
+import { blocksPerRow, paddedRows, type Source, weightRegion } from "./source.ts";
 import type { Scalars, Step } from "./step.ts";
-import { type Input, input, type Tensor, tensor, view } from "./tensor.ts";
+import { countOf, type Input, input, type Tensor, tensor, view } from "./tensor.ts";
 
 export interface MlaOptions {
   readonly dim: number;
@@ -33,12 +33,15 @@ export interface MlaOptions {
   /** Absent: nothing is rotated. */
   readonly rope?: Rope;
   readonly temperature?: Scalars;
+  /** Binds what chooses the keys that count, from what is normed: x, and what the queries are made of. */
+  readonly chooser?: (at: string) => (step: Step, x: Input, queries: Input) => Selection;
 }
 
 /** The sizes that the metadata gives. */
 export function mlaSizes(source: Source): Pick<MlaOptions, "ropeDim" | "keyDim" | "valueDim" | "rank" | "queryRank"> {
   const keyDim = source.size("attention.key_length_mla", { max: 4096, or: source.number("attention.key_length") });
-  const valueDim = source.size("attention.value_length_mla", { max: 4096, or: source.number("attention.value_length") });
+  const even = source.size("embedding_length") / source.layerSize("attention.head_count", 0, { max: 4096 });
+  const valueDim = source.size("attention.value_length_mla", { max: 4096, or: source.number("attention.value_length", even) });
   return {
     keyDim,
     valueDim,
@@ -65,18 +68,20 @@ export function headLinear(
   outputs: number,
   heads: number,
 ): (step: Step, x: Tensor) => Tensor {
-  const weight = source.matrix(name, inputs, outputs, { parts: heads });
+  const pad = outputs % GROUP !== 0;
+  const weight = source.matrix(name, inputs, outputs, { parts: heads, pad });
+  const rows = pad ? paddedRows(outputs) : outputs;
   return (step, x) => {
     const { packed } = weight.format;
-    const schedule = fitting(step.schedule(packed), outputs);
+    const schedule = fitting(step.schedule(packed), rows);
     const from = input(step, x).form(packed.activation);
-    const y = tensor(step.graph, x.rows, heads * outputs);
+    const y = tensor(step.graph, x.rows, heads * rows);
     const key = `head_matmul_${packed.name}_${from.stride}_${JSON.stringify(schedule)}`;
     const kernel = once(step.graph, key, () => headMatmul(packed, schedule, from.stride));
-    const sizes = [blocksPerRow(weight), outputs / GROUP, activationBytes(packed.activation, inputs), count(x.rows), y.stride];
+    const sizes = [blocksPerRow(weight), rows / GROUP, activationBytes(packed.activation, inputs), count(x.rows), y.stride];
     step.graph.launch(
       kernel,
-      (heads * outputs) / (GROUP * schedule.groups),
+      (heads * rows) / (GROUP * schedule.groups),
       [weight.address, from.region.address, y.region.address, ...sizes],
       {
         reads: [weightRegion(weight), from.region],
@@ -85,8 +90,17 @@ export function headLinear(
         operations: 2 * inputs * outputs * heads,
       },
     );
-    return y;
+    return pad ? beginnings(step, y, heads, outputs) : y;
   };
+}
+
+/** The first `size` values of every head, close together. */
+function beginnings(step: Step, x: Tensor, heads: number, size: number): Tensor {
+  const out = tensor(step.graph, x.rows, heads * size);
+  const kernel = once(step.graph, `head_beginnings_${heads}_${x.columns}_${size}`, () => headBeginnings(heads, x.columns / heads, size));
+  const args = [x.region.address, out.region.address, x.stride, out.stride];
+  step.graph.launch(kernel, countOf(x), args, { reads: [x.region], writes: [out.region] });
+  return out;
 }
 
 /** Queries of all heads: first the rotated parts, then the others. Also gives what the projection multiplies (for an indexer). */
@@ -124,7 +138,7 @@ function latents(source: Source, at: string, o: MlaOptions): (step: Step, x: Inp
   };
 }
 
-type Attends = (step: Step, q: { rotated: Tensor; plain: Tensor }, k: { c: Input; rotated: Tensor }) => Tensor;
+type Attends = (step: Step, q: { rotated: Tensor; plain: Tensor }, k: { c: Input; rotated: Tensor }, selection?: Selection) => Tensor;
 
 function absorbed(source: Source, at: string, o: MlaOptions): Attends {
   const { heads, ropeDim, keyDim, valueDim, rank, rope, scale, temperature } = o;
@@ -132,12 +146,12 @@ function absorbed(source: Source, at: string, o: MlaOptions): Attends {
   const toValues = headLinear(source, `${at}.attn_v_b.weight`, rank, valueDim, heads);
   const sizes = { heads, kvHeads: 1, headDim: ropeDim + rank, valueDim: rank };
   const shape: AttentionShape = { ...sizes, rope, scale, cache: reserveCache(source, sizes) };
-  return (step, q, k) => {
+  return (step, q, k, selection) => {
     const c = k.c.form("f32");
     const queries = join(step, { heads, first: ropeDim, second: rank, shared: false }, q.rotated, toLatent(step, q.plain));
     if (temperature) scaleRows(step, queries, temperature);
     const keys = join(step, { heads: 1, first: ropeDim, second: rank, shared: false }, k.rotated, c);
-    return toValues(step, attend(step, shape, queries, keys, c));
+    return toValues(step, attend(step, { ...shape, selection }, queries, keys, c));
   };
 }
 
@@ -154,12 +168,12 @@ function madeOut(source: Source, at: string, o: MlaOptions): Attends {
   const both: Linear = linear(source, `${at}.attn_kv_b`, rank, heads * (plain + valueDim), { order });
   const sizes = { heads, kvHeads: heads, headDim: keyDim, valueDim };
   const shape: AttentionShape = { ...sizes, rope, scale, cache: reserveCache(source, sizes) };
-  return (step, q, k) => {
+  return (step, q, k, selection) => {
     const kv = both(step, k.c);
     const queries = join(step, { heads, first: ropeDim, second: plain, shared: false }, q.rotated, q.plain);
     if (temperature) scaleRows(step, queries, temperature);
     const keys = join(step, { heads, first: ropeDim, second: plain, shared: true }, k.rotated, view(kv, 0, heads * plain));
-    return attend(step, shape, queries, keys, view(kv, heads * plain, heads * valueDim));
+    return attend(step, { ...shape, selection }, queries, keys, view(kv, heads * plain, heads * valueDim));
   };
 }
 
@@ -170,10 +184,12 @@ export function mla(source: Source, at: string, o: MlaOptions): Branch {
   const separate = source.has(`${at}.attn_k_b.weight`);
   if (separate) source.ignore(`${at}.attn_kv_b.`);
   const attends = (separate ? absorbed : madeOut)(source, at, o);
+  const choose = o.chooser?.(at);
   const gate = outputGate(source, at, o.dim, o.heads, o.valueDim);
   const out = linear(source, `${at}.attn_output`, o.heads * o.valueDim, o.dim);
   return endingIn(out, (step, x) => {
-    const y = attends(step, queries(step, x), keys(step, x));
+    const q = queries(step, x);
+    const y = attends(step, q, keys(step, x), choose?.(step, x, q.from));
     return gate ? gatedBy(step, "sigmoid", gate(step, x), y, o.heads) : input(step, y);
   });
 }

@@ -77,7 +77,7 @@ export function router(source: Source, at: string, o: RouterOptions): (step: Ste
   const targets = Math.ceil(experts / routing.neighbours);
   const logits = linear(source, `${at}.${o.name ?? "ffn_gate_inp"}`, o.dim, experts, { scale: o.logitScale });
   const bias = biasName === undefined ? undefined : source.vector(biasName, experts);
-  const scale = source.number("expert_weights_scale", 0) || 1;
+  const scale = source.orNone("expert_weights_scale", 0) || 1;
   return (step, x) => {
     const { graph } = step;
     const most = graph.limits.tokens * used;
@@ -172,6 +172,8 @@ export interface ExpertsOptions {
   readonly experts: number;
   readonly activation?: ActivationName;
   readonly gating?: Gating;
+  /** Without a gate the file is incomplete. Default: with silu. */
+  readonly gated?: boolean;
   /** The weight multiplies what an expert gets, not what it gives. */
   readonly weightInput?: boolean;
   /** End of the tensors' names. Default: _exps. */
@@ -186,11 +188,12 @@ export interface Experts {
 
 export function experts(source: Source, at: string, o: ExpertsOptions): Experts {
   const { dim, hidden, experts: n, activation = "silu", gating = gatings[activation], weightInput = false, suffix = "_exps" } = o;
+  const needsGate = o.gated ?? activation === "silu";
   const bind = (part: string, inputs: number, outputs: number): ExpertLinear =>
     expertLinear(source, `${at}.ffn_${part}${suffix}`, inputs, outputs, n);
   const there = (part: string): boolean => source.has(`${at}.ffn_${part}${suffix}.weight`);
   const both = there("gate_up") ? bind("gate_up", dim, 2 * hidden) : undefined;
-  const gate = there("gate") || (activation === "silu" && !both) ? bind("gate", dim, hidden) : undefined;
+  const gate = there("gate") || (needsGate && !both) ? bind("gate", dim, hidden) : undefined;
   const up = both ? undefined : bind("up", dim, hidden);
   const down = bind("down", hidden, dim);
   // One factor for each expert's result goes into the weights.

@@ -29,13 +29,18 @@ export interface RopeOptions {
   readonly magnitude?: number;
 }
 
+const unusable = (why: string): LatheError =>
+  new LatheError("gguf.malformed", `The model's rotary positions cannot be computed: ${why}; the file is damaged.`);
+
 /** frequency[i] = base^(-2i / dim) / factor[i], slowed by the scaling. */
 export function rotation({ dim, base, scaling, factors, magnitude = 1 }: RopeOptions): Rotation {
   const plain = Float64Array.from({ length: dim / 2 }, (_, i) => base ** ((-2 * i) / dim) / (factors?.[i] ?? 1));
+  if (!(base > 0) || !plain.every(f => f >= 0 && Number.isFinite(f))) throw unusable("its base or its factors are not above 0");
   if (scaling.kind === "none") return { frequencies: plain, magnitude };
   const { factor } = scaling;
   if (scaling.kind === "linear") return { frequencies: plain.map(f => f / factor), magnitude };
   const { originalContext, fast = 32, slow = 1 } = scaling;
+  if (base === 1) throw unusable("a base of 1 cannot be stretched");
   const pairOf = (turns: number): number => (dim * Math.log(originalContext / (turns * 2 * Math.PI))) / (2 * Math.log(base));
   const first = Math.max(0, Math.floor(pairOf(fast)));
   const last = Math.min(dim - 1, Math.ceil(pairOf(slow)));
@@ -46,17 +51,23 @@ export function rotation({ dim, base, scaling, factors, magnitude = 1 }: RopeOpt
 
 /** The scaling that the metadata asks for; "model.unsupported-arch" for one that is not known. */
 export function ropeScaling(source: Source): RopeScaling {
-  const factor = source.number("rope.scaling.factor", 0) || source.number("rope.scale_linear", 0) || 1;
+  const factor = source.orNone("rope.scaling.factor", 0) || source.orNone("rope.scale_linear", 0) || 1;
   const kind = source.text("rope.scaling.type", "linear");
   if (kind === "none" || kind === "longrope" || factor === 1) return { kind: "none" };
   if (kind === "linear") return { kind, factor };
-  const originalContext = source.number("rope.scaling.original_context_length", source.number("context_length"));
+  const originalContext = source.positive("rope.scaling.original_context_length", source.positive("context_length"));
   // A model with its own factor for the scores (1 + 0.1 m ln(factor)) has it there, and none in cosines and sines.
-  const magnitude = source.number("rope.scaling.yarn_log_multiplier", 0) ? 1 : undefined;
-  const [fast, slow] = [source.number("rope.scaling.yarn_beta_fast", 32), source.number("rope.scaling.yarn_beta_slow", 1)];
+  const magnitude = source.orNone("rope.scaling.yarn_log_multiplier", 0) ? 1 : undefined;
+  const [fast, slow] = [source.positive("rope.scaling.yarn_beta_fast", 32), source.positive("rope.scaling.yarn_beta_slow", 1)];
   if (kind === "yarn") return { kind, factor, originalContext, magnitude, fast, slow };
   const message = `RoPE scaling "${kind}" is not supported by this version, which runs none, linear, yarn and longrope; use another model.`;
   throw new LatheError("model.unsupported-arch", message, { scaling: kind });
+}
+
+/** Factors for short and for long contexts belong together, and to longrope. */
+function requireBoth(source: Source, stretched: boolean): void {
+  const names = ["rope_factors_short.weight", "rope_factors_long.weight"];
+  if (stretched || names.some(source.has)) names.forEach(n => void source.need(n));
 }
 
 /** Rotary positions as a model file asks for them. */
@@ -86,15 +97,17 @@ export interface RopeChoices {
  */
 export function rope(source: Source, o: RopeChoices): Rope {
   const { pairs, dim } = o;
-  const base = o.base ?? source.number("rope.freq_base", 10000);
+  const base = o.base ?? source.positive("rope.freq_base", 10000);
   const scaling = o.scaling ?? ropeScaling(source);
-  const magnitude = source.number("rope.scaling.attn_factor", 1);
+  const magnitude = source.positive("rope.scaling.attn_factor", 1);
   const bind = (name: string): string | undefined =>
     o.factors !== false && source.has(`${name}.weight`)
       ? source.constant(`${name}.weight`, Math.max(dim / 2, source.elements(`${name}.weight`)))
       : undefined;
+  const stretched = source.text("rope.scaling.type", "none") === "longrope";
+  if (o.factors !== false) requireBoth(source, stretched);
   const [freqs, short, long] = ["rope_freqs", "rope_factors_short", "rope_factors_long"].map(bind);
-  const originalContext = short || long ? source.number("rope.scaling.original_context_length") : 0;
+  const originalContext = short || long ? source.positive("rope.scaling.original_context_length") : 0;
   let made: { readonly step: Step; readonly rotation: Rotation } | undefined;
   return {
     dim,

@@ -26,6 +26,8 @@ export interface Weight {
   readonly outputs: number;
   /** Output row i is source row order[i], inside each stretch of order.length rows. */
   readonly order?: readonly number[];
+  /** Rows of each of the equal matrices that it consists of, where they are padded one by one; absent: all rows lie close together. */
+  readonly partRows?: number;
   address: number;
 }
 
@@ -48,7 +50,10 @@ export interface State {
 
 export const paddedRows = (outputs: number): number => Math.ceil(outputs / ROW_PADDING) * ROW_PADDING;
 export const blocksPerRow = (w: Weight): number => w.inputs / w.format.packed.inputs;
-export const packedBytes = (w: Weight): number => (paddedRows(w.outputs) / GROUP) * blocksPerRow(w) * w.format.packed.bytes;
+/** Rows in memory, padding counted. */
+export const packedRows = (w: Weight): number =>
+  w.partRows === undefined ? paddedRows(w.outputs) : (w.outputs / w.partRows) * paddedRows(w.partRows);
+export const packedBytes = (w: Weight): number => (packedRows(w) / GROUP) * blocksPerRow(w) * w.format.packed.bytes;
 
 export const weightRegion = (w: Weight): Region => ({ address: w.address, bytes: packedBytes(w) });
 export const vectorRegion = (v: Vector): Region => ({ address: v.address, bytes: 4 * v.length });
@@ -80,11 +85,30 @@ export class Source {
     this.#tensors = new Map(tensors);
   }
 
+  /** Of all tensors. */
+  get names(): readonly string[] {
+    return [...this.#tensors.keys()];
+  }
   has = (tensor: string): boolean => this.#tensors.has(tensor);
 
   /** A finite number under `<architecture>.<key>`; without a default its absence is "model.missing-key". */
   number(key: string, fallback?: number): number {
     return this.#finite(key, this.#value(key), fallback);
+  }
+
+  /** As `number`, and above zero: a base, an epsilon, a scale. */
+  positive(key: string, fallback?: number): number {
+    const value = this.number(key, fallback);
+    if (value > 0) return value;
+    const full = `${this.architecture}.${key}`;
+    const message = `${full} is ${value} and must be above 0; the file is damaged.`;
+    throw new LatheError("model.missing-key", message, { key: full, value });
+  }
+
+  /** As `number`, and not below zero, which stands for "none". */
+  orNone(key: string, fallback = 0): number {
+    const value = this.number(key, fallback);
+    return value === 0 ? 0 : this.positive(key, fallback);
   }
 
   /** A whole number in [min, max]. */
@@ -179,13 +203,19 @@ export class Source {
 
   /**
    * Binds a matrix [inputs, outputs], or [inputs, outputs, parts] as one of parts * outputs rows; `or` names a stand-in (tied output). The same
-   * tensor bound twice in the same row order is one weight.
+   * tensor bound twice in the same row order is one weight. `pad`: each part begins a group of rows of its own.
    */
-  matrix(name: string, inputs: number, rows: number, options: { or?: string; order?: readonly number[]; parts?: number } = {}): Weight {
+  matrix(
+    name: string,
+    inputs: number,
+    rows: number,
+    options: { or?: string; order?: readonly number[]; parts?: number; pad?: boolean } = {},
+  ): Weight {
     const tensor = this.#tensor(options.or !== undefined && !this.has(name) ? options.or : name);
     this.#shape(tensor, options.parts === undefined ? [inputs, rows] : [inputs, rows, options.parts]);
     const outputs = rows * (options.parts ?? 1);
-    const known = this.weights.find(w => w.tensor === tensor && sameOrder(w.order, options.order));
+    const partRows = options.pad ? rows : undefined;
+    const known = this.weights.find(w => w.tensor === tensor && sameOrder(w.order, options.order) && w.partRows === partRows);
     if (known) return known;
     const format = weightFormats.get(tensor.type.name);
     if (!format) {
@@ -197,7 +227,7 @@ export class Source {
       const message = `Tensor ${tensor.name} has ${inputs} inputs, not a multiple of ${format.packed.inputs} as ${format.name} needs; the file is damaged.`;
       throw new LatheError("model.wrong-shape", message, { tensor: tensor.name, shape: tensor.shape });
     }
-    const weight: Weight = { tensor, format, inputs, outputs, order: options.order, address: 0 };
+    const weight: Weight = { tensor, format, inputs, outputs, order: options.order, partRows, address: 0 };
     this.weights.push(weight);
     return weight;
   }

@@ -3,6 +3,7 @@
  * The engine makes it before tracing and fills its regions before each run.
  */
 import type { Packed } from "../formats/packed.ts";
+import type { AttendSchedule } from "../kernels/attend.ts";
 import type { MatmulSchedule } from "../kernels/matmul.ts";
 import type { Graph, Region } from "./graph.ts";
 
@@ -22,13 +23,15 @@ export type Schedule = (packed: Packed) => MatmulSchedule;
 export interface Step {
   readonly graph: Graph;
   readonly schedule: Schedule;
+  readonly attendSchedule: AttendSchedule;
   /** Tokens of the longest sequence that the plan is for. */
   readonly context: number;
-  /** i32 a token. `starts`: where its sequence begins in the page table; `ends`: tokens of its sequence after this step. */
+  /** i32 a token. `starts`: where its sequence begins in the page table; `ends`: tokens of its sequence after this step; `origins`: what its first position stands for. */
   readonly ids: Region;
   readonly positions: Region;
   readonly starts: Region;
   readonly ends: Region;
+  readonly origins: Region;
   readonly pageIds: Region;
   readonly places: Region;
   /** i32: the numbers 0, 1, 2 ... and the rows whose output is wanted. */

@@ -1,21 +1,49 @@
 /**
  * The barrier of a team: members spin briefly, then sleep. Spinning is what makes a hundred barriers a token cheap; sleeping is what keeps a
- * busy machine from collapsing when a member has lost its core.
+ * busy machine from collapsing when a member has lost its core. A member that fails breaks the barrier, and nobody waits at a broken one.
  */
 
 /** Words of shared memory that a barrier uses. */
-export const BARRIER_WORDS = 3;
-const [ARRIVED, PHASE, SLEEPING] = [0, 1, 2];
+export const BARRIER_WORDS = 4;
+const [ARRIVED, PHASE, SLEEPING, BROKEN] = [0, 1, 2, 3];
 
-/** Looks before sleeping: some tens of microseconds. */
+/** Looks before sleeping: some tens of microseconds at most. */
 const SPINS = 20_000;
+const FEWEST = 200;
+/** How often a sleeper with a `check` wakes to make it. */
+const CHECK_MS = 500;
 
-/** Waits until `words[at]` is no longer `value`; `sleeping` counts those who need a wake-up call. */
-export function awaitChange(words: Int32Array, at: number, value: number, sleeping: number): void {
-  for (let i = 0; i < SPINS; i++) if (Atomics.load(words, at) !== value) return;
-  Atomics.add(words, sleeping, 1);
-  while (Atomics.load(words, at) === value) Atomics.wait(words, at, value);
-  Atomics.sub(words, sleeping, 1);
+/** Thrown by members that find the barrier broken: another member has failed, and has said why. */
+export class BrokenBarrier extends Error {}
+
+/**
+ * How a member waits. Looking pays where others are running and soon there; where one has lost its core, each look takes time from it. So a
+ * wait that looking did not end halves the looks of the next ones, and one that it did brings them back.
+ */
+export class Patience {
+  #spins = SPINS;
+
+  /**
+   * Waits until `words[at]` is no longer `value`; `sleeping` counts those who need a wake-up call. `check` is called now and then in a long
+   * wait, and may throw.
+   */
+  await(words: Int32Array, at: number, value: number, sleeping: number, check?: () => void): void {
+    for (let i = 0; i < this.#spins; i++) {
+      if (Atomics.load(words, at) === value) continue;
+      this.#spins = Math.min(SPINS, this.#spins + (this.#spins >> 3));
+      return;
+    }
+    this.#spins = Math.max(FEWEST, this.#spins >> 1);
+    Atomics.add(words, sleeping, 1);
+    try {
+      while (Atomics.load(words, at) === value) {
+        const end = Atomics.wait(words, at, value, check ? CHECK_MS : undefined);
+        if (end === "timed-out") check?.();
+      }
+    } finally {
+      Atomics.sub(words, sleeping, 1);
+    }
+  }
 }
 
 /** Changes `words[at]` and wakes whoever sleeps on it. */
@@ -25,8 +53,12 @@ export function signalChange(words: Int32Array, at: number, sleeping: number): v
 }
 
 export class Barrier {
-  readonly size: number;
+  /** Members that must come. It may change between passes, for all of them. */
+  size: number;
+  /** Made now and then by a member that waits long; throws if the wait is in vain. */
+  check?: () => void;
   readonly #words: Int32Array;
+  readonly #patience = new Patience();
 
   /** `words` are shared by all members and start as zeros. */
   constructor(words: Int32Array, size: number) {
@@ -34,14 +66,28 @@ export class Barrier {
     this.size = size;
   }
 
-  /** Returns when all members have called it. */
+  get broken(): boolean {
+    return Atomics.load(this.#words, BROKEN) !== 0;
+  }
+
+  /** Returns when all members have called it. Throws `BrokenBarrier` when one never will. */
   wait(): void {
     if (this.size === 1) return;
     const words = this.#words;
     const phase = Atomics.load(words, PHASE);
+    // The phase is read before the break is looked for: a member that breaks it sets the word first and changes the phase afterwards.
+    if (this.broken) throw new BrokenBarrier();
     if (Atomics.add(words, ARRIVED, 1) === this.size - 1) {
       Atomics.store(words, ARRIVED, 0);
       signalChange(words, PHASE, SLEEPING);
-    } else awaitChange(words, PHASE, phase, SLEEPING);
+    } else this.#patience.await(words, PHASE, phase, SLEEPING, this.check);
+    if (this.broken) throw new BrokenBarrier();
+  }
+
+  /** For ever: everyone who waits or comes to wait gets `BrokenBarrier`. Whether this call was the first. */
+  break(): boolean {
+    const first = Atomics.exchange(this.#words, BROKEN, 1) === 0;
+    signalChange(this.#words, PHASE, SLEEPING);
+    return first;
   }
 }

@@ -1,10 +1,9 @@
 /** Entry of a team's worker threads in Node: takes setup messages, then follows the leader's orders through shared memory. */
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, existsSync, openSync, readlinkSync, readSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
-import { awaitChange } from "./barrier.ts";
 import type { SharedKernels } from "./compile.ts";
 import type { KernelTable, Program } from "./launch.ts";
-import { control, instantiate, Member, orders, type PackTask, type ReadPart } from "./member.ts";
+import { instantiate, Member, type OpenedParts, orders, type PackTask, type ReadPart } from "./member.ts";
 import { nativeTable } from "./native/backend.node.ts";
 import { openSystem } from "./native/foreign.node.ts";
 
@@ -24,7 +23,7 @@ export type Setup =
   | { readonly kind: "follow" };
 
 /** A reader over file descriptors, and the call that closes them. */
-export function openParts(parts: readonly string[]): { read: ReadPart; close: () => void } {
+export function openParts(parts: readonly string[]): OpenedParts {
   const files = parts.map(p => openSync(p, "r"));
   const read: ReadPart = (part, offset, into) => {
     let at = 0;
@@ -40,6 +39,18 @@ export function openParts(parts: readonly string[]): { read: ReadPart; close: ()
   return { read, close };
 }
 
+/** The number of this thread in the operating system, where it can be asked (Linux); 0 elsewhere. */
+function systemThread(): number {
+  try {
+    return Number(readlinkSync("/proc/thread-self").split("/").at(-1));
+  } catch {
+    return 0;
+  }
+}
+
+/** Whether a thread of this process has ended, which only Linux can tell while this one does not return to its event loop. */
+export const hasEnded = (thread: number): boolean => thread > 0 && !existsSync(`/proc/self/task/${thread}`);
+
 /** This thread's functions for kernels that the leader has compiled. */
 async function tableOf(shared: SharedKernels, { memory, memory64 }: MemberData): Promise<KernelTable> {
   if (shared.kind === "wasm") return instantiate(shared.module, memory, shared.slots, memory64);
@@ -50,30 +61,30 @@ async function tableOf(shared: SharedKernels, { memory, memory64 }: MemberData):
 
 function main(data: MemberData): void {
   const member = new Member(data.rank, data.size, data.block, data.memory);
-  const words = new Int32Array(data.block, 0, control.words);
   let parts: readonly string[] = [];
-  let seen = 0;
+  member.thread = systemThread();
 
   const pack = (): void => {
-    const { read, close } = openParts(parts);
-    try {
-      member.pack(read);
-    } catch {
-      // the leader sees the failed word and reports
-    } finally {
-      close();
-      member.barrier.wait();
-    }
+    member.join();
+    member.pack(() => openParts(parts)); // the leader sees that a file was unreadable, and reports
+    member.barrier.wait();
   };
+  const obey = (kind: number, program: number): void => {
+    if (kind === orders.run) member.run(program);
+    else if (kind === orders.profile) member.profile(program);
+    else pack();
+  };
+  /** Does what it is told until it is told to pause, or the team has come to its end. */
   const follow = (): void => {
     for (;;) {
-      awaitChange(words, control.order, seen, control.sleeping);
-      seen = Atomics.load(words, control.order);
-      const kind = Atomics.load(words, control.kind);
-      if (kind === orders.run) member.run(Atomics.load(words, control.program));
-      else if (kind === orders.profile) member.profile(Atomics.load(words, control.program));
-      else if (kind === orders.pack) pack();
-      else return;
+      const { kind, program } = member.awaitCall();
+      if (kind === orders.pause) return;
+      try {
+        obey(kind, program);
+      } catch (e) {
+        member.fail(e);
+        return;
+      }
     }
   };
   parentPort!.on("message", async (setup: Setup) => {

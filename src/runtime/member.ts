@@ -2,31 +2,51 @@
  * What each thread of a team does: holds the compiled kernels, runs programs in step with the others, and packs weights task by task. The
  * leader (rank 0) is the engine's own thread; team.ts directs, member.node.ts is the others' entry.
  */
-import { BARRIER_WORDS, Barrier } from "./barrier.ts";
-import { execute, type KernelFunction, type KernelTable, type Program } from "./launch.ts";
+import { BARRIER_WORDS, Barrier, Patience, signalChange } from "./barrier.ts";
+import { PreparedProgram } from "./execute.ts";
+import type { BoundKernel, KernelFunction, KernelTable, Program } from "./launch.ts";
+import { Shares, shareNumbers, shareWords } from "./shares.ts";
 
 /** Where the control words lie in the team's shared block of 32-bit words. */
 export const control = {
-  /** Changes when there is a new order. */
-  order: 0,
-  /** Members asleep on `order`. */
-  sleeping: 1,
   /** Which order. */
-  kind: 2,
+  kind: 0,
   /** The program's number. */
-  program: 3,
+  program: 1,
+  /** Members whom it concerns: the first ones. */
+  active: 2,
   /** Next packing task to be taken. */
   task: 4,
   /** Set by a member that could not read the file. */
-  failed: 5,
+  unreadable: 5,
   /** KiB packed so far, by all members. */
   packed: 6,
   barrier: 8,
-  words: 8 + BARRIER_WORDS + 5,
+  /** Bytes of what the member that failed has said. */
+  complaint: 8 + BARRIER_WORDS,
+  words: 8 + BARRIER_WORDS + 4,
 } as const;
 export const VARIABLES = 16;
+const COMPLAINT_BYTES = 512;
+/**
+ * Each worker is called by words of its own, so that one that does not take part sleeps on: a word that changes, whether the worker sleeps on
+ * it, and the number of its thread. Lines of the cache apart.
+ */
+const CALL_WORDS = 32;
+const [CALL, ASLEEP, THREAD] = [0, 1, 2];
 
-/** `pause` sends a member back to its event loop, where it takes new kernels, programs and tasks. */
+/** The block that a team shares: control words, variables, shares of launches, and room for a complaint. */
+const layout = (size: number) => {
+  const variables = 4 * control.words;
+  const numbers = variables + 8 * VARIABLES;
+  const words = numbers + 8 * shareNumbers(size);
+  const calls = words + 4 * shareWords(size);
+  const complaint = calls + 4 * size * CALL_WORDS;
+  return { variables, numbers, words, calls, complaint, bytes: complaint + COMPLAINT_BYTES };
+};
+export const sharedBlock = (size: number): SharedArrayBuffer => new SharedArrayBuffer(layout(size).bytes);
+
+/** `pause` goes to all; it sends a member back to its event loop, where it takes new kernels, programs and tasks. */
 export const orders = { run: 1, profile: 2, pack: 3, pause: 4 } as const;
 
 /** Reads rows of a weight from the file and packs them; tasks of one list may run in any order on any member. */
@@ -52,53 +72,158 @@ export interface PackTask {
 /** Reads `length` bytes at `offset` of file `part` into `into`. Synchronous: members are not event loops. */
 export type ReadPart = (part: number, offset: number, into: Uint8Array) => void;
 
+/** A reader, and the call that closes what it reads from. */
+export interface OpenedParts {
+  readonly read: ReadPart;
+  readonly close: () => void;
+}
+
 export class Member {
   readonly rank: number;
   readonly barrier: Barrier;
   readonly variables: Float64Array;
-  readonly #words: Int32Array;
-  readonly #memory: WebAssembly.Memory;
-  kernels: KernelTable = new Map();
-  programs: readonly Program[] = [];
+  /** Where this member packs from; set before packing. */
   tasks: readonly PackTask[] = [];
   /** Address of this member's staging area. */
   staging = 0;
+  readonly #words: Int32Array;
+  readonly #memory: WebAssembly.Memory;
+  readonly #shares: Shares;
+  readonly #complaint: Uint8Array;
+  readonly #calls: Int32Array;
+  readonly #patience = new Patience();
+  #seen = 0;
+  #kernels: KernelTable = new Map();
+  #programs: readonly Program[] = [];
+  #prepared: PreparedProgram[] = [];
 
+  /** `block`: a `sharedBlock` of the team's size. */
   constructor(rank: number, size: number, block: SharedArrayBuffer, memory: WebAssembly.Memory) {
+    const at = layout(size);
     this.rank = rank;
     this.#words = new Int32Array(block, 0, control.words);
     this.barrier = new Barrier(this.#words.subarray(control.barrier), size);
-    this.variables = new Float64Array(block, 4 * control.words, VARIABLES);
+    this.variables = new Float64Array(block, at.variables, VARIABLES);
+    const numbers = new Float64Array(block, at.numbers, shareNumbers(size));
+    this.#shares = new Shares(rank, size, new Int32Array(block, at.words, shareWords(size)), numbers);
+    this.#complaint = new Uint8Array(block, at.complaint, COMPLAINT_BYTES);
+    this.#calls = new Int32Array(block, at.calls, size * CALL_WORDS);
     this.#memory = memory;
   }
 
+  /** What the operating system calls this member's thread; 0 where that is not known. */
+  set thread(id: number) {
+    Atomics.store(this.#calls, this.rank * CALL_WORDS + THREAD, id);
+  }
+
+  threadOf = (rank: number): number => Atomics.load(this.#calls, rank * CALL_WORDS + THREAD);
+
+  /** The leader gives an order to the first `active` members; those before have been carried out. */
+  call(kind: number, program: number, active: number): void {
+    Atomics.store(this.#words, control.kind, kind);
+    Atomics.store(this.#words, control.program, program);
+    Atomics.store(this.#words, control.active, active);
+    for (let rank = 1; rank < active; rank++) signalChange(this.#calls, rank * CALL_WORDS + CALL, rank * CALL_WORDS + ASLEEP);
+  }
+
+  /** A worker waits until it is called. */
+  awaitCall(): { readonly kind: number; readonly program: number } {
+    const at = this.rank * CALL_WORDS;
+    this.#patience.await(this.#calls, at + CALL, this.#seen, at + ASLEEP);
+    this.#seen = Atomics.load(this.#calls, at + CALL);
+    return { kind: Atomics.load(this.#words, control.kind), program: Atomics.load(this.#words, control.program) };
+  }
+
+  set kernels(table: KernelTable) {
+    this.#kernels = table;
+    this.#prepared = [];
+  }
+
+  set programs(programs: readonly Program[]) {
+    this.#programs = programs;
+    this.#prepared = [];
+  }
+
   run(program: number): void {
-    execute(this.programs[program], this.kernels, this.variables, this.rank, this.barrier, undefined);
+    this.join();
+    this.#program(program).run(this.variables, this.#shares, this.barrier);
   }
 
   profile(program: number, times?: Float64Array): void {
-    execute(this.programs[program], this.kernels, this.variables, this.rank, this.barrier, { times });
+    this.join();
+    this.#program(program).run(this.variables, this.#shares, this.barrier, { times });
   }
 
-  /** Takes packing tasks until none is left or a member has failed; `progress` gets the KiB that the whole team has packed. */
-  pack(read: ReadPart, progress?: (kib: number) => void): void {
+  /** The leader, before a run is ordered: cuts it for `active` members, by what they have shown before. */
+  cut(active: number): void {
+    this.#shares.cut(active);
+  }
+
+  /** Takes part in what has been ordered, with those whom it concerns. */
+  join(): void {
+    const active = Atomics.load(this.#words, control.active);
+    this.#shares.begin(active);
+    this.barrier.size = active;
+  }
+
+  #program(number: number): PreparedProgram {
+    this.#prepared[number] ??= new PreparedProgram(this.#programs[number], this.#kernels, this.variables);
+    return this.#prepared[number];
+  }
+
+  /** Ends the team: this member cannot go on, and nobody shall wait for it. The first to say why is heard. */
+  fail(why: unknown): void {
+    if (this.barrier.broken) return;
+    const text = new TextEncoder().encode(why instanceof Error ? why.message : String(why)).subarray(0, COMPLAINT_BYTES);
+    this.#complaint.set(text);
+    Atomics.store(this.#words, control.complaint, text.length);
+    this.barrier.break();
+  }
+
+  /** Why the team has ended. */
+  get complaint(): string {
+    return new TextDecoder().decode(this.#complaint.slice(0, Atomics.load(this.#words, control.complaint)));
+  }
+
+  /**
+   * Takes packing tasks until none is left or a member cannot open or read the files; `progress` gets the KiB that the whole team has packed.
+   * Gives the error of reading, if this member had one.
+   */
+  pack(open: () => OpenedParts, progress?: (kib: number) => void): unknown {
+    let parts: OpenedParts;
+    try {
+      parts = open();
+    } catch (e) {
+      Atomics.store(this.#words, control.unreadable, 1);
+      return e;
+    }
+    try {
+      return this.#pack(parts.read, progress);
+    } finally {
+      parts.close();
+    }
+  }
+
+  #pack(read: ReadPart, progress?: (kib: number) => void): unknown {
     for (;;) {
       const next = Atomics.add(this.#words, control.task, 1);
-      if (next >= this.tasks.length || Atomics.load(this.#words, control.failed)) return;
+      if (next >= this.tasks.length || Atomics.load(this.#words, control.unreadable)) return undefined;
       const task = this.tasks[next];
       try {
-        this.#packOne(task, read);
+        this.#stage(task, read);
       } catch (e) {
-        Atomics.store(this.#words, control.failed, 1);
-        throw e;
+        Atomics.store(this.#words, control.unreadable, 1);
+        return e;
       }
+      this.#kernels.get(task.kernel)!(0, task.grid, this.staging, ...task.args);
       const kib = Math.ceil(task.bytes / 1024);
       const packed = Atomics.add(this.#words, control.packed, kib) + kib;
       progress?.(packed);
     }
   }
 
-  #packOne(task: PackTask, read: ReadPart): void {
+  /** Brings the rows of a task into the staging area, in their order. */
+  #stage(task: PackTask, read: ReadPart): void {
     const padded = task.paddedRows * task.rowBytes;
     const target = new Uint8Array(this.#memory.buffer, this.staging, padded);
     if (task.order) {
@@ -112,7 +237,6 @@ export class Member {
       }
     } else read(task.part, task.offset, target.subarray(0, task.bytes));
     target.fill(task.padding ?? 0, task.rows * task.rowBytes);
-    this.kernels.get(task.kernel)!(0, task.grid, this.staging, ...task.args);
   }
 }
 
@@ -127,8 +251,21 @@ export function instantiate(
   const table = new Map<string, KernelFunction>();
   for (const [name, isAddress] of slots) {
     const f = exports[name] as (...args: unknown[]) => void;
-    const wide: KernelFunction = (begin, end, ...args) => f(begin, end, ...args.map((a, i) => (isAddress[i] ? BigInt(a) : a)));
-    table.set(name, memory64 ? wide : (f as KernelFunction));
+    table.set(name, memory64 ? wide(f, isAddress) : (f as KernelFunction));
   }
   return table;
+}
+
+function wide(f: (...args: unknown[]) => void, isAddress: readonly boolean[]): KernelFunction {
+  const widened = (value: number, slot: number): number | bigint => (isAddress[slot] ? BigInt(value) : value);
+  const withArguments = (args: readonly number[]): BoundKernel => {
+    const own = args.map(widened);
+    return {
+      set: (slot, value) => {
+        own[slot] = widened(value, slot);
+      },
+      run: (begin, end) => f(begin, end, ...own),
+    };
+  };
+  return Object.assign((begin: number, end: number, ...args: number[]) => f(begin, end, ...args.map(widened)), { withArguments });
 }

@@ -5,17 +5,21 @@
 import { Worker } from "node:worker_threads";
 import { LatheError } from "../errors.ts";
 import type { Arena } from "./arena.ts";
-import { signalChange } from "./barrier.ts";
 import type { Compiled } from "./compile.ts";
 import type { Program } from "./launch.ts";
-import { type MemberData, openParts, type Setup } from "./member.node.ts";
-import { control, Member, orders, type PackTask, VARIABLES } from "./member.ts";
+import { hasEnded, type MemberData, openParts, type Setup } from "./member.node.ts";
+import { control, Member, orders, type PackTask, sharedBlock } from "./member.ts";
+import { Paces } from "./pace.ts";
+
+/** A run that takes so long is worth every member's while: trying fewer would be felt, and what waiting costs is not. */
+const LONG_MS = 4;
 
 export class Team {
   readonly size: number;
   readonly #leader: Member;
   readonly #words: Int32Array;
   readonly #workers: readonly Worker[];
+  readonly #paces: Paces;
   #following = false;
 
   private constructor(leader: Member, words: Int32Array, workers: readonly Worker[], size: number) {
@@ -23,17 +27,24 @@ export class Team {
     this.#words = words;
     this.#workers = workers;
     this.size = size;
+    this.#paces = new Paces(size);
+    leader.barrier.check = () => {
+      for (let rank = 1; rank < size; rank++) if (hasEnded(leader.threadOf(rank))) throw new Error(`thread ${rank} has ended`);
+    };
+    for (const w of workers) {
+      w.on("error", e => leader.fail(e));
+      w.on("exit", code => leader.fail(new Error(`it ended with code ${code}`)));
+    }
   }
 
   /** Starts `threads` - 1 workers beside the calling thread. */
   static start(threads: number, arena: Arena): Team {
-    const block = new SharedArrayBuffer(4 * control.words + 8 * VARIABLES);
+    const block = sharedBlock(threads);
     const leader = new Member(0, threads, block, arena.memory);
     const workers = Array.from({ length: threads - 1 }, (_, i) => {
       const workerData: MemberData = { rank: i + 1, size: threads, block, memory: arena.memory, memory64: arena.memory64 };
       const worker = new Worker(new URL("./member.node.js", import.meta.url), { workerData, execArgv: [] });
       worker.unref();
-      worker.setMaxListeners(0);
       return worker;
     });
     return new Team(leader, new Int32Array(block, 0, control.words), workers, threads);
@@ -65,48 +76,69 @@ export class Team {
     this.#leader.tasks = tasks;
     this.#leader.staging = staging(0);
     await this.#setUp(rank => ({ kind: "tasks", tasks, parts, staging: staging(rank) }));
-    this.#follow();
-    for (const word of [control.task, control.failed, control.packed]) Atomics.store(this.#words, word, 0);
-    const { read, close } = openParts(parts);
-    this.#order(orders.pack, 0);
-    let cause: unknown;
-    try {
-      this.#leader.pack(read, kib => progress(kib * 1024));
-    } catch (e) {
-      cause = e;
-    } finally {
-      close();
-      this.#leader.barrier.wait();
-    }
-    if (Atomics.load(this.#words, control.failed)) {
+    for (const word of [control.task, control.unreadable, control.packed]) Atomics.store(this.#words, word, 0);
+    const cause = this.#together(orders.pack, 0, this.size, leader => {
+      leader.join();
+      const failure = leader.pack(
+        () => openParts(parts),
+        kib => progress(kib * 1024),
+      );
+      leader.barrier.wait();
+      return failure;
+    });
+    if (Atomics.load(this.#words, control.unreadable)) {
       const message = "The model file could not be read to its end while loading; check that it is complete and not being written to.";
       throw new LatheError("file.changed", message, { parts }, { cause });
     }
     progress(1024 * Atomics.load(this.#words, control.packed)); // the leader may have packed nothing itself
   }
 
-  /** Runs a program on all members; returns when all are done. */
+  /**
+   * Runs a program on as many members as have been found to be fastest; returns when it is done. Throws "engine.failed" if one has failed, now
+   * or before.
+   */
   run(program: number): void {
-    this.#follow();
-    this.#order(orders.run, program);
-    this.#leader.run(program);
+    const work = Math.max(1, this.variables[0]);
+    const pace = this.#paces.of(work);
+    const { active } = pace;
+    const begun = performance.now();
+    this.#leader.cut(active);
+    this.#together(orders.run, program, active, leader => leader.run(program));
+    const took = performance.now() - begun;
+    if (took < LONG_MS) pace.took(took / work);
   }
 
-  /** Runs a program, adding the milliseconds of each launch to `times`. */
+  /** Runs a program on all members, adding the milliseconds of each launch to `times`. */
   profile(program: number, times: Float64Array): void {
-    this.#follow();
-    this.#order(orders.profile, program);
-    this.#leader.profile(program, times);
+    this.#leader.cut(this.size);
+    this.#together(orders.profile, program, this.size, leader => leader.profile(program, times));
   }
 
   async close(): Promise<void> {
     await Promise.all(this.#workers.map(w => w.terminate()));
   }
 
-  #order(kind: number, program: number): void {
-    Atomics.store(this.#words, control.kind, kind);
-    Atomics.store(this.#words, control.program, program);
-    signalChange(this.#words, control.order, control.sleeping);
+  /** Gives an order and does the leader's part of it. Whoever fails, nobody is left waiting, and the team takes no more orders. */
+  #together<T>(kind: number, program: number, active: number, part: (leader: Member) => T): T {
+    this.#requireWhole();
+    this.#follow();
+    this.#leader.call(kind, program, active);
+    try {
+      return part(this.#leader);
+    } catch (e) {
+      this.#leader.fail(e);
+      throw this.#failure(e);
+    }
+  }
+
+  #requireWhole(): void {
+    if (this.#leader.barrier.broken) throw this.#failure();
+  }
+
+  #failure(cause?: unknown): LatheError {
+    const { complaint } = this.#leader;
+    const message = `A thread of the engine failed (${complaint}); load the model again.`;
+    return new LatheError("engine.failed", message, { reason: complaint }, { cause });
   }
 
   #follow(): void {
@@ -117,21 +149,26 @@ export class Team {
 
   /** Brings the workers back to their event loops and waits until each has taken the message. */
   async #setUp(message: (rank: number) => Setup): Promise<void> {
+    this.#requireWhole();
     if (this.#following) {
-      this.#order(orders.pause, 0);
+      this.#leader.call(orders.pause, 0, this.size);
       this.#following = false;
     }
-    await Promise.all(
-      this.#workers.map(
-        (worker, i) =>
-          new Promise<void>((resolve, reject) => {
-            worker.once("error", e =>
-              reject(new LatheError("engine.failed", "A worker thread of the engine died; load the model again.", {}, { cause: e })),
-            );
-            worker.once("message", () => resolve());
-            worker.postMessage(message(i + 1));
-          }),
-      ),
-    );
+    await Promise.all(this.#workers.map((worker, i) => this.#sent(worker, message(i + 1))));
+  }
+
+  #sent(worker: Worker, message: Setup): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settled = (end: () => void) => (): void => {
+        worker.off("message", taken);
+        worker.off("exit", gone);
+        end();
+      };
+      const taken = settled(resolve);
+      const gone = settled(() => reject(this.#failure()));
+      worker.once("message", taken);
+      worker.once("exit", gone);
+      worker.postMessage(message);
+    });
   }
 }

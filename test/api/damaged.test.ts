@@ -15,6 +15,9 @@ import { typeNamed } from "../fixtures/blocks.ts";
 import { ModelFolder, type ModelShape, modelContent } from "../fixtures/models.ts";
 import { Random } from "../fixtures/random.ts";
 
+// Damage is found before anything is compiled; where it is harmless, WebAssembly is compiled sooner than machine code.
+process.env.LATHE_TARGET = "wasm";
+
 const folder = new ModelFolder();
 afterAll(() => folder.remove());
 
@@ -64,6 +67,23 @@ const cases: readonly (readonly [string, ErrorCode, Damage])[] = [
   ["a negative size", "model.missing-key", { keys: { "llama.feed_forward_length": -96 } }],
   ["a size that is no whole number", "model.missing-key", { keys: { "llama.embedding_length": f32(64.5) } }],
   ["an endless epsilon", "model.missing-key", { keys: { "llama.attention.layer_norm_rms_epsilon": f32(Number.POSITIVE_INFINITY) } }],
+  ...[0, -1e-5].map(
+    v => [`an epsilon of ${v}`, "model.missing-key", { keys: { "llama.attention.layer_norm_rms_epsilon": f32(v) } }] as const,
+  ),
+  ...[0, -10000].map(v => [`a base of ${v}`, "model.missing-key", { keys: { "llama.rope.freq_base": f32(v) } }] as const),
+  ["a scaling below zero", "model.missing-key", { keys: { "llama.rope.scaling.type": "linear", "llama.rope.scaling.factor": f32(-4) } }],
+  [
+    "an original context of nothing",
+    "model.missing-key",
+    {
+      keys: {
+        "llama.rope.scaling.type": "yarn",
+        "llama.rope.scaling.factor": f32(4),
+        "llama.rope.scaling.original_context_length": 0,
+      },
+    },
+  ],
+  ["long frequency factors without short ones", "model.missing-tensor", { keys: { "llama.rope.scaling.type": "longrope" } }],
   ["2^32 - 1 layers", "model.missing-key", { keys: { "llama.block_count": 2 ** 32 - 1 } }],
   ["an endless context", "model.missing-key", { keys: { "llama.context_length": 2n ** 60n } }],
   ["another width", "model.wrong-shape", { keys: { "llama.embedding_length": 32 } }],
@@ -139,6 +159,18 @@ describe("damaged and foreign models", () => {
     });
     const error = await caught("gguf.malformed", () => load(path, { threads: 2 }));
     expect(error.details.tensor).toBe(name);
+  });
+
+  it.each([Number.NaN, 0, -1])("a frequency factor of %s: gguf.malformed", async factor => {
+    const path = await damaged({
+      model: { ropeFactors: true },
+      tensors: changed("rope_freqs.weight", t => {
+        const data = (t.data as Uint8Array).slice();
+        new DataView(data.buffer).setFloat32(4, factor, true);
+        return { data };
+      }),
+    });
+    await caught("gguf.malformed", () => load(path, { threads: 1 }));
   });
 
   it("half-precision scales that are not finite are found in blocks", async () => {

@@ -48,6 +48,7 @@ class Simulation {
         end(run, finish);
       },
       scored: () => {},
+      forced: () => {},
       failed: run => end(run, "failed"),
     };
     this.scheduler = new Scheduler(world.steps, events, world.now);

@@ -23,6 +23,7 @@ describe("lathe", () => {
       "inspect",
       "tokenize",
       "perplexity",
+      "decide",
       "embed",
       "rerank",
       "bench",
@@ -37,6 +38,21 @@ describe("lathe", () => {
 
   it("knows its version", async () => {
     expect((await lathe(["--version"])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+});
+
+describe("lathe decide", () => {
+  it("gives each answer's probability", async () => {
+    const own = ["decide", stories, "Tom has a red ball.", "--question", "What has Tom?", "--choices", "a ball, a car"];
+    const { code, stdout } = await lathe([...own, "--json"]);
+    expect(code).toBe(0);
+    const { value, probabilities } = JSON.parse(stdout);
+    expect(probabilities.map((p: { answer: string }) => p.answer)).toEqual(["a ball", "a car"]);
+    const [ball, car] = probabilities.map((p: { probability: number }) => p.probability);
+    expect(Math.abs(ball + car - 1)).toBeLessThan(1e-9);
+    expect(value).toBe(ball > car ? "a ball" : "a car");
+    expect((await lathe(own)).stdout.startsWith(`${value}\n`)).toBe(true);
+    expect((await lathe([...own, "--score", "1-5"])).stderr).toMatch(/exclude each other/);
   });
 });
 

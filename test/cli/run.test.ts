@@ -1,5 +1,7 @@
 /** `lathe run` as a user meets it: words and pipes that become prompts, streams, speed, JSON, chat templates, Ctrl-C and closed pipes. */
 
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { chosen } from "../../src/cli/commands/run.ts";
 import { autoTarget } from "../fixtures/target.ts";
@@ -95,5 +97,31 @@ describe("lathe run", () => {
     const plain = await lathe(["inspect", stories], undefined, { NO_COLOR: "1" });
     expect(coloured.stdout).toContain("\x1b[");
     expect(plain.stdout).not.toContain("\x1b[");
+  });
+});
+
+describe("lathe run under a constraint", () => {
+  const quiet = ["--threads", "1", "--quiet", "--seed", "4", "--raw"];
+
+  it("writes what the schema, the grammar, the expression or the choices allow", async () => {
+    const schema = join(folder, "schema.json");
+    const grammar = join(folder, "grammar.gbnf");
+    writeFileSync(
+      schema,
+      JSON.stringify({ type: "object", properties: { n: { type: "integer" } }, required: ["n"], additionalProperties: false }),
+    );
+    writeFileSync(grammar, 'root ::= ("a" | "b"){3}');
+    const answer = async (...flags: string[]): Promise<string> => (await lathe(["run", stories, "", ...flags, ...quiet])).stdout.trim();
+    expect(Object.keys(JSON.parse(await answer("--schema", schema)) as object)).toEqual(["n"]);
+    expect(await answer("--grammar", grammar)).toMatch(/^[ab]{3}$/);
+    expect(await answer("--regex", "[A-Z]\\d\\d")).toMatch(/^[A-Z]\d\d$/);
+    expect(["yes", "no"]).toContain(await answer("--choices", "yes,no"));
+  });
+
+  it("says what is wrong with it", async () => {
+    const { code, stderr } = await lathe(["run", "Once", "--regex", "(?=a)", ...quiet]);
+    expect(code).not.toBe(0);
+    expect(stderr).toContain("regex.unsupported");
+    expect((await lathe(["run", "Once", "--schema", join(folder, "none.json"), ...quiet])).stderr).toContain("file.not-found");
   });
 });

@@ -128,6 +128,7 @@ describe("a session that is used again", () => {
         out[run].cached = usage.cachedTokens;
       },
       scored: () => {},
+      forced: () => {},
       failed: (_, error) => {
         throw error;
       },

@@ -1,5 +1,5 @@
 /** Cases of the kernels around attention: rotation, writing of keys and values into pages, attention over pages. */
-import { attend, attendScratch, type HeadShape, headBytes, PAGE, rope, writeKv } from "../../src/kernels/attend.ts";
+import { attend, attendScratch, type HeadShape, headBytes, narrowAttend, PAGE, rope, writeKv } from "../../src/kernels/attend.ts";
 import type { Image } from "../fixtures/machines.ts";
 import { Random } from "../fixtures/random.ts";
 import { type Expected, type KernelCase, type Laid, U } from "./case.ts";
@@ -129,7 +129,7 @@ function attended(
 }
 
 /** Three sequences of different lengths on shuffled pages, whose unused places hold not-a-number; tokens in the middle see their past only. */
-export const attendCase = (h: HeadShape, kvHeads: number, group: number, keySize = 1): KernelCase => {
+export const attendCase = (h: HeadShape, kvHeads: number, group: number, keySize = 1, schedule = narrowAttend): KernelCase => {
   const random = new Random(43);
   const columns = kvHeads * h.headDim;
   const lengths = [1, 40, 70];
@@ -150,8 +150,8 @@ export const attendCase = (h: HeadShape, kvHeads: number, group: number, keySize
   const queries = tokens.map(() => random.floats(width));
   const seen = tokens.reduce((sum, t) => sum + t.position + 1, 0);
   return {
-    name: `attend, ${kvHeads} x ${group} heads of ${h.headDim}${keySize === 1 ? "" : `, keys of size ${keySize}`}`,
-    kernel: attend(h, group),
+    name: `attend, ${kvHeads} x ${group} heads of ${h.headDim}${keySize === 1 ? "" : `, keys of size ${keySize}`}, ${schedule.lanes} lanes`,
+    kernel: attend(h, group, {}, schedule),
     bytes: seen * columns * 8,
     operations: seen * width * 4,
     large: group * h.headDim > 256,

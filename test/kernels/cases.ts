@@ -24,6 +24,8 @@ export const cases: readonly KernelCase[] = [
   attendCase({ headDim: 8, ropeDim: 8 }, 1, 8),
   attendCase({ headDim: 128, ropeDim: 128 }, 1, 1),
   attendCase({ headDim: 128, ropeDim: 128 }, 1, 8),
+  attendCase({ headDim: 24, ropeDim: 8 }, 1, 2, 1, { lanes: 32, heads: 2 }),
+  attendCase({ headDim: 64, ropeDim: 64 }, 2, 3, 1, { lanes: 32, heads: 2 }),
   attendCase({ headDim: 16, ropeDim: 16 }, 1, 2, 25), // scores of some dozens: one position takes nearly all
   ...recurrentCases,
 ];

@@ -2,16 +2,16 @@
 import type { Engine } from "../fixtures/engine.ts";
 
 /** The rows of a text in a sequence of its own, `chunk` tokens a step. */
-export function fed(engine: Engine, ids: readonly number[], chunk: number): Float32Array[] {
-  const s = engine.stepper.newSequence();
+export function fed(engine: Engine, ids: readonly number[], chunk: number, origin = 0): Float32Array[] {
+  const s = engine.stepper.newSequence(origin);
   const rows = engine.feed(s, ids, chunk);
   s.close();
   return rows;
 }
 
 /** The rows of `ids`, with another sequence's tokens before, between and after them in every step. */
-export function besideAnother({ stepper }: Engine, ids: readonly number[]): Float32Array[] {
-  const [own, other] = [stepper.newSequence(), stepper.newSequence()];
+export function besideAnother({ stepper }: Engine, ids: readonly number[], origin = 0): Float32Array[] {
+  const [own, other] = [stepper.newSequence(origin), stepper.newSequence()];
   const rows: Float32Array[] = [];
   for (let at = 0; at < ids.length; at += 5) {
     const batch = ids.slice(at, at + 5).flatMap((id, i) => {

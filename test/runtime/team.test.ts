@@ -136,6 +136,76 @@ describe.each([1, 2, 3])("a team of %i", threads => {
   });
 });
 
+/** Units from 1 on read far outside every memory; unit 0 counts to `turns`, so that others have the time to come by. */
+const trap = kernel("trap", s => {
+  const [from, to, turns] = [s.in("from"), s.out("to"), s.size("turns", 1 << 30)];
+  return unit => {
+    each(0, turns.mul(unit.eq(0).neg()), i => to.store(0, i));
+    to.store(4, from.load("i32", 1, unit.mul(1 << 30)));
+  };
+});
+
+describe.each([1, 2, 3])("a kernel that traps in a team of %i", threads => {
+  it("ends the run and the team with an error, and nobody waits", async () => {
+    const { arena, team, a, b } = await startTeam(threads);
+    try {
+      await team.setKernels(webAssembly(arena).compile([spread, trap]));
+      const harmless = program(a, b, 1);
+      await team.setPrograms([harmless, [{ kernel: "trap", grid: 4, args: [a, b, 3_000_000], sync: true }, ...harmless]]);
+      team.run(0);
+      const error = await caught("engine.failed", () => team.run(1));
+      expect(error.message).toMatch(/out of bounds/);
+      expect(error.details.reason).toMatch(/out of bounds/);
+      for (const again of [() => team.run(0), () => team.profile(0, new Float64Array(2)), () => team.setPrograms([harmless])])
+        expect((await caught("engine.failed", again)).details).toEqual(error.details);
+    } finally {
+      await team.close();
+    }
+  });
+
+  it("while packing is no fault of the file", async () => {
+    const { arena, team, a } = await startTeam(threads);
+    const path = join(folder.path, `trap${threads}.bin`);
+    writeFileSync(path, new Uint8Array(64));
+    try {
+      await team.setKernels(webAssembly(arena).compile([trap]));
+      const one = { part: 0, offset: 0, bytes: 64, rowBytes: 64, rows: 1, paddedRows: 1, kernel: "trap", grid: 2, args: [a, 1] };
+      const staging = arena.allocate(64 * threads, "staging");
+      await caught("engine.failed", () =>
+        team.pack(
+          new Array<PackTask>(8).fill(one),
+          [path],
+          rank => staging + 64 * rank,
+          () => {},
+        ),
+      );
+    } finally {
+      await team.close();
+    }
+  });
+});
+
+describe("a worker that ends", () => {
+  it.skipIf(process.platform !== "linux")("while the leader waits for it is noticed (Linux)", async () => {
+    const { team, a, b } = await startTeam(2);
+    await team.setPrograms([program(a, b, 1)]);
+    const closed = team.close();
+    const error = await caught("engine.failed", () => {
+      for (;;) team.run(0);
+    });
+    expect(error.details.reason).toBe("thread 1 has ended");
+    await closed;
+  });
+
+  it("before a run is noticed", async () => {
+    const { team, a, b } = await startTeam(2);
+    await team.setPrograms([program(a, b, 1)]);
+    await team.close();
+    await caught("engine.failed", () => team.run(0));
+    await caught("engine.failed", () => team.setPrograms([]));
+  });
+});
+
 describe("loading", () => {
   it("refuses a model that does not fit, with the numbers, before reading it", async () => {
     const path = await folder.model();

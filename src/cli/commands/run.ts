@@ -14,11 +14,13 @@ import { bundledModel, checkOptions, loadForCommand } from "../model.ts";
 import {
   type CommonFlags,
   commonOptions,
+  constraintOptions,
   examples,
   jsonOption,
   type LoadFlags,
   loadFlags,
   loadOptions,
+  readConstraints,
   type SamplingFlags,
   samplingFlags,
   samplingOptions,
@@ -46,6 +48,7 @@ export function runCommand(): Command {
     .option("--raw", "continue the prompt as it is (default where it has none)")
     .option("--system <text>", "what the model is told before the message");
   samplingOptions(command);
+  constraintOptions(command);
   loadOptions(command);
   jsonOption(command, "print one JSON object at the end: text, tokens, finish, usage, timings, settings");
   examples(
@@ -53,6 +56,7 @@ export function runCommand(): Command {
     "lathe run",
     'lathe run "Once upon a time" --seed 7',
     'lathe run model.gguf "Why is the sky blue?" --temperature 0 --max-tokens 200',
+    'lathe run model.gguf "A person as JSON" --schema person.json',
     "cat question.txt | lathe run model.gguf --json",
   );
   return command.action(run);
@@ -72,7 +76,8 @@ async function promptText(given: string | undefined): Promise<string | undefined
   return text?.replace(/\r?\n$/, "");
 }
 
-async function run(first: string | undefined, second: string | undefined, flags: RunFlags): Promise<void> {
+async function run(first: string | undefined, second: string | undefined, given: RunFlags): Promise<void> {
+  const flags = await readConstraints(given);
   if (flags.chat && flags.raw) throw new LatheError("option.invalid", "--chat and --raw exclude each other; give one of them.");
   const words = chosen([first, second], existsSync);
   await checkOptions(flags);

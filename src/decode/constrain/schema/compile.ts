@@ -1,0 +1,189 @@
+/**
+ * From a JSON Schema to a grammar of the texts of its valid values. All keywords of all schemas that the root leads to are read here, so that
+ * what cannot be enforced is refused before anything is generated; rules come into being later, as they are reached.
+ */
+import { LatheError } from "../../../errors.ts";
+import type { Compiled } from "../constraint.ts";
+import { generating, type Profile } from "./context.ts";
+import { ANY, type Formula, TYPES } from "./formula.ts";
+import { keywords, type Place, typeOfKeyword } from "./keywords.ts";
+import { get, isObject, type Json, type JsonObject, References, tooBig } from "./references.ts";
+import { Evaluated } from "./unevaluated.ts";
+import { Values } from "./values.ts";
+
+const MOST_UNITS = 1_000_000;
+
+class Reader {
+  readonly values: Values;
+  readonly #references: References;
+  readonly #legacy: boolean;
+  readonly #formulas = new Map<JsonObject, Formula>();
+  /** By what tells schemas apart: equal ones are one. */
+  readonly #alike = new Map<string, Formula>();
+  readonly #order = new Map<string, number>();
+  readonly #waiting: Formula[] = [];
+  readonly #evaluated: Evaluated;
+  readonly #profile: Profile;
+  /** Where the schema that is being read stands, for messages. */
+  readonly #paths = new Map<JsonObject, string>();
+
+  constructor(root: Json, profile: Profile) {
+    const dialect = isObject(root) ? get(root, "$schema") : undefined;
+    this.#legacy = profile.draft === undefined ? typeof dialect === "string" && /draft-0[4-7]/.test(dialect) : profile.draft === 7;
+    this.#profile = profile;
+    this.#references = new References(root, this.#legacy);
+    this.values = new Values(profile, this.#order);
+    if (isObject(root)) this.#paths.set(root, "");
+    this.#evaluated = new Evaluated({
+      formulas: this.values.formulas,
+      of: schema => this.formula(schema),
+      target: schema => {
+        const to = get(schema, "$ref");
+        return typeof to === "string" ? this.#references.resolve(to, schema) : undefined;
+      },
+      unsupported: reason => unsupported("unevaluated...", "", reason),
+    });
+  }
+
+  /** Reads everything that the root leads to. */
+  read(root: Json): Formula {
+    const formula = this.formula(root);
+    for (let next = this.#waiting.pop(); next; next = this.#waiting.pop()) if (next.kind === "lazy") next.open();
+    return formula;
+  }
+
+  /** The formula of a schema, read when it is opened, which is before anything is generated. */
+  formula(schema: Json): Formula {
+    const { formulas } = this.values;
+    if (typeof schema === "boolean") return formulas.boolean(schema);
+    if (!isObject(schema)) throw new LatheError("schema.invalid", "A schema must be an object, true or false.", {});
+    const known = this.#formulas.get(schema);
+    if (known) return known;
+    const text = this.#references.identity(schema);
+    const made = (text !== undefined && this.#alike.get(text)) || formulas.lazy(`${this.#formulas.size}`, () => this.#read(schema));
+    if (text !== undefined) this.#alike.set(text, made);
+    this.#formulas.set(schema, made);
+    this.#waiting.push(made);
+    return made;
+  }
+
+  #read(schema: JsonObject): Formula {
+    const { formulas } = this.values;
+    const overruled = this.#legacy && typeof get(schema, "$ref") === "string";
+    const parts: Formula[] = [];
+    for (const [name, value] of Object.entries(schema)) {
+      if (overruled && name !== "$ref") continue;
+      if (name.startsWith("x-")) continue; // by convention a description
+      const place = this.#place(schema, name);
+      if (name === "unevaluatedProperties") parts.push(this.#evaluated.properties(schema, place.sub(value, name)));
+      else if (name === "unevaluatedItems") parts.push(this.#evaluated.items(schema, place.sub(value, name)));
+      else {
+        const keyword = keywords.get(name);
+        if (!keyword) throw unsupported(name, this.#path(schema), "it is not known");
+        parts.push(keyword(value, place));
+      }
+    }
+    return formulas.and(...parts, formulas.types(this.#profile.impliedTypes && !overruled ? impliedTypes(schema) : ANY));
+  }
+
+  #path(schema: JsonObject): string {
+    return this.#paths.get(schema) ?? "";
+  }
+
+  #place(schema: JsonObject, keyword: string): Place {
+    const { formulas } = this.values;
+    const path = this.#path(schema);
+    return {
+      formulas,
+      schema,
+      assertsFormats: this.#profile.formats === "assert",
+      sub: (inner, ...names) => {
+        if (isObject(inner) && !this.#paths.has(inner)) {
+          const steps = names.map(n => `/${String(n).replace(/~/g, "~0").replace(/\//g, "~1")}`);
+          this.#paths.set(inner, path + steps.join(""));
+        }
+        if (typeof inner !== "boolean" && !isObject(inner)) throw invalid(keyword, path, "a schema is an object, true or false");
+        return this.formula(inner);
+      },
+      reference: to => this.formula(this.#references.resolve(to, schema)),
+      mention: name => {
+        if (!this.#order.has(name)) this.#order.set(name, this.#order.size);
+      },
+      checkPattern: source => this.values.checkPattern(source),
+      invalid: reason => invalid(keyword, path, reason),
+      unsupported: reason => unsupported(keyword, path, reason),
+    };
+  }
+}
+
+/** The type that a schema means that gives none and speaks of one only; all types otherwise. */
+function impliedTypes(schema: JsonObject): number {
+  let mask = 0;
+  for (const name of Object.keys(schema)) {
+    const type = typeOfKeyword.get(name);
+    if (type !== undefined) mask |= type;
+    else if (!describing.has(name) && !name.startsWith("x-")) return ANY;
+  }
+  return TYPES.includes(mask as (typeof TYPES)[number]) ? mask : ANY;
+}
+
+const describing = new Set([
+  ..."$schema $id $anchor $dynamicAnchor $comment $defs definitions title description default examples".split(" "),
+  ..."deprecated readOnly writeOnly contentEncoding contentMediaType contentSchema minContains maxContains".split(" "),
+]);
+
+function invalid(keyword: string, pointer: string, reason: string): LatheError {
+  return new LatheError("schema.invalid", `"${keyword}" at "${pointer}" of the schema is not valid: ${reason}.`, { keyword, pointer });
+}
+function unsupported(keyword: string, pointer: string, reason: string): LatheError {
+  const message = `"${keyword}" at "${pointer}" of the schema cannot be enforced: ${reason}.`;
+  return new LatheError("schema.unsupported", message, { keyword, pointer });
+}
+
+/**
+ * @param schema a schema, as a value or as its JSON text.
+ * @throws LatheError `schema.invalid`, `schema.unsupported` (naming the keyword), `schema.unsatisfiable`, `regex.invalid`, `regex.unsupported`,
+ * `grammar.limit`.
+ */
+export function compileSchema(schema: unknown, profile: Profile = generating): Compiled {
+  const root = plain(schema);
+  const reader = new Reader(root, profile);
+  const formula = reader.read(root);
+  const { values } = reader;
+  values.explore(formula);
+  if (!values.satisfiable(formula))
+    throw new LatheError("schema.unsatisfiable", "No value is valid by this schema; some of its keywords contradict others.", {});
+  values.formulas.endCompiling();
+  const { grammar } = values;
+  const blank = values.around();
+  return { grammar, root: grammar.seq(blank, values.value(formula), blank) };
+}
+
+const noJson = (reason: string): LatheError => new LatheError("schema.invalid", `The schema is no JSON: ${reason}.`, { reason });
+
+/**
+ * The JSON text of a schema that is given as a value or as text.
+ * @throws LatheError `schema.invalid` where there is none, or too much of it.
+ */
+export function schemaText(schema: unknown): string {
+  let text: string | undefined;
+  try {
+    text = typeof schema === "string" ? schema : JSON.stringify(schema);
+  } catch (e) {
+    if (e instanceof RangeError) throw tooBig("it nests too deep");
+    throw noJson((e as Error).message.split("\n")[0]);
+  }
+  if (text === undefined) throw noJson("there is none");
+  if (text.length > MOST_UNITS) throw noJson(`it is longer than ${MOST_UNITS} characters`);
+  return text;
+}
+
+/** The schema as plain data of limited size. */
+function plain(schema: unknown): Json {
+  const text = schemaText(schema);
+  try {
+    return JSON.parse(text) as Json;
+  } catch (e) {
+    throw noJson((e as Error).message);
+  }
+}

@@ -1,0 +1,178 @@
+/** How JSON is written: white space, strings and numbers as expressions. */
+import type { Expr, Grammar } from "../grammar.ts";
+import { type CharSet, chars, complement, LAST } from "../utf8.ts";
+import type { Profile } from "./context.ts";
+
+export function whitespace(grammar: Grammar, profile: Profile): Expr {
+  const blanks: [number, number][] = [
+    [9, 9],
+    [32, 32],
+  ];
+  if (profile.whitespace === "none") return grammar.empty;
+  if (profile.whitespace === "any") return grammar.repeat(grammar.ranges([...blanks, [10, 10], [13, 13]]), 0);
+  return grammar.alt(grammar.empty, grammar.byte(32), grammar.seq(grammar.byte(10), grammar.repeat(grammar.ranges(blanks), 0, 20)));
+}
+
+/** Escapes of one letter, and the bytes they stand for. */
+const escapes: readonly (readonly [letter: string, byte: number])[] = [
+  ['"', 0x22],
+  ["\\", 0x5c],
+  ["/", 0x2f],
+  ["b", 8],
+  ["f", 12],
+  ["n", 10],
+  ["r", 13],
+  ["t", 9],
+];
+
+/** One character of a JSON string, however it is written. */
+export function anyChar(grammar: Grammar): Expr {
+  const hex = grammar.ranges([
+    [0x30, 0x39],
+    [0x41, 0x46],
+    [0x61, 0x66],
+  ]);
+  const d = grammar.ranges([
+    [0x44, 0x44],
+    [0x64, 0x64],
+  ]);
+  const digits = (from: string, to: string): Expr => {
+    const [a, b] = [from.charCodeAt(0), to.charCodeAt(0)];
+    return grammar.ranges([
+      [a, b],
+      [a & ~32, b & ~32],
+    ]);
+  };
+  const plain = chars(grammar, unescaped);
+  const notD = grammar.alt(grammar.ranges([[0x30, 0x39]]), digits("a", "c"), digits("e", "f"));
+  const low = grammar.ranges([[0x30, 0x37]]);
+  const unit = grammar.alt(grammar.seq(notD, hex, hex, hex), grammar.seq(d, low, hex, hex));
+  const high = grammar.seq(d, grammar.alt(grammar.ranges([[0x38, 0x39]]), digits("a", "b")), hex, hex);
+  const second = grammar.seq(d, digits("c", "f"), hex, hex);
+  const coded = grammar.seq(grammar.text("u"), grammar.alt(unit, grammar.seq(high, grammar.text("\\u"), second)));
+  const letters = grammar.anyOf(escapes.map(([letter]) => grammar.text(letter)));
+  return grammar.alt(plain, grammar.seq(grammar.text("\\"), grammar.alt(letters, coded)));
+}
+
+/** Characters that a JSON string holds as they are. */
+const unescaped: CharSet = [
+  [0x20, 0x21],
+  [0x23, 0x5b],
+  [0x5d, LAST],
+];
+
+/** One character of a set in a JSON string: as it is, or by its escape of one letter; control characters by number where they have none. */
+export function contentChar(grammar: Grammar, set: CharSet): Expr {
+  const has = (code: number): boolean => set.some(([from, to]) => from <= code && code <= to);
+  const outside = complement(unescaped);
+  const plain = complement([...complement(set), ...outside]);
+  const letters = escapes.filter(([, byte]) => has(byte)).map(([letter]) => grammar.text(letter));
+  return grammar.alt(chars(grammar, plain), grammar.seq(grammar.text("\\"), grammar.anyOf([...letters, ...numbered(grammar, has)])));
+}
+
+/** The escapes by number of control characters without a letter, but for the backslash. */
+function numbered(grammar: Grammar, has: (code: number) => boolean): Expr[] {
+  const codes = Array.from({ length: 0x20 }, (_, code) => code).filter(code => has(code) && !escapes.some(e => e[1] === code));
+  return codes.map(code => grammar.text(`u00${code.toString(16).padStart(2, "0")}`));
+}
+
+/**
+ * The next byte of a string's content, on which what follows depends: `step` gives the state after a byte of the content's UTF-8 or -1, `then`
+ * what follows in a state, or undefined. Control characters are written as escapes, everything else as itself or by its escape of one letter.
+ */
+export function contentByte(grammar: Grammar, step: (byte: number) => number, then: (state: number) => Expr | undefined): Expr {
+  const groups = new Map<number, [number, number][]>();
+  for (let byte = 0x20; byte < 256; byte++) {
+    if (byte === 0x22 || byte === 0x5c) continue;
+    const next = step(byte);
+    const group = groups.get(next);
+    if (group) group.push([byte, byte]);
+    else groups.set(next, [[byte, byte]]);
+  }
+  const known = new Map<number, Expr>([[-1, grammar.fail]]);
+  const after = (state: number): Expr => {
+    const expr = known.get(state) ?? then(state) ?? grammar.fail;
+    known.set(state, expr);
+    return expr;
+  };
+  const parts = [...groups].map(([state, ranges]) => grammar.seq(grammar.ranges(ranges), after(state)));
+  const escaped = escapes.map(([letter, byte]) => grammar.seq(grammar.text(letter), after(step(byte))));
+  for (let byte = 0; byte < 0x20; byte++) {
+    if (escapes.some(e => e[1] === byte)) continue;
+    escaped.push(grammar.seq(grammar.text(`u00${byte.toString(16).padStart(2, "0")}`), after(step(byte))));
+  }
+  return grammar.alt(...parts, grammar.seq(grammar.text("\\"), grammar.anyOf(escaped)));
+}
+
+/**
+ * Digits of a plain number before and after the point together: so many come through a double unchanged, so that what was valid as text is
+ * valid as a value.
+ */
+const PLAIN_DIGITS = 15;
+
+interface NumberParts {
+  readonly digit: Expr;
+  /** Not zero. */
+  readonly first: Expr;
+  readonly minus: Expr;
+  readonly mark: Expr;
+}
+
+function numberParts(grammar: Grammar): NumberParts {
+  return {
+    digit: grammar.ranges([[0x30, 0x39]]),
+    first: grammar.ranges([[0x31, 0x39]]),
+    minus: grammar.optional(grammar.text("-")),
+    mark: grammar.alt(grammar.text("e"), grammar.text("E")),
+  };
+}
+
+/** A point and digits. */
+function fraction(grammar: Grammar, most = Number.POSITIVE_INFINITY): Expr {
+  return grammar.seq(grammar.text("."), grammar.repeat(numberParts(grammar).digit, 1, most));
+}
+
+/** Without sign; `most` digits at most. */
+function whole(grammar: Grammar, most = Number.POSITIVE_INFINITY): Expr {
+  const { digit, first } = numberParts(grammar);
+  return grammar.alt(grammar.text("0"), grammar.seq(first, grammar.repeat(digit, 0, most - 1)));
+}
+
+/** Numbers without exponent; -0 only where numbers need not be plain. */
+export function decimalNumber(grammar: Grammar, profile: Profile): Expr {
+  const { digit, first, minus } = numberParts(grammar);
+  if (!profile.plainNumbers) return grammar.seq(minus, whole(grammar), grammar.optional(fraction(grammar)));
+  let rest = grammar.empty; // what may follow so many digits before the point
+  for (let used = PLAIN_DIGITS - 1; used > 0; used--) {
+    rest = grammar.alt(grammar.empty, fraction(grammar, PLAIN_DIGITS - used), grammar.seq(digit, rest));
+  }
+  const small = grammar.seq(grammar.text("0"), fraction(grammar, PLAIN_DIGITS));
+  return grammar.alt(grammar.text("0"), grammar.seq(minus, grammar.alt(small, grammar.seq(first, rest))));
+}
+
+/** Any number, with or without exponent. */
+export function anyNumber(grammar: Grammar, profile: Profile): Expr {
+  const { digit, first, minus, mark } = numberParts(grammar);
+  const sign = grammar.alt(grammar.empty, grammar.text("+"), grammar.text("-"));
+  const exponent = (most: number): Expr => grammar.seq(mark, sign, grammar.repeat(digit, 1, most));
+  if (profile.plainNumbers) {
+    const scientific = grammar.seq(minus, first, grammar.optional(fraction(grammar, PLAIN_DIGITS - 1)), exponent(2));
+    return grammar.alt(decimalNumber(grammar, profile), scientific);
+  }
+  return grammar.seq(minus, whole(grammar), grammar.optional(fraction(grammar)), grammar.optional(exponent(Number.POSITIVE_INFINITY)));
+}
+
+/** Any integer: without point, with zeros behind it, or with an exponent that leaves none of its digits behind it. */
+export function anyInteger(grammar: Grammar, profile: Profile): Expr {
+  const { digit, first, minus, mark } = numberParts(grammar);
+  if (profile.plainNumbers) {
+    return grammar.alt(grammar.text("0"), grammar.seq(minus, first, grammar.repeat(digit, 0, PLAIN_DIGITS - 1)));
+  }
+  const zeros = grammar.optional(grammar.seq(grammar.text("."), grammar.repeat(grammar.text("0"), 1)));
+  const e = grammar.seq(mark, grammar.optional(grammar.text("+")));
+  // An exponent of 20 and more takes in all of up to 20 digits behind the point.
+  const far = grammar.alt(grammar.seq(grammar.ranges([[0x32, 0x39]]), digit), grammar.seq(first, digit, grammar.repeat(digit, 1)));
+  const scientific = grammar.seq(whole(grammar), fraction(grammar, 20), e, far);
+  const near = grammar.seq(whole(grammar), zeros, grammar.optional(grammar.seq(e, grammar.repeat(digit, 1))));
+  return grammar.seq(minus, grammar.alt(near, scientific));
+}

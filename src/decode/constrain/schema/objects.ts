@@ -1,0 +1,257 @@
+/**
+ * Objects: a rule for each state of an object that is being written (which properties are there) and for each state of a name. The rules come
+ * into being when they are reached, so that any order of any number of properties costs only what is written.
+ */
+import { LatheError } from "../../../errors.ts";
+import type { Expr } from "../grammar.ts";
+import type { Component } from "./components.ts";
+import type { Context } from "./context.ts";
+import type { Atom, Formula } from "./formula.ts";
+import { contentByte, whitespace } from "./json.ts";
+import { type NameClass, NameStates } from "./name-states.ts";
+import { Shape, type TestMachine } from "./shapes.ts";
+
+function unsureNames(): LatheError {
+  const message = '"minProperties" asks for more properties than the schema names, and unnamed ones could be the same; name more of them.';
+  return new LatheError("schema.unsupported", message, { keyword: "minProperties" });
+}
+
+/** An object so far. */
+interface Members {
+  /** By place: bit set where the property is there, or may come no more; behind the last: whether there are others. */
+  readonly seen: bigint;
+  /** Properties, as far as there may be too many; and those that surely differ, as far as there may be too few. */
+  readonly count: number;
+  readonly sure: number;
+  /** By place in `wanted`: bit set where one was found. */
+  readonly found: number;
+}
+
+const none: Members = { seen: 0n, count: 0, sure: 0, found: 0 };
+/** Properties asked for under any of several names; more would be too many ways. */
+const MOST_WANTED = 6;
+
+function tooManyWanted(): LatheError {
+  const message = `The schema asks for more than ${MOST_WANTED} properties by what their names match; name them.`;
+  return new LatheError("schema.unsupported", message, { most: MOST_WANTED });
+}
+
+export class ObjectRules {
+  readonly #context: Context;
+  readonly #shape: Shape;
+  readonly #names: NameStates;
+  readonly #blank: Expr;
+  readonly #alive = new Map<string, boolean>();
+  readonly #requiredMask: bigint;
+
+  constructor(context: Context, shape: Shape, anyText: Component) {
+    this.#context = context;
+    this.#shape = shape;
+    this.#names = new NameStates(shape, anyText, () => context.formulas.step(4));
+    this.#blank = whitespace(context.grammar, context.profile);
+    this.#requiredMask = shape.required.reduce((mask, needed, i) => (needed ? mask | (1n << BigInt(i)) : mask), 0n);
+  }
+
+  /** What the values of properties are asked by, names that no test knows included. */
+  get valueFormulas(): readonly Formula[] {
+    return [...this.#shape.values, this.#shape.other("0".repeat(this.#shape.tests.length))];
+  }
+
+  get satisfiable(): boolean {
+    const { required, wanted, min, max } = this.#shape;
+    const needed = required.filter(Boolean).length;
+    if (wanted.length > MOST_WANTED) throw tooManyWanted();
+    if (required.some((r, i) => r && !this.#usable(i)) || needed > max || min > max) return false;
+    if (!wanted.every((_, i) => this.#canFind(i))) return false;
+    const { sureNames } = this.#context.profile;
+    const spelled = this.#available(0n);
+    if (spelled >= min) return true;
+    if (!this.#others()) return false;
+    if (sureNames && spelled + 1 < min) throw unsureNames();
+    return true;
+  }
+
+  #usable(place: number): boolean {
+    return this.#context.satisfiable(this.#shape.values[place]);
+  }
+
+  /** Spelled names that can still come. */
+  #available(seen: bigint): number {
+    return this.#shape.names.reduce((n, _, i) => n + Number(!((seen >> BigInt(i)) & 1n) && this.#usable(i)), 0);
+  }
+
+  /** Whether some name and value can be the one that `wanted[i]` asks for. */
+  #canFind(i: number): boolean {
+    const { names, value } = this.#shape.wanted[i];
+    const { formulas } = this.#context;
+    const fits = (own: Formula): boolean => this.#context.satisfiable(formulas.and(own, value));
+    const spelled = this.#shape.names.some((name, place) => {
+      const answers = this.#shape.answers(new TextEncoder().encode(name));
+      return this.#shape.isIn(names, place, answers) && fits(this.#shape.values[place]);
+    });
+    if (spelled || this.#context.profile.sureNames) return spelled;
+    return this.#names.findsOther(this.#names.start, a => this.#shape.isIn(names, -1, a) && fits(this.#shape.other(a)));
+  }
+
+  /** The whole object. */
+  expr(): Expr {
+    const { grammar } = this.#context;
+    return grammar.seq(grammar.text("{"), this.#blank, this.#members(none, true));
+  }
+
+  #key(m: Members): string {
+    return `${this.#shape.id}:${m.seen},${m.count},${m.sure},${m.found}`;
+  }
+
+  /** What may follow the opening brace (`first`) or a value. */
+  #members(m: Members, first: boolean): Expr {
+    const { grammar } = this.#context;
+    return grammar.lazy(`members ${this.#key(m)}${first}`, () => {
+      const close = this.#complete(m) ? grammar.text("}") : grammar.fail;
+      const name = this.#nameAlive(m, this.#names.start) ? grammar.seq(grammar.text('"'), this.#name(m, this.#names.start)) : grammar.fail;
+      if (first) return grammar.alt(close, name);
+      const [before, between] = this.#blanks();
+      return grammar.alt(grammar.seq(this.#blank, close), grammar.seq(before, grammar.text(","), between, name));
+    });
+  }
+
+  /** White space before and after a comma or colon: models are kept from writing any before. */
+  #blanks(): [before: Expr, after: Expr] {
+    return [this.#context.profile.whitespace === "any" ? this.#blank : this.#context.grammar.empty, this.#blank];
+  }
+
+  #complete(m: Members): boolean {
+    const { min, wanted } = this.#shape;
+    return this.#pending(m) === 0 && m.sure >= min && m.found === (1 << wanted.length) - 1;
+  }
+
+  /** Required properties that are still to come. */
+  #pending(m: Members): number {
+    let left = this.#requiredMask & ~m.seen;
+    let n = 0;
+    for (; left; left &= left - 1n) n++;
+    return n;
+  }
+
+  /** The object with one property more. */
+  #with(m: Members, place: number, found: number): Members {
+    const { min, max, names } = this.#shape;
+    const { order, sureNames } = this.#context.profile;
+    const bit = 1n << BigInt(place < 0 ? names.length : place);
+    const counts = !sureNames || (m.seen & bit) === 0n;
+    // In the schema's order, what comes before is over.
+    const seen = m.seen | bit | (order === "declared" ? bit - 1n : 0n);
+    const sure = Math.min(m.sure + Number(counts), min);
+    return { seen: sureNames || place >= 0 ? seen : seen & (bit - 1n), count: Number.isFinite(max) ? m.count + 1 : 0, sure, found };
+  }
+
+  /** Whether the rest can be completed after a property: enough room for what must come, enough names for what is asked for. */
+  #feasible(m: Members): boolean {
+    const { min, max } = this.#shape;
+    const open = m.count + this.#pending(m);
+    if (open > max) return false;
+    const sure = m.sure + this.#available(m.seen);
+    if (sure >= min) return true;
+    const counted = this.#context.profile.sureNames && (m.seen >> BigInt(this.#shape.names.length)) & 1n;
+    return this.#others() && (!this.#context.profile.sureNames || (!counted && sure + 1 >= min));
+  }
+
+  #allows(m: Members, place: number): boolean {
+    const { names, required } = this.#shape;
+    if (place < 0) {
+      if (this.#context.profile.order === "declared" && this.#pending(m) > 0) return false;
+    } else {
+      if ((m.seen >> BigInt(place)) & 1n || !this.#usable(place)) return false;
+      if (this.#context.profile.order === "declared") {
+        for (let i = 0; i < place && i < names.length; i++) if (required[i] && !((m.seen >> BigInt(i)) & 1n)) return false;
+      }
+    }
+    return this.#feasible(this.#with(m, place, m.found));
+  }
+
+  #allowsOther(m: Members, answers: string): boolean {
+    return this.#context.satisfiable(this.#shape.other(answers)) && this.#allows(m, -1);
+  }
+
+  /** Whether names that the schema does not spell may come at all. */
+  #others(): boolean {
+    return this.#remembered("others", () =>
+      this.#names.findsOther(this.#names.start, answers => this.#context.satisfiable(this.#shape.other(answers))),
+    );
+  }
+
+  /** Remembers an answer, unless it is asked for on the way to an answer that it may depend on. */
+  #remembered(key: string, find: () => boolean): boolean {
+    const known = this.#alive.get(key);
+    if (known !== undefined) return known;
+    const found = find();
+    if (this.#context.settled) this.#alive.set(key, found);
+    return found;
+  }
+
+  #nameAlive(m: Members, state: number): boolean {
+    return this.#remembered(`${this.#key(m)}:${state}`, () => this.#findName(m, state));
+  }
+
+  #findName(m: Members, state: number): boolean {
+    for (const place of this.#names.places(state)) if (this.#allows(m, place)) return true;
+    if (!this.#others() || !this.#allows(m, -1)) return false;
+    return this.#names.findsOther(state, answers => this.#allowsOther(m, answers));
+  }
+
+  /** What is left of a name, and what follows it. */
+  #name(m: Members, state: number): Expr {
+    const { grammar } = this.#context;
+    return grammar.lazy(`name ${this.#key(m)}:${state}`, () => {
+      const then = (next: number): Expr | undefined => (this.#nameAlive(m, next) ? this.#name(m, next) : undefined);
+      const more = contentByte(grammar, byte => this.#names.step(state, byte), then);
+      const name = this.#names.at(state);
+      if (!name || !(name.place >= 0 ? this.#allows(m, name.place) : this.#allowsOther(m, name.answers))) return more;
+      const [before, after] = this.#blanks();
+      return grammar.alt(grammar.seq(grammar.text('"'), before, grammar.text(":"), after, this.#value(m, name)), more);
+    });
+  }
+
+  /** The value of a property: each of the wanted properties that it could be, or none. */
+  #value(m: Members, name: NameClass): Expr {
+    const { grammar, formulas } = this.#context;
+    const own = name.place >= 0 ? this.#shape.values[name.place] : this.#shape.other(name.answers);
+    let ways: { value: Formula; found: number }[] = [{ value: own, found: m.found }];
+    const unsure = this.#context.profile.sureNames && name.place < 0;
+    this.#shape.wanted.forEach(({ names, value }, i) => {
+      if (unsure || (m.found >> i) & 1 || !this.#shape.isIn(names, name.place, name.answers)) return;
+      ways = ways.flatMap(way => [way, { value: formulas.and(way.value, value), found: way.found | (1 << i) }]);
+    });
+    const possible = ways.filter(way => this.#context.satisfiable(way.value));
+    return grammar.anyOf(
+      possible.map(way => grammar.seq(this.#context.value(way.value), this.#members(this.#with(m, name.place, way.found), false))),
+    );
+  }
+}
+
+/** Makes the rules of each alternative once. */
+export class Objects {
+  readonly #context: Context;
+  readonly #machine: TestMachine;
+  readonly #anyText: Component;
+  readonly #order: ReadonlyMap<string, number>;
+  readonly #known = new Map<string, ObjectRules>();
+
+  /** `order`: the place of each name that the schema spells. */
+  constructor(context: Context, machine: TestMachine, anyText: Component, order: ReadonlyMap<string, number>) {
+    this.#context = context;
+    this.#machine = machine;
+    this.#anyText = anyText;
+    this.#order = order;
+  }
+
+  rules(atoms: readonly Atom[], key: string): ObjectRules {
+    const known = this.#known.get(key);
+    if (known) return known;
+    this.#context.formulas.step(20);
+    const shape = new Shape(this.#known.size, this.#context, atoms, this.#order, this.#machine);
+    const made = new ObjectRules(this.#context, shape, this.#anyText);
+    this.#known.set(key, made);
+    return made;
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * Several machines side by side over one text, and a condition on their answers: strings and numbers with any combination of assertions, also
+ * negated ones. Only states from which the condition can still come true are entered, so that no text is begun that cannot be finished.
+ */
+import type { Component } from "./components.ts";
+
+/** Steps of single machines for finding out whether one state can still be accepted, and all states of a product together. */
+const MOST_STEPS = 300_000;
+const MOST_ALL_STEPS = 3_000_000;
+/** States of a product; and those whose steps are kept. */
+const MOST_STATES = 50_000;
+const MOST_ROWS = 5_000;
+
+export interface Condition {
+  holds(answers: (component: number) => boolean): boolean;
+  possible(living: (component: number) => boolean): boolean;
+}
+
+export class Product {
+  readonly #components: readonly Component[];
+  readonly #condition: Condition;
+  readonly #bytes: readonly number[];
+  readonly #states: Int32Array[] = [];
+  readonly #numbers = new Map<string, number>();
+  #rows = new Map<number, Int32Array>();
+  readonly #alive: (boolean | undefined)[] = [];
+  #steps = 0;
+  readonly #work: (steps: number) => void;
+  readonly start: number;
+
+  /**
+   * `condition` is asked with the components' answers, and, as `possible`, whether it can become true if only the components that are not yet
+   * dead count on being right. Texts consist of `bytes`. `work` is told of
+   * the steps that looking ahead takes, and may throw.
+   */
+  constructor(components: readonly Component[], condition: Condition, bytes: readonly number[], work: (steps: number) => void) {
+    this.#work = work;
+    this.#components = components;
+    this.#condition = condition;
+    this.#bytes = bytes;
+    this.start = this.#number(Int32Array.from(components, c => c.start));
+  }
+
+  #number(states: Int32Array): number {
+    const key = states.join();
+    const known = this.#numbers.get(key);
+    if (known !== undefined) return known;
+    this.#numbers.set(key, this.#states.length);
+    return this.#states.push(states) - 1;
+  }
+
+  accepts(state: number): boolean {
+    const states = this.#states[state];
+    return this.#condition.holds(i => states[i] >= 0 && this.#components[i].accepts(states[i]));
+  }
+
+  /** The state after a byte, whether or not it can still be accepted. */
+  step(state: number, byte: number): number {
+    let row = this.#rows.get(state);
+    if (!row) {
+      if (this.#rows.size >= MOST_ROWS) this.#rows = new Map();
+      row = new Int32Array(256).fill(-1);
+      this.#rows.set(state, row);
+    }
+    if (row[byte] >= 0) return row[byte];
+    const next = this.#states[state].map((s, i) => (s < 0 ? -1 : this.#components[i].step(s, byte)));
+    return (row[byte] = this.#number(next));
+  }
+
+  #possible(state: number): boolean {
+    const states = this.#states[state];
+    return this.#condition.possible(i => states[i] >= 0);
+  }
+
+  /** Whether an accepted text can still come of it; true also where that is not found out within limits. */
+  alive(state: number): boolean {
+    return (this.#alive[state] ??= this.#search(state));
+  }
+
+  #search(from: number): boolean {
+    if (!this.#possible(from)) return false;
+    const parents = new Map<number, number>([[from, -1]]);
+    const queue = [from];
+    const most = Math.min(this.#steps + MOST_STEPS, MOST_ALL_STEPS);
+    for (const state of queue) {
+      if (this.#alive[state] || this.accepts(state)) {
+        for (let s = state; s >= 0; s = parents.get(s)!) this.#alive[s] = true;
+        return true;
+      }
+      if (this.#steps >= most || this.#states.length > MOST_STATES) return true;
+      this.#steps += this.#bytes.length * this.#components.length;
+      this.#work(this.#bytes.length * this.#components.length);
+      for (const byte of this.#bytes) {
+        const next = this.step(state, byte);
+        if (parents.has(next) || this.#alive[next] === false || !this.#possible(next)) continue;
+        parents.set(next, state);
+        queue.push(next);
+      }
+    }
+    for (const state of queue) this.#alive[state] = false;
+    return false;
+  }
+}

@@ -1,0 +1,260 @@
+/** Strings and numbers: literals and counters where that is all a formula says, a product of small machines otherwise. */
+import type { Expr, Grammar } from "../grammar.ts";
+import { regexExpr } from "../regex.ts";
+import { chars, LAST } from "../utf8.ts";
+import { type Component, compareComponent, expressionComponent, multipleComponent } from "./components.ts";
+import type { Context } from "./context.ts";
+import { type Atom, EQUAL, type Formula, NUMBER, STRING } from "./formula.ts";
+import { anyChar, anyInteger, anyNumber, contentByte, contentChar, decimalNumber } from "./json.ts";
+import { type Condition, Product } from "./product.ts";
+
+const allBytes = Array.from({ length: 256 }, (_, i) => i);
+const numberBytes = [...new TextEncoder().encode("0123456789.-")];
+
+/** Atoms of a formula, each once. */
+function atomsOf(formula: Formula, into: Map<Formula, number> = new Map()): Map<Formula, number> {
+  if (formula.kind === "atom") {
+    if (!into.has(formula)) into.set(formula, into.size);
+  } else if (formula.kind === "not") atomsOf(formula.of, into);
+  else if ("parts" in formula) for (const part of formula.parts) atomsOf(part, into);
+  return into;
+}
+
+function holds(formula: Formula, answer: (atom: Formula) => boolean): boolean {
+  switch (formula.kind) {
+    case "true":
+      return true;
+    case "and":
+      return formula.parts.every(p => holds(p, answer));
+    case "or":
+      return formula.parts.some(p => holds(p, answer));
+    case "one":
+      return formula.parts.filter(p => holds(p, answer)).length === 1;
+    case "not":
+      return !holds(formula.of, answer);
+    case "atom":
+      return answer(formula);
+    default:
+      return false;
+  }
+}
+
+/** Whether a formula can be true of a text of which only the `living` atoms can. */
+function possible(formula: Formula, living: (atom: Formula) => boolean): boolean {
+  switch (formula.kind) {
+    case "and":
+      return formula.parts.every(p => possible(p, living));
+    case "or":
+    case "one":
+      return formula.parts.some(p => possible(p, living));
+    case "atom":
+      return living(formula);
+    default:
+      return formula.kind !== "false";
+  }
+}
+
+/** The values that a formula lists, and what else it says; undefined where it lists none to choose from. */
+function listed<T>(formula: Formula, read: (atom: Atom) => T | undefined): { values: T[]; also: readonly Formula[] } | undefined {
+  if (formula.kind === "and") {
+    for (const part of formula.parts) {
+      const found = listed(part, read);
+      if (found) return { values: found.values, also: formula.parts.filter(p => p !== part) };
+    }
+    return undefined;
+  }
+  const parts = formula.kind === "or" ? formula.parts : [formula];
+  const values: T[] = [];
+  for (const part of parts) {
+    const value = part.kind === "atom" ? read(part.atom) : undefined;
+    if (value === undefined) return undefined;
+    values.push(value);
+  }
+  return { values, also: [] };
+}
+
+const encoder = new TextEncoder();
+
+export class Scalars {
+  readonly #context: Context;
+  readonly #products = new Map<Formula, Product>();
+  readonly #listed = new Map<Formula, string[]>();
+  readonly #patterns = new Map<string, Component>();
+  readonly #anyText: Component;
+  #anyString: Expr | undefined;
+
+  constructor(context: Context) {
+    this.#context = context;
+    this.#anyText = expressionComponent(context.grammar, context.grammar.repeat(chars(context.grammar, [[0, LAST]]), 0));
+  }
+
+  /** Whether text that matches a pattern somewhere, as a machine; one per pattern. */
+  pattern(source: string): Component {
+    const known = this.#patterns.get(source);
+    if (known) return known;
+    const { grammar } = this.#context;
+    const made = expressionComponent(grammar, regexExpr(grammar, source, true));
+    this.#patterns.set(source, made);
+    return made;
+  }
+
+  /** The product of a formula about strings (over the content) or numbers (over the text). */
+  product(formula: Formula, type: number): Product {
+    const known = this.#products.get(formula);
+    if (known) return known;
+    const { grammar, profile, formulas } = this.#context;
+    const atoms = atomsOf(formula);
+    const written = (): Expr => (profile.plainNumbers && isInteger(formula) ? anyInteger : decimalNumber)(grammar, profile);
+    const base = type === STRING ? this.#anyText : expressionComponent(grammar, written());
+    const components = [base, ...[...atoms.keys()].map(f => this.#component((f as Extract<Formula, { kind: "atom" }>).atom))];
+    const condition: Condition = {
+      holds: accepts => accepts(0) && holds(formula, f => accepts(1 + atoms.get(f)!)),
+      possible: living => living(0) && possible(formula, f => living(1 + atoms.get(f)!)),
+    };
+    const work = (steps: number): void => formulas.step(steps / 10);
+    const made = new Product(components, condition, type === STRING ? allBytes : numberBytes, work);
+    this.#products.set(formula, made);
+    return made;
+  }
+
+  #component(atom: Atom): Component {
+    const { grammar } = this.#context;
+    switch (atom.kind) {
+      case "pattern":
+        return this.pattern(atom.source);
+      case "length":
+        return expressionComponent(grammar, grammar.repeat(chars(grammar, [[0, LAST]]), atom.min, atom.max));
+      case "equal":
+        return expressionComponent(grammar, grammar.text(atom.text));
+      case "compare":
+        return compareComponent(atom.to, atom.ways);
+      case "multiple": {
+        const { whole, fraction } = atom.of;
+        return multipleComponent(Number(whole + fraction), fraction.length);
+      }
+      case "integer":
+        return multipleComponent(1, 0);
+      default:
+        throw new Error(`no scalar: ${atom.kind}`);
+    }
+  }
+
+  satisfiable(formula: Formula, type: number): boolean {
+    if (formula.kind === "true" || formula.kind === "false") return formula.kind === "true";
+    const values = this.#texts(formula, type);
+    if (values) return values.length > 0;
+    if (lengthOnly(formula)) return true;
+    const product = this.product(formula, type);
+    return product.alive(product.start);
+  }
+
+  /** The contents of strings, or the texts of numbers, of which the formula is true, if it lists some to choose from. */
+  #texts(formula: Formula, type: number): string[] | undefined {
+    const known = this.#listed.get(formula);
+    if (known) return known;
+    const choice = listed(formula, a => (type === STRING ? equalText(a) : equalNumber(a)));
+    if (!choice) return undefined;
+    const isTrue = (part: Formula, text: string): boolean =>
+      holds(part, f => {
+        this.#context.formulas.step();
+        return this.#isTrueOf((f as Extract<Formula, { kind: "atom" }>).atom, text);
+      });
+    const found = choice.values.filter(text => choice.also.every(part => isTrue(part, text)));
+    this.#listed.set(formula, found);
+    return found;
+  }
+
+  #isTrueOf(atom: Atom, text: string): boolean {
+    if (atom.kind === "equal") return atom.text === text;
+    const machine = this.#component(atom);
+    let state = machine.start;
+    for (const byte of encoder.encode(text)) if (state >= 0) state = machine.step(state, byte);
+    return state >= 0 && machine.accepts(state);
+  }
+
+  /** JSON strings of which the formula is true. */
+  string(formula: Formula): Expr {
+    const { grammar } = this.#context;
+    const quote = grammar.text('"');
+    if (formula.kind === "false") return grammar.fail;
+    if (formula.kind === "true") return (this.#anyString ??= this.#stringOf(0, Number.POSITIVE_INFINITY));
+    const texts = this.#texts(formula, STRING);
+    if (texts) return grammar.literals(texts.map(t => JSON.stringify(t)));
+    const range = lengthOnly(formula);
+    if (range) return this.#stringOf(range.min, range.max);
+    if (formula.kind === "atom" && formula.atom.kind === "pattern") {
+      const { source } = formula.atom;
+      return grammar.lazy(`pattern ${source}`, () => grammar.seq(quote, regexExpr(grammar, source, true, contentChar), quote));
+    }
+    const product = this.product(formula, STRING);
+    if (!product.alive(product.start)) return grammar.fail;
+    return grammar.seq(quote, this.#content(product, `${formula.id}`, product.start));
+  }
+
+  #stringOf(min: number, max: number): Expr {
+    const { grammar } = this.#context;
+    const quote = grammar.text('"');
+    return grammar.lazy(`string ${min},${max}`, () => grammar.seq(quote, grammar.repeat(anyChar(grammar), min, max), quote));
+  }
+
+  /** What is left of a string, the closing quote with it. */
+  #content(product: Product, name: string, state: number): Expr {
+    const { grammar } = this.#context;
+    return grammar.lazy(`content ${name}:${state}`, () => {
+      const then = (next: number): Expr | undefined => (product.alive(next) ? this.#content(product, name, next) : undefined);
+      const more = contentByte(grammar, byte => product.step(state, byte), then);
+      return product.accepts(state) ? grammar.alt(grammar.text('"'), more) : more;
+    });
+  }
+
+  /** JSON numbers of which the formula is true. */
+  number(formula: Formula): Expr {
+    const { grammar, profile } = this.#context;
+    if (formula.kind === "false") return grammar.fail;
+    if (formula.kind === "true") return anyNumber(grammar, profile);
+    if (formula.kind === "atom" && formula.atom.kind === "integer") return anyInteger(grammar, profile);
+    const values = profile.plainNumbers && this.#texts(formula, NUMBER);
+    if (values) return grammar.literals(values);
+    const product = this.product(formula, NUMBER);
+    return product.alive(product.start) ? this.#digits(grammar, product, `${formula.id}`, product.start) : grammar.fail;
+  }
+
+  #digits(grammar: Grammar, product: Product, name: string, state: number): Expr {
+    const accepts = product.accepts(state);
+    const define = (): Expr => {
+      const parts = numberBytes.map(byte => {
+        const next = product.step(state, byte);
+        return product.alive(next) ? grammar.seq(grammar.byte(byte), this.#digits(grammar, product, name, next)) : grammar.fail;
+      });
+      return grammar.alt(accepts ? grammar.empty : grammar.fail, ...parts);
+    };
+    return grammar.lazy(`number ${name}:${state}`, define, accepts);
+  }
+}
+
+/** The range of lengths of a formula that says nothing else. */
+function lengthOnly(formula: Formula): { min: number; max: number } | undefined {
+  const parts = formula.kind === "and" ? formula.parts : [formula];
+  let [min, max] = [0, Number.POSITIVE_INFINITY];
+  for (const part of parts) {
+    if (part.kind !== "atom" || part.atom.kind !== "length") return undefined;
+    min = Math.max(min, part.atom.min);
+    max = Math.min(max, part.atom.max);
+  }
+  return max < min ? undefined : { min, max };
+}
+
+/** Whether the formula allows integers only. */
+function isInteger(formula: Formula): boolean {
+  const parts = formula.kind === "and" ? formula.parts : [formula];
+  return parts.some(p => p.kind === "atom" && p.atom.kind === "integer");
+}
+
+const equalText = (atom: Atom): string | undefined => (atom.kind === "equal" ? atom.text : undefined);
+
+/** The shortest text of the number that an atom asks for. */
+function equalNumber(atom: Atom): string | undefined {
+  if (atom.kind !== "compare" || atom.ways !== EQUAL) return undefined;
+  const { negative, whole, fraction } = atom.to;
+  return `${negative ? "-" : ""}${whole}${fraction && `.${fraction}`}`;
+}

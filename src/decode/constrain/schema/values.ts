@@ -1,0 +1,185 @@
+/**
+ * The rules of values: for each formula one rule, with an alternative for each type. Also finds out whether a formula can be satisfied at all,
+ * which keeps the grammar from leading anywhere that cannot be finished.
+ */
+import { type Expr, Grammar } from "../grammar.ts";
+import { chars, LAST } from "../utf8.ts";
+import { Arrays } from "./arrays.ts";
+import { type Component, expressionComponent } from "./components.ts";
+import type { Context, Profile } from "./context.ts";
+import { ARRAY, BOOLEAN, type Formula, Formulas, NULL, NUMBER, OBJECT, STRING, TYPES } from "./formula.ts";
+import { whitespace } from "./json.ts";
+import type { NameTest } from "./names.ts";
+import { Objects } from "./objects.ts";
+import { Scalars } from "./scalars.ts";
+import { Simplifier } from "./simplify.ts";
+
+/** Formulas that are taken apart before anything is generated. */
+const MOST_EXPLORED = 2_000;
+/** The share of all steps after which no more are. */
+const EXPLORED_SHARE = 0.1;
+/** Values inside values that are looked into. */
+const DEEPEST = 150;
+
+export class Values implements Context {
+  readonly grammar = new Grammar();
+  readonly formulas = new Formulas();
+  readonly profile: Profile;
+  readonly #simplifier: Simplifier;
+  readonly #scalars: Scalars;
+  readonly #objects: Objects;
+  readonly #arrays: Arrays;
+  readonly #satisfiable = new Map<Formula, boolean>();
+  readonly #open = new Map<Formula, number>();
+  /** How deep the outermost open question is that the present answer leans on. */
+  #leansOn = Number.POSITIVE_INFINITY;
+
+  /** `order`: the place of each property name in the schema; may still be filled while formulas are made. */
+  constructor(profile: Profile, order: ReadonlyMap<string, number>) {
+    this.profile = profile;
+    this.#simplifier = new Simplifier(this.formulas, f => this.#impossible(f));
+    this.#scalars = new Scalars(this);
+    const anyText = expressionComponent(this.grammar, this.grammar.repeat(chars(this.grammar, [[0, LAST]]), 0));
+    const scalars = this.#scalars;
+    const machine = (test: NameTest): Component =>
+      test.kind === "pattern" ? scalars.pattern(test.source) : scalars.product(this.under(test.formula, STRING), STRING);
+    this.#objects = new Objects(this, machine, anyText, order);
+    this.#arrays = new Arrays(this);
+  }
+
+  get settled(): boolean {
+    return this.#open.size === 0;
+  }
+
+  /** @throws LatheError `regex.invalid`, `regex.unsupported`. */
+  checkPattern(source: string): void {
+    this.#scalars.pattern(source);
+  }
+
+  /** White space around the whole. */
+  around(): Expr {
+    return this.profile.whitespace === "any" ? whitespace(this.grammar, this.profile) : this.grammar.empty;
+  }
+
+  /**
+   * Takes apart the formulas that a value and the values inside it can be asked by, so that what cannot be enforced shows itself now. Stops
+   * where there are very many.
+   */
+  explore(root: Formula): void {
+    const seen = new Set([root]);
+    const visit = (formula: Formula): void => {
+      if (seen.size < MOST_EXPLORED && this.formulas.used < EXPLORED_SHARE) seen.add(formula);
+    };
+    for (const formula of seen) {
+      for (const type of [OBJECT, ARRAY]) {
+        const own = this.under(formula, type);
+        this.#simplifier.alternatives(own).forEach((atoms, i) => {
+          if (type === OBJECT) this.#objects.rules(atoms, `${own.id}.${i}`).valueFormulas.forEach(visit);
+          else this.#arrays.valueFormulas(atoms).forEach(visit);
+        });
+      }
+    }
+  }
+
+  under(formula: Formula, type: number): Formula {
+    return this.#simplifier.under(formula, type);
+  }
+
+  value(formula: Formula): Expr {
+    return this.grammar.lazy(`value ${formula.id}`, () => this.grammar.anyOf(TYPES.map(type => this.#typed(formula, type))));
+  }
+
+  #typed(formula: Formula, type: number): Expr {
+    const { grammar } = this;
+    const own = this.under(formula, type);
+    if (own.kind === "false") return grammar.fail;
+    switch (type) {
+      case NULL:
+        return grammar.text("null");
+      case BOOLEAN:
+        return grammar.anyOf([true, false].filter(v => isOfBoolean(own, v)).map(v => grammar.text(String(v))));
+      case NUMBER:
+        return this.#scalars.number(own);
+      case STRING:
+        return this.#scalars.string(own);
+      default: {
+        const parts = this.#simplifier.alternatives(own).map((atoms, i) => {
+          if (type === ARRAY) return this.#arrays.satisfiable(atoms) ? this.#arrays.expr(atoms, `${own.id}.${i}`) : grammar.fail;
+          const rules = this.#objects.rules(atoms, `${own.id}.${i}`);
+          return rules.satisfiable ? rules.expr() : grammar.fail;
+        });
+        return grammar.anyOf(parts);
+      }
+    }
+  }
+
+  satisfiable(formula: Formula): boolean {
+    if (formula.kind === "true" || formula.kind === "false") return formula.kind === "true";
+    const known = this.#satisfiable.get(formula);
+    if (known !== undefined) return known;
+    const depth = this.#open.get(formula);
+    if (depth !== undefined) {
+      this.#leansOn = Math.min(this.#leansOn, depth);
+      return false; // a value inside itself is not finite: it must be possible without
+    }
+    if (this.#open.size > DEEPEST) return true;
+    this.formulas.step(5);
+    const own = this.#open.size;
+    this.#open.set(formula, own);
+    const before = this.#leansOn;
+    this.#leansOn = Number.POSITIVE_INFINITY;
+    try {
+      const found = TYPES.some(type => this.#isPossible(formula, type));
+      // A yes is final; a no is, unless it leans on the no that an outer question has for now.
+      if (found || this.#leansOn >= own) this.#satisfiable.set(formula, found);
+      return found;
+    } finally {
+      this.#open.delete(formula);
+      this.#leansOn = Math.min(before, this.#leansOn >= own ? Number.POSITIVE_INFINITY : this.#leansOn);
+    }
+  }
+
+  #impossible(formula: Formula): boolean {
+    if (this.#open.has(formula) || this.#open.size > DEEPEST) return false;
+    return !this.satisfiable(formula) && this.#satisfiable.get(formula) === false;
+  }
+
+  #isPossible(formula: Formula, type: number): boolean {
+    const own = this.under(formula, type);
+    if (own.kind === "false") return false;
+    switch (type) {
+      case NULL:
+        return true;
+      case BOOLEAN:
+        return isOfBoolean(own, true) || isOfBoolean(own, false);
+      case NUMBER:
+      case STRING:
+        return this.#scalars.satisfiable(own, type);
+      default:
+        return this.#simplifier.alternatives(own).some((atoms, i) => {
+          if (type === OBJECT) return this.#objects.rules(atoms, `${own.id}.${i}`).satisfiable;
+          return this.#arrays.satisfiable(atoms);
+        });
+    }
+  }
+}
+
+/** Whether a formula about booleans is true of a value. */
+function isOfBoolean(formula: Formula, value: boolean): boolean {
+  switch (formula.kind) {
+    case "true":
+      return true;
+    case "atom":
+      return formula.atom.kind === "boolean" && formula.atom.value === value;
+    case "not":
+      return !isOfBoolean(formula.of, value);
+    case "and":
+      return formula.parts.every(p => isOfBoolean(p, value));
+    case "or":
+      return formula.parts.some(p => isOfBoolean(p, value));
+    case "one":
+      return formula.parts.filter(p => isOfBoolean(p, value)).length === 1;
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * Where constraints come from: a schema, a grammar, an expression or a list of texts, as plain data that travels between threads. What is
+ * compiled is kept for the next request with the same source.
+ */
+import { LatheError } from "../../errors.ts";
+import { compileChoices } from "./choices.ts";
+import { type Compiled, type Constraint, SharedConstraint } from "./constraint.ts";
+import { compileGbnf } from "./gbnf.ts";
+import { Grammar } from "./grammar.ts";
+import { regexExpr } from "./regex.ts";
+import { compileSchema } from "./schema/compile.ts";
+import { generating, type Profile } from "./schema/context.ts";
+import { Trie } from "./trie.ts";
+
+/** How objects are written under a schema. */
+export type JsonStyle = Pick<Profile, "order" | "whitespace">;
+
+export type ConstraintSource =
+  /** JSON text of a schema. */
+  | { readonly kind: "schema"; readonly text: string; readonly style: JsonStyle }
+  | { readonly kind: "grammar" | "regex"; readonly text: string }
+  | { readonly kind: "choices"; readonly texts: readonly string[] };
+
+/** @throws LatheError grammar.*, regex.*, schema.*, option.invalid. */
+export function compileSource(source: ConstraintSource): Compiled {
+  switch (source.kind) {
+    case "schema":
+      return compileSchema(source.text, { ...generating, ...source.style });
+    case "grammar":
+      return compileGbnf(source.text);
+    case "choices":
+      return compileChoices(source.texts);
+    case "regex": {
+      const grammar = new Grammar();
+      const root = regexExpr(grammar, source.text);
+      if (root !== grammar.fail) return { grammar, root };
+      throw new LatheError("regex.invalid", "The regular expression matches no text.", {});
+    }
+  }
+}
+
+/** What constraints need of a tokenizer. */
+export interface ConstraintVocabulary {
+  /** Tokens; ids run from 0. */
+  readonly size: number;
+  /** The bytes that a token adds to the text; none for control tokens, which a constraint never allows. */
+  bytes(id: number): Uint8Array;
+  /** Tokens that end a generation. */
+  readonly ends: readonly number[];
+}
+
+/** Sources that are kept; each may hold some 40 MiB after long use. */
+const MOST_KEPT = 6;
+/** A grammar that has unfolded to this many expressions is compiled anew. */
+const MOST_UNFOLDED = 100_000;
+
+export class Constraints {
+  readonly #trie: Trie;
+  readonly #ends: readonly number[];
+  readonly #kept = new Map<string, SharedConstraint>();
+
+  constructor(vocabulary: ConstraintVocabulary) {
+    const { size, ends } = vocabulary;
+    this.#trie = new Trie(size, id => vocabulary.bytes(id));
+    this.#ends = ends;
+  }
+
+  /**
+   * A constraint at its beginning.
+   * @param leadingSpace the tokenizer drops a space at the beginning of a text, so one must come before what the constraint says.
+   * @throws what `compileSource` throws.
+   */
+  begin(source: ConstraintSource, leadingSpace = false): Constraint {
+    const key = JSON.stringify(source);
+    const known = this.#kept.get(key);
+    this.#kept.delete(key);
+    const usable = known && known.automaton.grammar.size < MOST_UNFOLDED ? known : undefined;
+    const shared = usable ?? new SharedConstraint(compileSource(source), this.#trie, this.#ends);
+    this.#kept.set(key, shared); // the last used comes last
+    for (const oldest of this.#kept.keys()) {
+      if (this.#kept.size <= MOST_KEPT) break;
+      this.#kept.delete(oldest);
+    }
+    return shared.begin(leadingSpace);
+  }
+}
+
+/** A constraint for one use. @throws what `compileSource` throws. */
+export const createConstraint = (source: ConstraintSource, vocabulary: ConstraintVocabulary): Constraint =>
+  new Constraints(vocabulary).begin(source);

@@ -1,0 +1,90 @@
+/**
+ * The vocabulary as a tree of bytes, laid out depth first in flat arrays: a node's subtree is the stretch up to `skip`, so that refusing a
+ * byte steps over all tokens behind it. Tokens without bytes (control tokens) are not in it and can never be chosen under a constraint.
+ */
+import { compareBytes } from "./grammar.ts";
+
+/** Longer tokens are left out: no vocabulary in use has them, and depth is bounded by it. */
+const LONGEST = 512;
+
+export class Trie {
+  /** Tokens in the vocabulary; ids run from 0. */
+  readonly size: number;
+  /** [nodes] the byte that leads to the node, its depth (1 for first bytes), the node after its subtree, its parent (-1), its token (-1). */
+  readonly byte: Uint8Array;
+  readonly depth: Uint16Array;
+  readonly skip: Int32Array;
+  readonly parent: Int32Array;
+  readonly token: Int32Array;
+  readonly nodes: number;
+  /** Further tokens with the same bytes as the one of a node. */
+  readonly twins: ReadonlyMap<number, readonly number[]>;
+  /** Bytes of the longest token. */
+  readonly longest: number;
+  readonly bytesOf: (id: number) => Uint8Array;
+
+  constructor(size: number, bytesOf: (id: number) => Uint8Array) {
+    this.size = size;
+    this.bytesOf = bytesOf;
+    const all: { id: number; bytes: Uint8Array }[] = [];
+    let most = 0;
+    for (let id = 0; id < size; id++) {
+      const bytes = bytesOf(id);
+      if (bytes.length === 0 || bytes.length > LONGEST) continue;
+      all.push({ id, bytes });
+      most += bytes.length;
+    }
+    all.sort((a, b) => compareBytes(a.bytes, b.bytes) || a.id - b.id);
+    const byte = new Uint8Array(most);
+    const depth = new Uint16Array(most);
+    const parent = new Int32Array(most);
+    const token = new Int32Array(most).fill(-1);
+    const path = new Int32Array(LONGEST + 1).fill(-1);
+    const twins = new Map<number, number[]>();
+    let nodes = 0;
+    let before: Uint8Array = new Uint8Array(0);
+    for (const { id, bytes } of all) {
+      let at = 0;
+      while (at < before.length && at < bytes.length && bytes[at] === before[at]) at++;
+      for (; at < bytes.length; at++) {
+        byte[nodes] = bytes[at];
+        depth[nodes] = at + 1;
+        parent[nodes] = path[at];
+        path[at + 1] = nodes++;
+      }
+      const node = path[bytes.length];
+      if (token[node] < 0) token[node] = id;
+      else twins.set(node, [...(twins.get(node) ?? []), id]);
+      before = bytes;
+    }
+    this.nodes = nodes;
+    this.byte = byte.slice(0, nodes);
+    this.depth = depth.slice(0, nodes);
+    this.parent = parent.slice(0, nodes);
+    this.token = token.slice(0, nodes);
+    this.skip = skips(this.depth);
+    this.twins = twins;
+    this.longest = this.depth.reduce((a, b) => Math.max(a, b), 0);
+  }
+
+  /** Adds the tokens that end at a node to a set of bits. */
+  mark(node: number, bits: Uint32Array): void {
+    const id = this.token[node];
+    if (id < 0) return;
+    bits[id >> 5] |= 1 << (id & 31);
+    const twins = this.twins.get(node);
+    if (twins) for (const twin of twins) bits[twin >> 5] |= 1 << (twin & 31);
+  }
+}
+
+/** For each node the first later one that is not deeper. */
+function skips(depth: Uint16Array): Int32Array {
+  const skip = new Int32Array(depth.length);
+  const next = new Int32Array(LONGEST + 2).fill(depth.length); // by depth: the nearest later node of that depth or less
+  for (let i = depth.length - 1; i >= 0; i--) {
+    const own = depth[i];
+    skip[i] = next[own];
+    for (let d = own; d < next.length && next[d] !== i; d++) next[d] = i;
+  }
+  return skip;
+}

@@ -1,0 +1,129 @@
+/**
+ * Finds the fastest schedules of matrix products on this processor by trying them, once: the answer is kept in the user's cache folder, by
+ * processor and version. Schedules change speed and never results, so a wrong answer costs time only. LATHE_TUNE=off keeps to the defaults.
+ */
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+import { activationBytes, type Packed } from "../formats/packed.ts";
+import { type MatmulSchedule, matmul, rowsPerUnit } from "../kernels/matmul.ts";
+import type { Arena } from "../runtime/arena.ts";
+import type { Backend } from "../runtime/compile.ts";
+import { cpuName } from "../runtime/platform.node.ts";
+import type { Schedules } from "./plan.ts";
+
+/** Counts up when kernels change so much that old answers are worthless. */
+const VERSION = 1;
+/** Weights below this load so fast that trying would be felt. */
+const WORTH_BYTES = 200 << 20;
+const TOKENS = [4, 6, 8, 12];
+const GROUPS = [1, 2, 4];
+/** Another schedule must be this much faster than the default to be taken. */
+const GAIN = 1.05;
+/** Inputs of a row, rows that stay in the second cache, and rows that come from memory. */
+const [INPUTS, NEAR_ROWS, FAR_ROWS] = [2048, 64, 8192];
+const BATCH = 48;
+
+type Answers = Record<string, MatmulSchedule>;
+
+const cachePath = (): string => {
+  const root = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
+  const name = `${cpuName()} ${process.env.LATHE_CPU ?? ""}`.replace(/[^A-Za-z0-9]+/g, "-").toLowerCase();
+  return join(root, "lathe", `schedules-${VERSION}-${name}.json`);
+};
+
+/** What is on disk, if it has the right form; anything else counts as nothing. */
+function remembered(path: string): Answers {
+  try {
+    const found = JSON.parse(readFileSync(path, "utf8")) as Answers;
+    const known = Object.entries(found).filter(([, s]) => TOKENS.includes(s?.tokens) && GROUPS.includes(s?.groups));
+    return Object.fromEntries(known.map(([name, { tokens, groups }]) => [name, { tokens, groups }]));
+  } catch {
+    return {};
+  }
+}
+
+function remember(path: string, answers: Answers): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(`${path}.${process.pid}.tmp`, `${JSON.stringify(answers, null, 1)}\n`);
+    renameSync(`${path}.${process.pid}.tmp`, path);
+  } catch {
+    // a folder that cannot be written to: the next load tries again
+  }
+}
+
+/** Times one packed form's schedules on the calling thread. */
+class Bench {
+  readonly #packed: Packed;
+  readonly #backend: Backend;
+  readonly #w: number;
+  readonly #x: number;
+  readonly #y: number;
+
+  constructor(packed: Packed, backend: Backend, arena: Arena) {
+    this.#packed = packed;
+    this.#backend = backend;
+    const place = (bytes: number, fill: number): number => {
+      const at = arena.allocate(bytes, "Tuning");
+      arena.bytes(at, bytes).fill(fill);
+      return at;
+    };
+    // 0x11 in every byte is a small normal number in every float format
+    this.#w = place((FAR_ROWS / 8) * (INPUTS / packed.inputs) * packed.bytes, 0x11);
+    this.#x = place(BATCH * activationBytes(packed.activation, INPUTS), 0x11);
+    this.#y = place(4 * FAR_ROWS * BATCH, 0);
+  }
+
+  /** Least milliseconds of a few runs. */
+  #time(schedule: MatmulSchedule, rows: number, tokens: number): number {
+    const kernel = matmul(this.#packed, schedule, "set", activationBytes(this.#packed.activation, INPUTS));
+    const run = this.#backend.compile([kernel]).table.get(kernel.name)!;
+    const args = [this.#w, this.#x, this.#y, INPUTS / this.#packed.inputs, tokens, 4 * rows];
+    let least = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < 6; i++) {
+      const begun = performance.now();
+      run(0, rows / rowsPerUnit(schedule), ...args);
+      least = Math.min(least, performance.now() - begun);
+    }
+    return least;
+  }
+
+  #best(start: MatmulSchedule, candidates: readonly MatmulSchedule[], rows: number, tokens: number): MatmulSchedule {
+    let [best, least] = [start, this.#time(start, rows, tokens) / GAIN];
+    for (const candidate of candidates) {
+      const time = this.#time(candidate, rows, tokens);
+      if (time < least) [best, least] = [candidate, time];
+    }
+    return best;
+  }
+
+  schedule(start: MatmulSchedule): MatmulSchedule {
+    const many = TOKENS.filter(t => t !== start.tokens).map(tokens => ({ ...start, tokens }));
+    const { tokens } = this.#best(start, many, NEAR_ROWS, BATCH);
+    const one = GROUPS.filter(g => g !== start.groups).map(groups => ({ tokens: 1, groups }));
+    const { groups } = this.#best({ tokens: 1, groups: start.groups }, one, FAR_ROWS, 1);
+    return { tokens, groups };
+  }
+}
+
+/** `defaults`, or for the given forms what is faster here. Takes a second or two when it has not been asked on this processor before. */
+export async function tuned(
+  defaults: Schedules,
+  forms: readonly Packed[],
+  weightBytes: number,
+  backend: Backend,
+  arena: Arena,
+): Promise<Schedules> {
+  if (backend.name !== "native" || process.env.LATHE_TUNE === "off" || weightBytes < WORTH_BYTES) return defaults;
+  const path = cachePath();
+  const answers = remembered(path);
+  const unknown = forms.filter(f => !answers[f.name]);
+  for (const packed of unknown) {
+    await arena.scratch(async () => {
+      answers[packed.name] = new Bench(packed, backend, arena).schedule(defaults.matmul(packed));
+    });
+  }
+  if (unknown.length) remember(path, answers);
+  return { ...defaults, matmul: packed => answers[packed.name] ?? defaults.matmul(packed) };
+}
