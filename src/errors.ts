@@ -39,6 +39,9 @@ export type ErrorCode =
   | "template.missing" // the model has no chat template
   | "memory.insufficient" // the model or the context does not fit: needed, available, suggestion
   | "context.overflow" // prompt plus answer exceed the context
+  | "answer.refused" // an answer fits its schema, and the schema's own library refuses it
+  | "state.damaged" // saved bytes of a session are not what was saved, or of another version
+  | "state.other-model" // a session was saved with another model
   | "prompt.empty" // nothing to evaluate
   | "option.invalid" // an option has a wrong value
   | "option.unknown" // an option that does not exist

@@ -8,14 +8,15 @@ import { isFolder, openModelFolder } from "../files/hf/open.node.ts";
 import { viewOf } from "../files/hf/view.ts";
 import { openModelFile } from "../files/open.node.ts";
 import { openNamedModel } from "../files/store/named.node.ts";
-import { locate, type StoreOptions } from "../files/store/pull.node.ts";
+import { locate } from "../files/store/pull.node.ts";
 import type { Network } from "../nn/arch.ts";
 import type { Source } from "../nn/source.ts";
 import { availableMemory, defaultThreads } from "../runtime/platform.node.ts";
+import { chosenTemplate } from "../text/chat.ts";
 import { tokenizerFromMetadata } from "../text/tokenizer.ts";
 import { type Channel, EngineClient } from "./engine-client.ts";
 import { Model } from "./model.ts";
-import { type LoadOptions, parseBytes, resolveLoad } from "./options.ts";
+import { type InspectOptions, type LoadOptions, parseBytes, resolveInspect, resolveLoad } from "./options.ts";
 import type { FromEngine } from "./protocol.ts";
 
 const DEFAULT_CONTEXT = 4096;
@@ -81,6 +82,7 @@ const contextOf = (network: Network, wished: number | undefined): number =>
 export async function load(name: string, options: LoadOptions = {}): Promise<Model> {
   const o = resolveLoad(options);
   o.signal?.throwIfAborted();
+  const template = o.chatTemplate === undefined ? undefined : chosenTemplate(o.chatTemplate);
   const pulled = ({ done, total }: { done: number; total: number }): void => o.onProgress?.({ stage: "pull", done, total });
   const path = await locate(name, { pull: o.pull, signal: o.signal, onProgress: pulled });
   if (isFolder(path)) throw unconverted(path);
@@ -113,7 +115,7 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
     const info = await client.load(spec, (done, total) => o.onProgress?.({ stage: "pack", done, total }), o.signal);
     o.onProgress?.({ stage: "ready", done: 1, total: 1 });
     const title = textOf(gguf, "general.name", path.split(/[\\/]/).at(-1)!);
-    return new Model({ ...info, path, architecture, name: title, fileBytes }, tokenizer, gguf.metadata, client);
+    return new Model({ ...info, path, architecture, name: title, fileBytes }, tokenizer, gguf.metadata, client, template);
   } finally {
     await closeGguf(gguf);
   }
@@ -152,21 +154,17 @@ export interface Inspection {
   readonly machine: { readonly available: number; readonly fits?: boolean; readonly verdict: string };
 }
 
-export interface InspectOptions extends StoreOptions {
-  /** Tokens to reckon memory for. Default: what the model was trained for, at most 4096. */
-  readonly context?: number;
-}
-
 /**
  * What a model file is and whether it would run here; reads the header only. Unsupported models are described, not refused. `name` is a path, a
  * model of the store, or one that is not stored: of that the header alone is fetched. A model folder of Hugging Face layout is described as the
  * file that it would be converted to.
  */
 export async function inspect(name: string, options: InspectOptions = {}): Promise<Inspection> {
-  if (isFolder(name)) return inspectFolder(name, options.context);
-  const gguf = await openNamedModel(name, options);
+  const { context, ...where } = resolveInspect(options);
+  if (isFolder(name)) return inspectFolder(name, context);
+  const gguf = await openNamedModel(name, where);
   try {
-    return describe(gguf, (gguf.parts.find(p => p.name === name) ?? gguf.parts[0]).name, options.context);
+    return describe(gguf, (gguf.parts.find(p => p.name === name) ?? gguf.parts[0]).name, context);
   } finally {
     await closeGguf(gguf);
   }

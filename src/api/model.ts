@@ -3,17 +3,28 @@
  * calling thread only passes messages and turns tokens into text.
  */
 import { LatheError } from "../errors.ts";
-import { type ChatMessage, type ChatTemplate, chatTemplateFromMetadata, type RenderChatOptions, renderChat } from "../text/chat.ts";
+import {
+  type ChatMessage,
+  type ChatTemplate,
+  chatTemplateFromMetadata,
+  type RenderChatOptions,
+  renderChat,
+  type Segment,
+} from "../text/chat.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import { Conversation, type ConversationHost, type ConversationOptions } from "./conversation.ts";
 import { type Answers, answerTexts, type Decision, decided, decisionPrompt } from "./decide.ts";
 import { embeddingOf } from "./embed.ts";
 import { type EngineClient, fromWire } from "./engine-client.ts";
-import type { GenerateOptions } from "./options.ts";
+import { type GenerateOptions, type ProfileOptions, resolveProfile } from "./options.ts";
 import type { EngineStatus, LoadedInfo, Profile } from "./protocol.ts";
 import { pairIds, scoreOf, unit } from "./rank.ts";
+import { answerRound, type ChatHost, type ChatOptions } from "./round.ts";
 import type { Part, Result, Run } from "./run.ts";
 import { Run as RunOf } from "./run.ts";
 import { checkId, type Host, type Prompt, Session } from "./session.ts";
+import type { ValueOf } from "./standard.ts";
+import { decodeState, encodeState, modelIdentity, type SavedState } from "./state.ts";
 
 interface CallOptions {
   readonly signal?: AbortSignal;
@@ -49,13 +60,21 @@ export class Model implements AsyncDisposable {
   readonly #metadata: ReadonlyMap<string, unknown>;
   #template: ChatTemplate | undefined;
   #answer: Promise<Answerer> | undefined;
+  #identity: Promise<string> | undefined;
 
   /** Made by `load`. */
-  constructor(info: ModelInfo, tokenizer: Tokenizer, metadata: ReadonlyMap<string, unknown>, client: EngineClient) {
+  constructor(
+    info: ModelInfo,
+    tokenizer: Tokenizer,
+    metadata: ReadonlyMap<string, unknown>,
+    client: EngineClient,
+    template?: ChatTemplate,
+  ) {
     this.info = info;
     this.tokenizer = tokenizer;
     this.#client = client;
     this.#metadata = metadata;
+    this.#template = template;
   }
 
   /** An empty timeline. Close it, or let `using` do so, to free its pages; closing the model closes all. */
@@ -67,40 +86,103 @@ export class Model implements AsyncDisposable {
     return new Session(this.#host());
   }
 
+  /** A conversation with messages, tools and settings of its own. Close it as a session. @throws LatheError option.*, schema.*. */
+  conversation(options: ConversationOptions = {}): Conversation {
+    return new Conversation(this.#conversations(), options);
+  }
+
+  /**
+   * The conversation that `conversation.save` or `session.save` gave, with these tools; other options replace saved ones. Nothing is computed
+   * until it goes on.
+   * @throws LatheError state.damaged, state.other-model, option.*.
+   */
+  async restore(saved: Uint8Array, options: Omit<ConversationOptions, "system" | "messages"> = {}): Promise<Conversation> {
+    const { tokens, messages, settings } = await this.#state(saved);
+    const session = new Session(this.#host(), undefined, tokens);
+    try {
+      return new Conversation(this.#conversations(), { ...settings, ...options, messages }, session);
+    } catch (e) {
+      session.close();
+      throw e;
+    }
+  }
+
+  /** The session that `session.save` gave. @throws LatheError state.damaged, state.other-model. */
+  async restoreSession(saved: Uint8Array): Promise<Session> {
+    return new Session(this.#host(), undefined, (await this.#state(saved)).tokens);
+  }
+
   /** One answer to one prompt, in a session of its own. */
-  generate(prompt: Prompt, options: GenerateOptions = {}): Run {
+  generate<S = undefined>(prompt: Prompt, options: GenerateOptions<S> = {}): Run<ValueOf<S>> {
     return this.#alone(session => session.generate(prompt, options));
   }
 
-  /** Whether the file brings a chat template. */
+  /** Whether there is a chat template: of the file, or chosen when it was loaded. */
   get chats(): boolean {
-    return this.#metadata.get("tokenizer.chat_template") !== undefined;
+    return this.#template !== undefined || this.#metadata.get("tokenizer.chat_template") !== undefined;
   }
 
   /**
    * Answers a conversation, rendered by the model's chat template. With `session`, what it shares with the session's past is not computed
-   * again. Contents never become control tokens.
+   * again. Contents never become control tokens. With tools, calls are parts of the answer and are not run: `conversation` does that.
    * @throws LatheError template.missing, template.failed, and what `session.generate` throws - when consumed.
    */
-  chat(messages: readonly ChatMessage[], options: GenerateOptions & { session?: Session } = {}): Run {
+  chat<S = undefined>(messages: readonly ChatMessage[], options: ChatOptions<S> & { session?: Session } = {}): Run<ValueOf<S>> {
     const { session, ...rest } = options;
-    const answer = (s: Session): Run => s.answer(() => [...this.render(messages)], rest);
+    const answer = (s: Session): Run<ValueOf<S>> => answerRound(() => this.#chat(), s, messages, rest as ChatOptions<S>);
     return session ? answer(session) : this.#alone(answer);
   }
 
   /** The token ids of a conversation, ready to be answered; `options` reach the chat template. */
   render(messages: readonly ChatMessage[], options: Omit<RenderChatOptions, "bosText" | "eosText"> = {}): Int32Array {
+    return this.#encode(this.#segments(messages, options));
+  }
+
+  #segments(messages: readonly ChatMessage[], options: Omit<RenderChatOptions, "bosText" | "eosText">): readonly Segment[] {
     this.#template ??= chatTemplateFromMetadata(this.#metadata);
     const { tokenizer } = this;
-    const segments = renderChat(this.#template, messages, {
+    return renderChat(this.#template, messages, {
       ...options,
       bosText: tokenizer.bos === undefined ? "" : tokenizer.text(tokenizer.bos),
       eosText: tokenizer.eos === undefined ? "" : tokenizer.text(tokenizer.eos),
     });
-    return tokenizer.encode(
-      segments.map(s => ({ text: s.text, special: s.trusted })),
-      { eos: false },
-    );
+  }
+
+  #encode(segments: readonly Segment[]): Int32Array {
+    const parts = segments.map(s => ({ text: s.text, special: s.trusted }));
+    return this.tokenizer.encode(parts, { eos: false });
+  }
+
+  #chat(): ChatHost {
+    this.#template ??= chatTemplateFromMetadata(this.#metadata);
+    const { main, variants } = this.#template;
+    return {
+      context: this.info.context,
+      template: (variants.get("tool_use") ?? main).source,
+      render: (messages, tools) => {
+        const segments = this.#segments(messages, { tools });
+        return { ids: [...this.#encode(segments)], ending: segments.at(-1)?.text ?? "" };
+      },
+    };
+  }
+
+  #conversations(): ConversationHost {
+    return {
+      chat: () => this.#chat(),
+      session: () => this.session(),
+      save: async (session, messages, settings) =>
+        encodeState({ identity: await this.#identified(), tokens: session.tokens, messages, settings }),
+    };
+  }
+
+  #identified(): Promise<string> {
+    const { architecture, name, fileBytes } = this.info;
+    this.#identity ??= modelIdentity({ architecture, name, fileBytes }, this.#metadata);
+    return this.#identity;
+  }
+
+  async #state(saved: Uint8Array): Promise<SavedState> {
+    return decodeState(saved, { identity: await this.#identified(), vocabulary: this.tokenizer.size });
   }
 
   /** Natural log-probability of each token after the first; the text is read in one go and must fit the context. */
@@ -204,9 +286,10 @@ export class Model implements AsyncDisposable {
   }
 
   /** Microseconds, bytes and operations of each kernel launch of a decode step, with `context` tokens in the past. */
-  async profile(options: { context?: number; steps?: number; code?: boolean } = {}): Promise<Profile> {
-    const { context = 128, steps = 16, code = false } = options;
-    const event = await this.#call(run => ({ kind: "profile", run, context: Math.min(context, this.info.context - 1), steps, code }), {});
+  async profile(options: ProfileOptions = {}): Promise<Profile> {
+    const { context = 128, steps, code } = resolveProfile(options);
+    const past = Math.max(1, Math.min(context, this.info.context - 1));
+    const event = await this.#call(run => ({ kind: "profile", run, context: past, steps, code }), {});
     return (event as { profile: Profile }).profile;
   }
 
@@ -239,17 +322,18 @@ export class Model implements AsyncDisposable {
   }
 
   #host(): Host {
-    return { client: this.#client, tokenizer: this.tokenizer, context: this.info.context };
+    const save = (session: Session): Promise<Uint8Array> => this.#conversations().save(session, [], {});
+    return { client: this.#client, tokenizer: this.tokenizer, context: this.info.context, save };
   }
 
   /** A run in a session that lives as long as the run; made when it begins. */
-  #alone(start: (session: Session) => Run): Run {
+  #alone<T>(start: (session: Session) => Run<T>): Run<T> {
     const open = (): Session => this.session();
-    return new RunOf(async function* (settle: (r: Result) => void): AsyncGenerator<Part, void, undefined> {
+    return new RunOf(async function* (settle: (r: Result<T>) => void): AsyncGenerator<Part<T>, void, undefined> {
       using session = open();
       const inner = start(session);
       try {
-        yield* { [Symbol.asyncIterator]: () => inner[Symbol.asyncIterator]() } as AsyncIterable<Part>;
+        yield* { [Symbol.asyncIterator]: () => inner[Symbol.asyncIterator]() } as AsyncIterable<Part<T>>;
       } finally {
         inner.then(settle, () => {});
       }

@@ -4,7 +4,10 @@ import type { ConstraintSource, JsonStyle } from "../decode/constrain/source.ts"
 import { numberRule, type OptionRules, resolveOptions } from "../decode/options.ts";
 import type { SamplingOptions } from "../decode/sampler.ts";
 import { LatheError } from "../errors.ts";
+import type { StoreOptions } from "../files/store/pull.node.ts";
 import type { Numerics } from "../runtime/compile.ts";
+import { type Overflow, overflows } from "./context.ts";
+import { isStandard, jsonSchemaOf } from "./standard.ts";
 
 export type Target = "auto" | "native" | "wasm" | "interp";
 
@@ -33,13 +36,16 @@ export interface LoadOptions {
   readonly numerics?: Numerics;
   /** Tokens of a prompt that are computed together; more is a little faster, fewer answers a cancel sooner. Results do not change. Default 64. */
   readonly batchTokens?: number;
+  /** The chat template, by its short name ("chatml", "llama3" ...) or as Jinja text, instead of the model file's own. */
+  readonly chatTemplate?: string;
   /** Download a model that is named by `hf:...` or a URL and is not in the store yet. Default false. */
   readonly pull?: boolean;
   readonly onProgress?: (progress: LoadProgress) => void;
   readonly signal?: AbortSignal;
 }
 
-export interface GenerateOptions extends SamplingOptions {
+/** `S`: what is given as schema, from which the type of the result's value follows. */
+export interface GenerateOptions<S = unknown> extends SamplingOptions {
   /** Most tokens of the answer; 0 evaluates the prompt only. Default: to the end of the context. */
   readonly maxTokens?: number;
   /** Texts that end the answer; they are not part of it. */
@@ -56,8 +62,11 @@ export interface GenerateOptions extends SamplingOptions {
   readonly priority?: number;
   /** Go on when the model says it is done (for measurements). Default false. */
   readonly ignoreEnd?: boolean;
-  /** The answer is JSON that is valid by this JSON Schema (an object, true, or its JSON text), and ends when the value is complete. */
-  readonly schema?: object | boolean | string;
+  /**
+   * The answer is JSON that is valid by this schema, and ends when the value is complete: a JSON Schema (an object, true, or its JSON text), or a
+   * Standard Schema that can say itself as one (zod 4 and others).
+   */
+  readonly schema?: S;
   /** Under a schema: properties in the order in which it names them, or in any. Default "declared". */
   readonly propertyOrder?: JsonStyle["order"];
   /** Under a schema: white space between JSON's marks. Default "some": a blank, or a line break and up to 20 blanks, where it helps reading. */
@@ -68,6 +77,11 @@ export interface GenerateOptions extends SamplingOptions {
   readonly regex?: string;
   /** The answer is one of these texts. */
   readonly choices?: readonly string[];
+  /**
+   * What happens when the prompt does not fit the context beside its answer: `error` refuses it, `shift` drops the oldest, `middle` keeps
+   * beginning and end. Dropping leaves room for maxTokens of answer, at most half of the context, by default a quarter. Default "error".
+   */
+  readonly overflow?: Overflow;
   readonly signal?: AbortSignal;
 }
 
@@ -119,6 +133,7 @@ const loadRules: OptionRules<LoadOptions> = {
   },
   numerics: { default: "fast", accepts: '"fast" or "strict"', check: v => v === "fast" || v === "strict" },
   batchTokens: numberRule(64, { from: 1, to: 1024, integer: true }),
+  chatTemplate: optional({ accepts: "the name of a chat template, or its text", check: v => isText(v) && v.trim() !== "" }),
   pull: flag,
   onProgress: optional({ accepts: "a function", check: v => typeof v === "function" }),
   signal,
@@ -134,15 +149,56 @@ const generateRules: OptionRules<Own> = {
   salt: optional({ accepts: "a text", check: isText }),
   priority: numberRule(0, { from: -100, to: 100, integer: true }),
   ignoreEnd: flag,
-  schema: optional({ accepts: "a JSON Schema: an object, true, or its JSON text", check: v => v === true || isText(v) || isRecord(v) }),
+  schema: optional({
+    accepts: "a JSON Schema: an object, true, or its JSON text",
+    check: v => v === true || isText(v) || isRecord(v) || isStandard(v),
+  }),
   propertyOrder: { default: "declared", accepts: '"declared" or "any"', check: v => v === "declared" || v === "any" },
   whitespace: { default: "some", accepts: '"none", "some" or "any"', check: v => ["none", "some", "any"].includes(v as string) },
   grammar: optional({ accepts: "a text in GBNF", check: isText }),
   regex: optional({ accepts: "a regular expression as text", check: isText }),
   choices: optional({ accepts: "a list of texts", check: v => Array.isArray(v) && v.every(isText) }),
+  overflow: { default: "error", accepts: '"error", "shift" or "middle"', check: v => overflows.includes(v as Overflow) },
   signal,
 };
 
+export interface ProfileOptions {
+  /** Tokens in the past of the steps that are timed. Default 128, or what the context holds. */
+  readonly context?: number;
+  /** Steps to average over. Default 16. */
+  readonly steps?: number;
+  /** Whether to list the kernels' code. Default false. */
+  readonly code?: boolean;
+}
+const profileRules: OptionRules<ProfileOptions> = {
+  context: count(1),
+  steps: numberRule(16, { from: 1, to: 10_000, integer: true }),
+  code: flag,
+};
+
+export interface InspectOptions extends StoreOptions {
+  /** Tokens to reckon memory for. Default: what the model was trained for, at most 4096. */
+  readonly context?: number;
+}
+const text = optional({ accepts: "a text", check: isText });
+const inspectRules: OptionRules<InspectOptions> = {
+  context: count(1),
+  home: text,
+  endpoint: text,
+  token: text,
+  offline: optional(flag),
+  stallMs: count(1),
+  retries: count(0),
+  backoffMs: count(0),
+  signal,
+};
+
+export const resolveProfile = (given: ProfileOptions): Required<ProfileOptions> => resolveOptions("profile option", profileRules, given);
+/** Checks them; what is absent stays so, because the store has its own defaults. */
+export function resolveInspect(given: InspectOptions): InspectOptions {
+  resolveOptions("inspect option", inspectRules, given);
+  return given;
+}
 export const resolveLoad = (given: LoadOptions): Required<LoadOptions> => resolveOptions("load option", loadRules, given);
 
 export interface ResolvedGenerate {
@@ -174,7 +230,11 @@ function constraintOf(own: Required<Own>): ConstraintSource | undefined {
   }
   switch (given[0]) {
     case "schema":
-      return { kind: "schema", text: schemaText(own.schema), style: { order: own.propertyOrder, whitespace: own.whitespace } };
+      return {
+        kind: "schema",
+        text: schemaText(jsonSchemaOf(own.schema)),
+        style: { order: own.propertyOrder, whitespace: own.whitespace },
+      };
     case "choices":
       return { kind: "choices", texts: [...own.choices] };
     case undefined:

@@ -21,6 +21,10 @@ export interface RunRequest {
   readonly maxTokens: number;
   /** Ids that end the answer. */
   readonly stopIds: readonly number[];
+  /** What the answer must be like; needs the vocabulary to have been sent. */
+  readonly constraint?: ConstraintSource;
+  /** The answer's first byte is a space that is no part of its text. */
+  readonly leadingSpace?: boolean;
   /** How many of the likeliest tokens to tell with each token. */
   readonly alternatives?: number;
   /** Whose share of the machine it takes. Default: one for all. */
@@ -29,10 +33,6 @@ export interface RunRequest {
   readonly salt?: string;
   /** Higher goes first. Default 0. */
   readonly priority?: number;
-  /** What the answer must be like; needs the vocabulary to have been sent. */
-  readonly constraint?: ConstraintSource;
-  /** The answer's first byte is a space that is no part of its text. */
-  readonly leadingSpace?: boolean;
 }
 
 /** The bytes of all tokens, one after the other, and where each one's end. */

@@ -1,7 +1,6 @@
 /** One answer as the scheduler sees it: tokens that are known, of which some are evaluated; what is evaluated may be lost and done again. */
 import type { Constraint } from "../decode/constrain/constraint.ts";
 import { createSampler, type Sampler } from "../decode/sampler.ts";
-import type { StepToken } from "../engine/step.ts";
 import type { Past } from "../kv/prefixes.ts";
 import type { Ranked } from "./policy.ts";
 import type { Finish, Finished, RunRequest } from "./protocol.ts";
@@ -15,13 +14,13 @@ export class ScheduledRun implements Ranked {
   readonly past: Past;
   readonly sampler: Sampler;
   readonly constraint: Constraint | undefined;
-  /** Tokens that come next because the constraint leaves no choice; and whether they are being asked for. */
-  readonly forced: number[] = [];
-  asking = false;
   readonly arrival: number;
   readonly begun: number;
   /** The prompt and what was answered. */
   readonly known: number[];
+  /** Tokens that come next because the constraint leaves no choice; and whether they are being asked for. */
+  forced: number[] = [];
+  waiting = false;
   /** Of the prompt, found computed. */
   cached = 0;
   running = false;
@@ -33,17 +32,12 @@ export class ScheduledRun implements Ranked {
   /** Waits for another run to compute what both begin with: until that has so many tokens. */
   waitsFor: { readonly run: ScheduledRun; readonly length: number } | undefined;
 
-  constructor(
-    request: RunRequest,
-    past: Past,
-    constraint: Constraint | undefined,
-    came: { readonly arrival: number; readonly now: number },
-  ) {
+  constructor(request: RunRequest, past: Past, constraint: Constraint | undefined, arrival: number, now: number) {
     this.request = request;
     this.past = past;
     this.constraint = constraint;
-    this.arrival = came.arrival;
-    this.begun = came.now;
+    this.arrival = arrival;
+    this.begun = now;
     this.sampler = createSampler(request.sampling);
     this.known = [...request.tokens];
     for (const id of request.tokens) this.sampler.accept(id);
@@ -70,20 +64,7 @@ export class ScheduledRun implements Ranked {
   }
   /** Whether a step would bring it on. */
   get ready(): boolean {
-    return this.left > 1 || this.prefilling || (!this.asking && this.produced - this.taken < AHEAD);
-  }
-
-  /**
-   * The next so many tokens: known ones that are not evaluated, then forced ones. Logits are wanted after the last known one and after what is
-   * forced. To answer the same prompt again, its last token must be evaluated again.
-   */
-  next(count: number): StepToken[] {
-    const { known, filled, sequence, request, forced } = this;
-    return Array.from({ length: count }, (_, i) => {
-      const at = filled + i;
-      const id = at < known.length ? known[at] : forced[at - known.length];
-      return { id, sequence, wanted: at >= known.length - 1 && request.maxTokens > 0, checkpoint: at === request.tokens.length - 1 };
-    });
+    return !this.waiting && (this.left > 1 || this.prefilling || this.produced - this.taken < AHEAD);
   }
 
   result(finish: Finish, now: number): Finished {

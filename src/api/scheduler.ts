@@ -36,8 +36,6 @@ export interface Steps {
   step(tokens: readonly StepToken[]): Float32Array[];
 }
 
-/** Bytes without a choice that are worth asking for their tokens, all of which are then computed in one step. */
-const WORTH_ASKING = 6;
 /** Milliseconds that a step should take at most, so that whoever is cancelled or answering does not wait long for a neighbour's prompt. */
 const STEP_MS = 150;
 /** Tokens of a prompt that a step has at least. */
@@ -46,6 +44,8 @@ const LEAST_CHUNK = 4;
 const LOOKED_AT = 16;
 /** Tokens by which waiting for a neighbour's prompt must be better than not waiting. */
 const WORTH_WAITING = 16;
+/** Bytes without a choice that are worth asking for their tokens, all of which are then computed in one step. */
+const WORTH_ASKING = 6;
 /** Tokens that an answer is expected to have, for estimates. */
 const EXPECTED_ANSWER = 256;
 
@@ -58,10 +58,9 @@ interface Scoring {
   done: number;
 }
 
-/** What a run has in a step. */
 interface Member {
   readonly run: ScheduledRun;
-  readonly tokens: readonly StepToken[];
+  readonly count: number;
 }
 
 const keyOf = ({ client = "", salt = "" }: Pick<RunRequest, "client" | "salt">): string => JSON.stringify([client, salt]);
@@ -156,7 +155,7 @@ export class Scheduler {
   add(request: RunRequest): void {
     const past = this.#sessions.get(request.session);
     if (!past) throw new LatheError("model.closed", "The session is closed; open a new one.");
-    const run = new ScheduledRun(request, past, this.#constraint(request), { arrival: this.#arrivals++, now: this.#now() });
+    const run = new ScheduledRun(request, past, this.#constraint(request), this.#arrivals++, this.#now());
     this.#runs.set(request.run, run);
     this.#fairness.enter(run.client);
   }
@@ -166,6 +165,11 @@ export class Scheduler {
     const { offsets, ends } = this.#vocabulary!;
     this.#constraints ??= new Constraints({ size: offsets.length, bytes: id => this.#bytesOf(id), ends });
     return this.#constraints.begin(constraint, leadingSpace);
+  }
+
+  #bytesOf(id: number): Uint8Array {
+    const { bytes, offsets } = this.#vocabulary!;
+    return bytes.subarray(id === 0 ? 0 : offsets[id - 1], offsets[id]);
   }
 
   score(run: number, tokens: Int32Array): void {
@@ -274,30 +278,30 @@ export class Scheduler {
     return true;
   }
 
-  /** Tokens of the next step: one of each run that answers and what must follow it, then prompts, as many as end in time. */
+  /** Tokens of the next step: of each run that answers one and what must follow it, then prompts, as many as end in time. */
   #compose(): Member[] {
     const { maxTokens, maxWanted } = this.#steps.plan.options;
     const ready = [...this.#runs.values()].filter(r => r.running && r.ready && r.left > 0);
-    const members: Member[] = [];
-    let [room, rows] = [maxTokens, maxWanted];
-    const take = (run: ScheduledRun, count: number): void => {
-      const tokens = run.next(count);
-      members.push({ run, tokens });
-      room -= tokens.length;
-      rows -= wantedOf(tokens);
-    };
     const answering = ready.filter(r => r.left === 1).sort((a, b) => a.served - b.served || this.#fairness.order(a, b));
-    // Who answers has a row before anybody's forced tokens have more.
-    for (const [i, run] of answering.entries()) {
-      const others = Math.min(answering.length - 1 - i, rows - 1);
-      if (room > 0 && rows > 0) take(run, Math.max(1, Math.min(1 + run.forced.length, room - others, rows - others)));
-    }
+    const most = Math.min(maxWanted, maxTokens);
+    const taking = answering.slice(0, most);
+    let spare = most - taking.length;
+    const members: Member[] = taking.map(run => {
+      const more = Math.min(run.forced.length, spare);
+      spare -= more;
+      return { run, count: 1 + more };
+    });
+    let rows = most - spare;
+    let room = maxTokens - rows;
     for (const run of ready.filter(r => r.left > 1).sort(this.#fairness.order)) {
-      if (room <= 0 || rows <= 0) break;
+      if (room === 0 || rows === maxWanted) break;
       const most = Math.min(room, run.left);
-      const count = this.#time.tokensWithin(STEP_MS, sizeOf(members), run.filled, Math.min(LEAST_CHUNK, most), most);
-      take(run, count);
+      const size = sizeOf(members);
+      const count = this.#time.tokensWithin(STEP_MS, size, run.filled, Math.min(LEAST_CHUNK, most), most);
+      members.push({ run, count });
+      room -= count;
       if (count < most) break; // the step is full in time
+      if (count === run.left) rows++;
     }
     return members;
   }
@@ -307,13 +311,13 @@ export class Scheduler {
   #runTurn(): void {
     this.#admit();
     let members = this.#compose();
-    while (members.length && !this.#makeRoom(members.reduce((sum, { run, tokens }) => sum + run.sequence.needs(tokens.length), 0))) {
+    while (members.length && !this.#makeRoom(members.reduce((sum, { run, count }) => sum + run.sequence.needs(count), 0))) {
       if (!this.#preempt()) break;
       members = this.#compose();
     }
     if (!members.length) return;
-    const batch = members.flatMap(m => m.tokens);
-    const asked = members.flatMap(({ run, tokens }) => tokens.filter(t => t.wanted).map(() => run));
+    const batch = members.flatMap(({ run, count }) => tokensOf(run, count));
+    const rows = members.map(rowsOf);
     const size = sizeOf(members);
     const begun = this.#now();
     let logits: Float32Array[];
@@ -326,15 +330,23 @@ export class Scheduler {
       return;
     }
     this.#time.observe(size, this.#now() - begun);
-    for (const { run, tokens } of members) this.#count(run, tokens.length);
-    asked.forEach((run, i) => {
-      if (!this.#runs.has(run.request.run)) return; // ended by an earlier row
-      try {
-        this.#choose(run, logits[i]);
-      } catch (e) {
-        this.#fail(run, e);
-      }
+    for (const { run, count } of members) this.#count(run, count);
+    let row = 0;
+    members.forEach(({ run }, i) => {
+      this.#answer(run, logits.slice(row, row + rows[i]));
+      row += rows[i];
     });
+  }
+
+  /** The tokens after the rows' places, as long as the run goes on. */
+  #answer(run: ScheduledRun, rows: readonly Float32Array[]): void {
+    const going = (): boolean => this.#runs.get(run.request.run) === run;
+    try {
+      for (const logits of rows) if (going()) this.#choose(run, logits);
+      if (rows.length > 0 && going()) this.#lookAhead(run);
+    } catch (e) {
+      this.#fail(run, e);
+    }
   }
 
   #count(run: ScheduledRun, count: number): void {
@@ -357,39 +369,39 @@ export class Scheduler {
   #choose(run: ScheduledRun, logits: Float32Array): void {
     if (!run.answering) run.answering = this.#now();
     const { constraint } = run;
-    const { alternatives, stopIds, maxTokens } = run.request;
     const next = run.forced.shift();
     const { id, logprob } =
       next === undefined ? run.sampler.sample(logits, constraint?.mask()) : { id: next, logprob: logProbability(logits, next) };
-    if (stopIds.includes(id) || constraint?.accept(id) === "end") {
+    if (run.request.stopIds.includes(id) || constraint?.accept(id) === "end") {
       this.#finish(run, "stop");
       return;
     }
     run.sampler.accept(id);
     run.known.push(id);
     run.produced++;
+    const { alternatives } = run.request;
     this.#events.token(run.request.run, alternatives ? { id, logprob, alternatives: topLogprobs(logits, alternatives) } : { id, logprob });
     if (constraint?.done) this.#finish(run, "stop");
-    else if (run.produced >= maxTokens) this.#finish(run, "length");
+    else if (run.produced >= run.request.maxTokens) this.#finish(run, "length");
     else if (run.known.length > this.#steps.plan.options.context) this.#finish(run, "context");
-    else if (constraint && run.forced.length === 0) this.#lookAhead(run, constraint);
   }
 
   /** Asks for the tokens of what must come, where that is more than a token or two. */
-  #lookAhead(run: ScheduledRun, constraint: Constraint): void {
-    const bytes = constraint.forced();
+  #lookAhead(run: ScheduledRun): void {
+    if (!run.constraint || run.forced.length > 0) return;
+    const bytes = run.constraint.forced();
     if (bytes.length < WORTH_ASKING) return;
-    run.asking = true;
+    run.waiting = true;
     this.#events.forced(run.request.run, bytes);
   }
 
   /** Goes on with these tokens as far as the constraint leaves nothing else and there is room for them. */
   jump(run: number, ids: readonly number[]): void {
     const found = this.#runs.get(run);
-    if (!found?.asking) return;
-    found.asking = false;
+    if (!found?.waiting) return;
+    found.waiting = false;
     const room = Math.min(found.request.maxTokens - found.produced, this.#steps.plan.options.context - found.known.length);
-    const bytes = found.constraint!.fork().forced();
+    const bytes = found.constraint!.forced();
     let at = 0;
     for (const id of ids.slice(0, Math.max(0, room))) {
       const own = this.#bytesOf(id);
@@ -397,11 +409,6 @@ export class Scheduler {
       at += own.length;
       found.forced.push(id);
     }
-  }
-
-  #bytesOf(id: number): Uint8Array {
-    const { bytes, offsets } = this.#vocabulary!;
-    return bytes.subarray(id === 0 ? 0 : offsets[id - 1], offsets[id]);
   }
 
   #finish(run: ScheduledRun, finish: Finish): void {
@@ -439,12 +446,28 @@ export class Scheduler {
   }
 }
 
-const wantedOf = (tokens: readonly StepToken[]): number => tokens.reduce((n, t) => n + Number(t.wanted), 0);
+/**
+ * The next tokens of a run: known ones, then forced ones. The logits after its last known one and after forced ones are wanted; to answer the same
+ * prompt again, its last must be evaluated again.
+ */
+function tokensOf(run: ScheduledRun, count: number): StepToken[] {
+  const { known, forced, filled, sequence, request } = run;
+  return Array.from({ length: count }, (_, i) => {
+    const at = filled + i;
+    const wanted = at >= known.length - 1 && request.maxTokens > 0;
+    return { id: known[at] ?? forced[at - known.length], sequence, wanted, checkpoint: at === request.tokens.length - 1 };
+  });
+}
+
+/** Rows of logits that its tokens ask for. */
+function rowsOf({ run, count }: Member): number {
+  return run.request.maxTokens > 0 ? Math.max(0, count - run.left + 1) : 0;
+}
 
 function sizeOf(members: readonly Member[]) {
   const sum = (of: (m: Member) => number): number => members.reduce((total, m) => total + of(m), 0);
-  const context = sum(({ run, tokens: { length } }) => length * run.filled + (length * length) / 2);
-  return { tokens: sum(m => m.tokens.length), rows: sum(m => wantedOf(m.tokens)), context };
+  const context = sum(({ run, count }) => count * run.filled + (count * count) / 2);
+  return { tokens: sum(m => m.count), rows: sum(rowsOf), context };
 }
 
 function commonOf(a: readonly number[], b: readonly number[]): number {

@@ -7,10 +7,12 @@ import { createSampler } from "../decode/sampler.ts";
 import { createStopMatcher } from "../decode/stops.ts";
 import { LatheError } from "../errors.ts";
 import type { TextPart, Tokenizer } from "../text/tokenizer.ts";
-import { type EngineClient, fromWire } from "./engine-client.ts";
+import { type Dropped, type Fitted, fitText, overflowed, promptRoom } from "./context.ts";
+import { type EngineClient, fromWire, type Inbox } from "./engine-client.ts";
 import { type GenerateOptions, type ResolvedGenerate, resolveGenerate } from "./options.ts";
-import type { Finished, RunRequest, Token, WireVocabulary } from "./protocol.ts";
+import type { Finished, Token, WireVocabulary } from "./protocol.ts";
 import { type Part, type Result, Run } from "./run.ts";
+import { type ValueOf, validated } from "./standard.ts";
 
 /** A text, its parts with their right to spell control tokens, or token ids. */
 export type Prompt = string | readonly TextPart[] | Int32Array | readonly number[];
@@ -20,6 +22,7 @@ export interface Host {
   readonly client: EngineClient;
   readonly tokenizer: Tokenizer;
   readonly context: number;
+  readonly save: (session: Session) => Promise<Uint8Array>;
 }
 
 /** @throws LatheError option.invalid for what is no token of a vocabulary of that size. */
@@ -38,11 +41,11 @@ export class Session implements Disposable {
   #running = false;
   #closed = false;
 
-  /** Made by `model.session()` and `session.fork()`. */
-  constructor(host: Host, from?: Session) {
+  /** Made by `model.session()` and `session.fork()`, and by restoring with the `tokens` of a past that is computed when it is needed. */
+  constructor(host: Host, from?: Session, tokens: ArrayLike<number> = []) {
     this.#host = host;
     this.#id = host.client.number();
-    this.#tokens = from ? [...from.#tokens] : [];
+    this.#tokens = from ? [...from.#tokens] : Array.from(tokens);
     host.client.post({ kind: "open", session: this.#id, from: from ? from.#id : undefined });
   }
 
@@ -57,17 +60,30 @@ export class Session implements Disposable {
     return new Session(this.#host, this);
   }
 
+  /** The session's tokens as bytes for `model.restoreSession`. */
+  save(): Promise<Uint8Array> {
+    return this.#host.save(this);
+  }
+
   /**
    * Continues the session's text with `prompt` and answers it.
    * @throws LatheError prompt.empty, context.overflow, option.unknown, option.invalid, session.busy, model.closed - when consumed.
    */
-  generate(prompt: Prompt, options: GenerateOptions = {}): Run {
-    return this.answer(() => [...this.#tokens, ...this.#encode(prompt, options)], options);
+  generate<S = undefined>(prompt: Prompt, options: GenerateOptions<S> = {}): Run<ValueOf<S>> {
+    const { context, tokenizer } = this.#host;
+    return this.answer<ValueOf<S>>(() => {
+      const ids = [...this.#tokens, ...this.#encode(prompt, options)];
+      const head = ids[0] === tokenizer.bos ? 1 : 0;
+      return fitText(ids, promptRoom(context, options.maxTokens), options.overflow ?? "error", head);
+    }, options as GenerateOptions);
   }
 
-  /** Answers the token list that `tokens` gives when the run begins; it replaces the session's past, of which the common beginning is reused. */
-  answer(tokens: () => readonly number[], options: GenerateOptions): Run {
-    return new Run(settle => this.#produce(tokens, options, settle));
+  /**
+   * Answers the tokens that `make` gives when the run begins; they replace the session's past, of which the common beginning is reused.
+   * @param shown control tokens, by their texts, that are part of the answer's text.
+   */
+  answer<T>(make: () => Fitted, options: GenerateOptions, shown: readonly string[] = []): Run<T> {
+    return new Run(settle => this.#produce(make, options, shown, settle));
   }
 
   /** Frees the session's pages. */
@@ -95,51 +111,43 @@ export class Session implements Disposable {
     return prompt;
   }
 
-  #admit(tokens: readonly number[], { own }: ResolvedGenerate): number {
-    const { context } = this.#host;
+  /** Asks the engine for the run; it is told of the tokens' bytes first if it will need them. */
+  #enter(run: number, tokens: readonly number[], { own, sampling, constraint }: ResolvedGenerate): Inbox {
+    const { client, context, tokenizer } = this.#host;
     if (!tokens.length)
       throw new LatheError("prompt.empty", "The prompt is empty and this model has no beginning-of-text token; give it some text.");
-    if (tokens.length > context) {
-      const message = `The prompt has ${tokens.length} tokens and the context holds ${context}; shorten it or load with a larger context.`;
-      throw new LatheError("context.overflow", message, { tokens: tokens.length, context });
-    }
-    return own.maxTokens ?? Number.MAX_SAFE_INTEGER; // the engine ends the answer where the context is full
-  }
-
-  /** The request for a run; the engine is told of the tokens' bytes if it will need them. */
-  #request(run: number, tokens: readonly number[], maxTokens: number, { own, sampling, constraint }: ResolvedGenerate): RunRequest {
-    const { client, tokenizer } = this.#host;
+    if (tokens.length > context) throw overflowed(tokens.length, context);
+    const maxTokens = own.maxTokens ?? Number.MAX_SAFE_INTEGER; // the engine ends the answer where the context is full
     const stopIds = own.ignoreEnd ? [] : endIds(tokenizer);
     const { alternatives, client: whose, salt, priority } = own;
-    const what = { run, session: this.#id, tokens: Int32Array.from(tokens), sampling, maxTokens, stopIds, alternatives };
-    const request = { ...what, client: whose, salt, priority };
-    if (!constraint) return request;
-    client.sendVocabulary(() => wireVocabulary(tokenizer));
-    return { ...request, constraint, leadingSpace: tokens.length <= 1 && dropsFirstSpace(tokenizer) };
+    const request = { run, session: this.#id, tokens: Int32Array.from(tokens), sampling, maxTokens, stopIds, alternatives };
+    if (constraint) client.sendVocabulary(() => wireVocabulary(tokenizer));
+    const form = constraint && { constraint, leadingSpace: tokens.length === 1 && dropsFirstSpace(tokenizer) };
+    return client.enter(run, { kind: "run", ...request, ...form, client: whose, salt, priority });
   }
 
-  async *#produce(
-    make: () => readonly number[],
+  async *#produce<T>(
+    make: () => Fitted,
     options: GenerateOptions,
-    settle: (r: Result) => void,
-  ): AsyncGenerator<Part, void, undefined> {
+    shown: readonly string[],
+    settle: (r: Result<T>) => void,
+  ): AsyncGenerator<Part<T>, void, undefined> {
     this.#check();
     const resolved = resolveGenerate(options);
     const { own, sampling, stops } = resolved;
     createSampler({ seed: 1, ...sampling }); // refuses wrong options before anything runs
     const matcher = createStopMatcher(stops);
     own.signal?.throwIfAborted();
-    const tokens = make();
-    const maxTokens = this.#admit(tokens, resolved);
+    const { ids: tokens, dropped } = make();
     const { client, tokenizer } = this.#host;
     const run = client.number();
-    const inbox = client.enter(run, { kind: "run", ...this.#request(run, tokens, maxTokens, resolved) });
+    const inbox = this.#enter(run, tokens, resolved);
     this.#running = true;
-    const answer = new Answer(tokenizer, matcher, tokens.length > 1);
+    const answer = new Answer<T>(tokenizer, matcher, { continued: tokens.length > 1, shown, dropped });
     let finished: Finished | undefined;
-    let failed = false;
-    let refused = true; // until the engine says something else of it
+    let [failed, refused] = [false, true]; // refused until the engine says something else of it
     try {
+      if (dropped) yield { type: "dropped", ...dropped };
       for (;;) {
         const event = await inbox.next(answer.stopped === undefined ? own.signal : undefined);
         if (!event) throw withPartial(own.signal!.reason, answer.text);
@@ -159,6 +167,7 @@ export class Session implements Disposable {
           finished = event;
           const text = answer.end();
           if (text) yield { type: "text", text, tokens: answer.told() };
+          await answer.evaluate(own.schema, finished);
           yield { type: "finish", ...answer.result(finished) };
           return;
         }
@@ -171,7 +180,7 @@ export class Session implements Disposable {
       if (!(refused && finished)) this.#tokens = [...tokens, ...answer.tokens.map(t => t.id)];
       if (!finished) {
         if (!client.closed) client.post({ kind: "cancel", run });
-        finished = await cancelled(inbox);
+        finished = { ...(await cancelled(inbox)), finish: "cancelled" }; // even if the engine, which runs ahead, was at its end
       }
       client.leave(run);
       if (!failed) settle(answer.result(finished));
@@ -236,17 +245,28 @@ function wireVocabulary(tokenizer: Tokenizer): WireVocabulary {
 }
 
 /** Tokens becoming text: whole characters, held back while a stop text may be coming. */
-class Answer {
+class Answer<T> {
   readonly tokens: Token[] = [];
   text = "";
   stopped: string | undefined;
   #told = 0;
+  #value: T | undefined;
   readonly #detokenizer: ReturnType<Tokenizer["detokenizer"]>;
   readonly #matcher: ReturnType<typeof createStopMatcher>;
+  readonly #dropped: Dropped | undefined;
+  /** Control tokens that are text, and that text. */
+  readonly #shown: ReadonlyMap<number, string>;
 
-  constructor(tokenizer: Tokenizer, matcher: ReturnType<typeof createStopMatcher>, continued: boolean) {
-    this.#detokenizer = tokenizer.detokenizer({ continued });
+  constructor(
+    tokenizer: Tokenizer,
+    matcher: ReturnType<typeof createStopMatcher>,
+    options: { continued: boolean; shown: readonly string[]; dropped?: Dropped },
+  ) {
+    this.#detokenizer = tokenizer.detokenizer({ continued: options.continued });
     this.#matcher = matcher;
+    this.#dropped = options.dropped;
+    const ids = options.shown.map(text => [tokenizer.id(text), text] as const);
+    this.#shown = new Map(ids.filter((entry): entry is [number, string] => entry[0] !== undefined && tokenizer.isControl(entry[0])));
   }
 
   /** The tokens since the last call. */
@@ -265,7 +285,8 @@ class Answer {
 
   push(token: Token): string {
     this.tokens.push(token);
-    return this.#emit(this.#detokenizer.push(token.id));
+    const shown = this.#shown.get(token.id);
+    return this.#emit(shown === undefined ? this.#detokenizer.push(token.id) : this.#detokenizer.end() + shown);
   }
 
   end(): string {
@@ -277,9 +298,21 @@ class Answer {
     return last + held;
   }
 
-  result({ finish, usage, timings, seed }: Finished): Result {
+  /** Under a schema, the value of an answer that is whole. @throws LatheError answer.refused. */
+  async evaluate(schema: unknown, { finish }: Finished): Promise<void> {
+    if (schema === undefined || finish !== "stop" || this.stopped !== undefined) return;
+    const verdict = await validated(schema, JSON.parse(this.text));
+    if ("value" in verdict) this.#value = verdict.value as T;
+    else {
+      const message = `The schema's own checks refuse the answer: ${verdict.refused.replace(/\s+/g, " ").replace(/\.$/, "").slice(0, 400)}.`;
+      throw withPartial(new LatheError("answer.refused", message, { text: this.text }), this.text);
+    }
+  }
+
+  result({ finish, usage, timings, seed }: Finished): Result<T> {
     const ended = this.stopped === undefined ? finish : "stop";
     const own = { ...usage, completionTokens: this.tokens.length };
-    return { text: this.text, tokens: this.tokens, finish: ended, stop: this.stopped, usage: own, timings, settings: { seed } };
+    const rest = { finish: ended, stop: this.stopped, usage: own, timings, settings: { seed } };
+    return { text: this.text, value: this.#value, dropped: this.#dropped, tokens: this.tokens, ...rest };
   }
 }

@@ -275,6 +275,8 @@ async function packWeights(
     });
   };
   const list = weights.map(place);
+  const [first, last] = [weights[0], weights.at(-1)];
+  if (first && last) backend.settle?.(first.address, last.address + packedBytes(last) - first.address);
   progress(0, total);
   if (list.length) await run(list);
   const again: Pending[] = [];

@@ -39,6 +39,8 @@ export interface Backend {
   /** Instructions of a kernel, one a line. */
   readonly list: (kernel: Kernel) => readonly string[];
   readonly compile: (kernels: readonly Kernel[]) => Compiled;
+  /** This stretch of the arena is going to be written once and read many times: the weights. */
+  readonly settle?: (address: number, bytes: number) => void;
   /** Gives back what compiled kernels take outside the arena. Nothing may run them any more. */
   readonly close: () => void;
 }

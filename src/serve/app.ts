@@ -20,8 +20,12 @@ import { crossOrigin, Guard, type GuardOptions } from "./guard.ts";
 import { healthRoutes, Watchdog, type WatchOptions } from "./health.ts";
 import { json, type Route } from "./route.ts";
 import { Service, type ServiceOptions } from "./service.ts";
+import { webRoutes } from "./web.ts";
 
-export interface AppOptions extends ServiceOptions, GuardOptions, WatchOptions {}
+export interface AppOptions extends ServiceOptions, GuardOptions, WatchOptions {
+  /** Also sends the web chat, at `/`. Default: no. */
+  readonly web?: boolean;
+}
 
 export interface App {
   readonly service: Service;
@@ -51,7 +55,7 @@ export function createApp(options: AppOptions): App {
   const service = new Service(options);
   const watchdog = new Watchdog(service, options);
   const guard = new Guard(options);
-  const routes = routesOf(watchdog);
+  const routes = [...routesOf(watchdog), ...(options.web ? webRoutes() : [])];
   const hono = new Hono();
   for (const route of routes) hono.on(route.method, route.path, c => answered(route, c.req.raw, c.req.param(), service, guard));
   hono.notFound(c => refused(openaiError, noRoute(routes, c.req.path), service, "none"));

@@ -47,6 +47,14 @@ export class Guard {
     const site = request.headers.get("sec-fetch-site");
     if (origin === null) {
       if (site === null || site === "same-origin" || site === "none") return undefined;
+      // Following a link to a page here is no use of it by the page that had the link: it cannot read what comes.
+      if (
+        request.method === "GET" &&
+        request.headers.get("sec-fetch-mode") === "navigate" &&
+        request.headers.get("sec-fetch-dest") === "document"
+      ) {
+        return undefined;
+      }
       throw new LatheError("server.denied", "Pages of other sites may not use this server.", { status: 403 });
     }
     const own = `${new URL(request.url).protocol}//${request.headers.get("host") ?? new URL(request.url).host}`;

@@ -3,7 +3,7 @@
  * and their pieces are merged as they come. Nothing runs ahead of whoever takes the pieces.
  */
 import type { Model } from "../api/model.ts";
-import type { Token } from "../api/protocol.ts";
+import type { Finish, Token } from "../api/protocol.ts";
 import type { Part, Result } from "../api/run.ts";
 import { LatheError } from "../errors.ts";
 import type { ChatMessage } from "../text/chat.ts";
@@ -100,7 +100,7 @@ async function* piecesOf(parts: AsyncIterable<Part>, choice: number, name: ((t: 
       yield { type: "text", choice, text: part.text, tokens: named(part.tokens) };
     } else if (part.type === "finish") {
       const { finish, stop, usage, timings, settings, tokens } = part;
-      yield { type: "finish", choice, finish, stop, usage, timings, seed: settings.seed, tokens: named(tokens.slice(told)) };
+      yield { type: "finish", choice, finish: endOf(finish), stop, usage, timings, seed: settings.seed, tokens: named(tokens.slice(told)) };
     }
   }
 }
@@ -126,6 +126,9 @@ async function* merged(sources: readonly AsyncGenerator<Piece>[]): AsyncGenerato
     await Promise.all(sources.map(s => s.return(undefined).catch(() => {})));
   }
 }
+
+/** As protocols say it: a model that waits for its tools has stopped. */
+const endOf = (finish: Result["finish"]): Finish => (finish === "tools" ? "stop" : finish);
 
 /** Starts nothing before the first piece is taken. */
 export function perform(model: Model, ask: Ask, prompts: readonly Int32Array[], signal: AbortSignal): AsyncGenerator<Piece> {
@@ -164,7 +167,16 @@ async function* best(
     yield { type: "text", choice, text, tokens: name ? tokens.map(name) : [] };
     // What was written and not chosen was computed too: the first answer's usage has it all.
     const completionTokens = i === 0 ? written - chosen.slice(1).reduce((sum, r) => sum + r.tokens.length, 0) : tokens.length;
-    yield { type: "finish", choice, finish, stop, usage: { ...usage, completionTokens }, timings, seed: settings.seed, tokens: [] };
+    yield {
+      type: "finish",
+      choice,
+      finish: endOf(finish),
+      stop,
+      usage: { ...usage, completionTokens },
+      timings,
+      seed: settings.seed,
+      tokens: [],
+    };
   }
 }
 

@@ -76,7 +76,7 @@ export type Piece =
       readonly stop?: string;
       readonly usage: Usage;
       readonly timings: Timings;
-      readonly seed: number;
+      readonly seed?: number;
       /** Tokens that were held back, whose text came to nothing. */
       readonly tokens: readonly NamedToken[];
     };

@@ -9,12 +9,14 @@ import { parseTemplate, type Rendered, type Segment, type Template, trusted } fr
 
 export { type Segment, trusted } from "./jinja/template.ts";
 
+/** A record and, where it is written out, any other key as well; an interface with those keys fits too. */
+type Open<T> = T | (T & { readonly [key: string]: unknown });
+
 /** One part of a message that is not plain text alone. */
-export interface ChatPart {
+export type ChatPart = Open<{
   readonly type: string;
   readonly text?: string;
-  readonly [key: string]: unknown;
-}
+}>;
 
 export interface ChatToolCall {
   readonly id?: string;
@@ -27,7 +29,7 @@ export interface ChatToolCall {
 }
 
 /** A message of a chat, in the shape of the OpenAI protocol; unknown keys reach the template. */
-export interface ChatMessage {
+export type ChatMessage = Open<{
   readonly role: string;
   readonly content?: string | readonly ChatPart[] | null;
   readonly name?: string;
@@ -35,8 +37,7 @@ export interface ChatMessage {
   readonly tool_call_id?: string;
   /** What the model thought before an answer; the template decides how much of it to show again. */
   readonly reasoning_content?: string;
-  readonly [key: string]: unknown;
-}
+}>;
 
 export interface RenderChatOptions {
   /** Ends the text where the assistant's answer begins; true by default. */
@@ -66,6 +67,14 @@ const KEY = "tokenizer.chat_template";
 /** A template from its source, or from the short name of a built-in one (`chatml`, `llama3`, ...). */
 export function chatTemplate(source: string): ChatTemplate {
   return { main: parseTemplate(builtinTemplates.get(source.trim()) ?? source), variants: new Map() };
+}
+
+/** A template that a person chose, by its short name or as a text. A name that is none would be a template without messages, so it is refused. */
+export function chosenTemplate(chosen: string): ChatTemplate {
+  const names = chatTemplateNames();
+  if (names.includes(chosen.trim()) || /\{[{%]/.test(chosen)) return chatTemplate(chosen);
+  const message = `There is no chat template ${JSON.stringify(chosen.slice(0, 40))}; give a short name such as chatml, llama3 or gemma, or a template's text.`;
+  throw new LatheError("option.invalid", message, { option: "chatTemplate", names });
 }
 
 /** The short names that `chatTemplate` and model files may use. */

@@ -50,6 +50,13 @@ describe("breaking off an iteration", () => {
     await stillAnswers();
   });
 
+  it("before it began computes nothing and settles the run", async () => {
+    for (const run of [model.generate("Once", greedy), model.session().generate("Once", greedy)]) {
+      await run[Symbol.asyncIterator]().return?.();
+      expect(await run).toMatchObject({ finish: "cancelled", text: "", tokens: [] });
+    }
+  });
+
   it("in the middle of the prompt leaves the session usable", async () => {
     using session = model.session();
     const run = session.generate(long(), greedy);

@@ -123,6 +123,8 @@ const cases: readonly (readonly [string, ErrorCode, Damage])[] = [
     "model.unsupported-arch",
     { tensors: list => [...list, { ...list[1], name: "blk.0.attn_lambda.weight", ...zeros("F32", [64]) } as GgufTensor] },
   ],
+  ["rotation of base 0", "model.missing-key", { keys: { "llama.rope.freq_base": { type: "f32", value: 0 } } }],
+  ["rotation of a negative base", "model.missing-key", { keys: { "llama.rope.freq_base": { type: "f32", value: -1e4 } } }],
   ["no tokenizer", "tokenizer.malformed", { keys: { "tokenizer.ggml.model": undefined } }],
   ["another tokenizer", "tokenizer.unsupported", { keys: { "tokenizer.ggml.model": "morse" } }],
   ["no tokens", "tokenizer.malformed", { keys: { "tokenizer.ggml.tokens": undefined } }],

@@ -1,9 +1,9 @@
 /** Options: what is unknown, wrong or unavailable is refused by name before anything is done. */
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { load } from "../../src/api/load.node.ts";
+import { inspect, load } from "../../src/api/load.node.ts";
 import type { Model } from "../../src/api/model.ts";
-import type { GenerateOptions, LoadOptions } from "../../src/api/options.ts";
+import type { GenerateOptions, InspectOptions, LoadOptions, ProfileOptions } from "../../src/api/options.ts";
 import { caught } from "../files/caught.ts";
 import { ModelFolder } from "../fixtures/models.ts";
 import { autoTarget } from "../fixtures/target.ts";
@@ -34,6 +34,8 @@ describe("load options", () => {
     { batchTokens: 0 },
     { batchTokens: 5000 },
     { cacheTokens: -4 },
+    { chatTemplate: "chatmll" },
+    { chatTemplate: 5 },
     { onProgress: 7 },
     { signal: {} },
   ])("%j is refused", async wrong => {
@@ -77,6 +79,42 @@ describe("load options", () => {
     expect(own.info).toMatchObject({ target: "interp", threads: 1 });
     expect((await own.generate("a", { maxTokens: 1, temperature: 0, ignoreEnd: true })).tokens).toHaveLength(1);
     await own.close();
+  });
+});
+
+describe("inspect and profile options", () => {
+  it.each([{ context: 0 }, { context: 1.5 }, { offline: "no" }, { home: 5 }, { retries: -1 }])("%j is refused by inspect", async wrong => {
+    const error = await caught("option.invalid", () => inspect(path, wrong as InspectOptions));
+    expect(error.details.option).toBe(Object.keys(wrong)[0]);
+  });
+
+  it.each([{ context: 0 }, { context: "8" }, { steps: 0 }, { steps: 1e9 }, { code: 1 }])("%j is refused by profile", async wrong => {
+    const error = await caught("option.invalid", () => model.profile(wrong as ProfileOptions));
+    expect(error.details.option).toBe(Object.keys(wrong)[0]);
+  });
+
+  it("unknown ones are refused", async () => {
+    await caught("option.unknown", () => inspect(path, { contxt: 5 } as InspectOptions));
+    await caught("option.invalid", () => inspect(path, null as unknown as InspectOptions));
+    await caught("option.unknown", () => model.profile({ step: 5 } as ProfileOptions));
+    expect((await inspect(path, { context: 64 })).memory?.context).toBe(64);
+  });
+});
+
+describe("a chat template by hand", () => {
+  const messages = [{ role: "user", content: "the hat" }];
+  it("stands in for the file's, by name or as a text", async () => {
+    expect(model.chats).toBe(false);
+    await caught("template.missing", () => model.chat(messages));
+    for (const [chatTemplate, expected] of [
+      ["chatml", "<|im_start|>user\nthe hat<|im_end|>\n<|im_start|>assistant\n"],
+      ["{% for m in messages %}[{{ m.content }}]{% endfor %}", "[the hat]"],
+    ]) {
+      const own = await load(path, { threads: 1, chatTemplate });
+      expect(own.chats).toBe(true);
+      expect(own.tokenizer.decode(own.render(messages))).toBe(expected);
+      await own.close();
+    }
   });
 });
 

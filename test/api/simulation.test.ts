@@ -47,8 +47,8 @@ class Simulation {
         this.asked.get(run)!.cached = usage.cachedTokens;
         end(run, finish);
       },
-      scored: () => {},
       forced: () => {},
+      scored: () => {},
       failed: run => end(run, "failed"),
     };
     this.scheduler = new Scheduler(world.steps, events, world.now);

@@ -17,6 +17,7 @@ describe("lathe", () => {
     expect(names).toEqual([
       "run",
       "chat",
+      "serve",
       "pull",
       "list",
       "remove",
@@ -43,7 +44,7 @@ describe("lathe", () => {
 
 describe("lathe decide", () => {
   it("gives each answer's probability", async () => {
-    const own = ["decide", stories, "Tom has a red ball.", "--question", "What has Tom?", "--choices", "a ball, a car"];
+    const own = ["decide", stories, "Tom has a red ball.", "--question", "What has Tom?", "--answers", "a ball, a car"];
     const { code, stdout } = await lathe([...own, "--json"]);
     expect(code).toBe(0);
     const { value, probabilities } = JSON.parse(stdout);

@@ -19,7 +19,8 @@ it("answers until it is told to stop, and lets what is open end", async () => {
   expect(await server.ended).toMatchObject({ code: 0, signal: null });
 });
 
-it("stops at once at the second signal", async () => {
+// Again where it fails: the system may join two signals into one, and a program that is just ending has no handlers left.
+it("stops at once at the second signal", { retry: 3 }, async () => {
   const server = start(["serve", stories, ...quick]);
   let url = "";
   await server.until(stdout => {

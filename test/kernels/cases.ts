@@ -4,6 +4,7 @@ import { attendCase, ropeCase, writeKvCase } from "./attend-cases.ts";
 import type { KernelCase } from "./case.ts";
 import { recurrentCases } from "./recurrent-cases.ts";
 import { convertCase, embedCase, rmsNormCase, swigluCase } from "./row-cases.ts";
+import { selectCases } from "./select-cases.ts";
 
 const forms = ["f32", "q8", "q16"] as const;
 
@@ -28,4 +29,5 @@ export const cases: readonly KernelCase[] = [
   attendCase({ headDim: 64, ropeDim: 64 }, 2, 3, 1, { lanes: 32, heads: 2 }),
   attendCase({ headDim: 16, ropeDim: 16 }, 1, 2, 25), // scores of some dozens: one position takes nearly all
   ...recurrentCases,
+  ...selectCases,
 ];

@@ -4,17 +4,16 @@
 export const todo: ReadonlyMap<string, string> = new Map([
   ["deepseek4", "causal"],
   ["t5", "encdec"],
+  ["minimax-m3", "runs, and differs from the record by up to 1.5e-3 where 1e-3 is allowed"],
 ]);
 
 /**
  * A sound engine stays below 2e-5 (the record's own statement). Wider: angles at far positions are coarse in f32; where the makers' GELU is
- * the normal distribution's, llama.cpp's tanh form differs by up to 4e-4; minimax-m3 was recorded with flash attention, which llama.cpp computes in
- * part in half precision and which moves the record itself by 9e-4 (a wrong choice of blocks moves it by 2e-1).
+ * the normal distribution's, llama.cpp's tanh form differs by up to 4e-4.
  */
 const wider: ReadonlyMap<string, number> = new Map([
   ["deepseek2-lite", 2e-4],
   ["llama4-far", 2e-4],
-  ["minimax-m3", 2e-3],
   ["falcon", 1e-3],
   ["falcon-40b", 1e-3],
   ["gptneox", 1e-3],

@@ -1,9 +1,10 @@
 /**
  * Toy models of any architecture, made on demand: the network is bound again and again, and every complaint about a tensor that is missing or has
- * the wrong shape says what to add. Weights are random; norms around 1.
+ * the wrong shape says what to add. Weights are random; norms and factors of frequencies around 1.
  */
 import { LatheError } from "../../src/errors.ts";
 import type { GgufContent, GgufInput } from "../../src/files/gguf-write.ts";
+import { requireCompanions } from "../../src/models/companions.ts";
 import { architectures } from "../../src/models/index.ts";
 import { Source, type TensorRecord } from "../../src/nn/source.ts";
 import { typeNamed } from "../fixtures/blocks.ts";
@@ -51,6 +52,7 @@ function shapesOf(architecture: string, metadata: ReadonlyMap<string, unknown>, 
     try {
       const source = new Source(architecture, metadata, tensors);
       architectures.get(architecture)!.build(source);
+      requireCompanions(source);
       const { unused } = source;
       if (unused.length) throw new Error(`${architecture} does not use ${unused.join(", ")}`);
       return;
@@ -77,8 +79,8 @@ export function toy(architecture: string, { keys = {}, tensors = {} }: Toy, seed
   const random = new Random(seed);
   const content = [...shapes].map(([name, shape]) => {
     const n = shape.reduce((a, b) => a * b, 1);
-    const norm = /norm/.test(name) && !name.endsWith("bias");
-    const values = norm
+    const nearOne = /norm|rope_f/.test(name) && !name.endsWith("bias");
+    const values = nearOne
       ? random.floats(n, 0.1).map(x => 1 + x)
       : random.floats(n, name.startsWith("token_embd") ? 1 : 1 / Math.sqrt(shape[0]));
     return { name, type: typeNamed("F32"), shape: [...shape], data: new Uint8Array(values.buffer) };

@@ -3,17 +3,15 @@
  * text that the model continues. Knows nothing of terminals.
  */
 import type { Model } from "../../api/model.ts";
-import type { Finish } from "../../api/protocol.ts";
-import type { Run } from "../../api/run.ts";
+import type { Result, Run } from "../../api/run.ts";
 import type { Session } from "../../api/session.ts";
 import { LatheError } from "../../errors.ts";
 import type { SamplingFlags } from "../options.ts";
 
-/** A type and not an interface: only so is it a message with open keys, which templates take. */
-export type Turn = {
+export interface Turn {
   readonly role: "system" | "user" | "assistant";
   readonly content: string;
-};
+}
 
 export class Conversation implements Disposable {
   readonly model: Model;
@@ -22,7 +20,7 @@ export class Conversation implements Disposable {
   readonly #sampling: SamplingFlags;
   readonly #system: readonly Turn[];
   #turns: Turn[] = [];
-  #finish: Finish | undefined;
+  #finish: Result["finish"] | undefined;
   #session: Session;
 
   constructor(model: Model, options: { sampling: SamplingFlags; system?: string; raw?: boolean }) {
@@ -60,7 +58,7 @@ export class Conversation implements Disposable {
   }
 
   /** Both sides of an exchange, the answer as far as it came. */
-  heard(text: string, answer: string, finish: Finish): void {
+  heard(text: string, answer: string, finish: Result["finish"]): void {
     if (text) this.#turns.push({ role: "user", content: this.messages ? text : this.#joined(text) });
     this.#turns.push({ role: "assistant", content: answer });
     this.#finish = finish;

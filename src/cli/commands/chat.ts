@@ -3,7 +3,6 @@
  * and every answer is one line of output, so that answer n belongs to line n.
  */
 import { Command } from "commander";
-import type { Finish } from "../../api/protocol.ts";
 import type { Result, Run } from "../../api/run.ts";
 import { LatheError } from "../../errors.ts";
 import { AnswerWriter } from "../answer.ts";
@@ -102,7 +101,7 @@ async function exchange(conversation: Conversation, line: string, answer: Answer
   const controller = new AbortController();
   using _ = onInterrupt(() => controller.abort());
   const run = conversation.ask(line, controller.signal);
-  let finish: Finish = "cancelled";
+  let finish: Result["finish"] = "cancelled";
   try {
     const result = await answer(run, flags);
     finish = result.finish;

@@ -9,33 +9,33 @@ import { table } from "../units.ts";
 
 interface DecideFlags extends CommonFlags, LoadFlags {
   question: string;
-  choices?: string;
+  answers?: string;
   score?: string;
 }
 
 export function decideCommand(): Command {
   const command = new Command("decide")
     .summary("answer a question about a text by yes or no, a choice or a score")
-    .description("Gives the probability of each possible answer to a question about a text: yes and no, or those of --choices or --score.")
+    .description("Gives the probability of each possible answer to a question about a text: yes and no, or those of --answers or --score.")
     .argument("<model>", "a GGUF file, or a stored model by its name")
     .argument("<text>", "the text")
     .requiredOption("--question <text>", "what is asked")
-    .option("--choices <list>", "the possible answers, parted by commas")
+    .option("--answers <list>", "the possible answers, parted by commas")
     .option("--score <from-to>", "whole numbers, such as 1-5");
   loadOptions(command, "as trained");
   jsonOption(command, "print one JSON object: value and probabilities");
   examples(
     commonOptions(command),
     'lathe decide model.gguf "The parcel never came." --question "Is the customer content?"',
-    'lathe decide model.gguf "The parcel never came." --question "What is it about?" --choices delivery,payment,other',
+    'lathe decide model.gguf "The parcel never came." --question "What is it about?" --answers delivery,payment,other',
   );
   return command.action(decide);
 }
 
-function answersOf({ choices, score }: DecideFlags): Answers | undefined {
-  if (choices !== undefined && score !== undefined)
-    throw new LatheError("option.invalid", "--choices and --score exclude each other; give one of them.");
-  if (choices !== undefined) return { choices: choices.split(",").map(c => c.trim()) };
+function answersOf({ answers, score }: DecideFlags): Answers | undefined {
+  if (answers !== undefined && score !== undefined)
+    throw new LatheError("option.invalid", "--answers and --score exclude each other; give one of them.");
+  if (answers !== undefined) return { choices: answers.split(",").map(c => c.trim()) };
   if (score === undefined) return undefined;
   const found = /^(-?\d+)-(-?\d+)$/.exec(score);
   if (!found) throw new LatheError("option.invalid", `--score takes two whole numbers such as 1-5, not ${score}.`, { score });
@@ -43,8 +43,7 @@ function answersOf({ choices, score }: DecideFlags): Answers | undefined {
 }
 
 async function decide(path: string, text: string, flags: DecideFlags): Promise<void> {
-  const { choices: _, ...loading } = flags;
-  await checkOptions(loading);
+  await checkOptions(flags);
   const answers = answersOf(flags);
   await using model = await loadForCommand(path, flags);
   const decision = answers ? await model.decide(text, flags.question, answers) : await model.decide(text, flags.question);

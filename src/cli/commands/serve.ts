@@ -22,6 +22,7 @@ interface ServeFlags extends CommonFlags, LoadFlags {
   memoryForModels?: string;
   drain?: number;
   log?: boolean;
+  web: boolean;
 }
 
 const list = (text: string, all: string[]): string[] => [...all, text];
@@ -41,6 +42,7 @@ export function serveCommand(): Command {
     .option("--allow-host <name>", "another host name by which clients may address the server", list, [])
     .option("--allow-origin <origin>", "web pages of this origin may use the server", list, [])
     .option("--drain <seconds>", "what open answers get when the server stops", integer("--drain", 0, 3600), 30)
+    .option("--no-web", "no web chat at /")
     .optionsGroup("Models:")
     .option("--lazy", "load a model when it is first asked for, not at once")
     .option("--keep-alive <seconds>", "unload a model that was idle for so long (default: never)", integer("--keep-alive", 0, 2 ** 30))
@@ -77,6 +79,7 @@ async function serve(given: string[], flags: ServeFlags): Promise<void> {
     keys: [...flags.apiKey, ...(environment ? [environment] : [])],
     hosts: flags.allowHost,
     origins: flags.allowOrigin,
+    web: flags.web,
     drainMs: 1000 * (flags.drain ?? 30),
     log,
   });

@@ -101,6 +101,11 @@ export class NativeBackend implements Backend {
 
   list = (kernel: Kernel): readonly string[] => listKernel(kernel, this.#options);
 
+  /** Huge pages spare the processor most of its look-ups of addresses, where the weights are larger than it can keep track of. */
+  settle = (address: number, bytes: number): void => {
+    this.#system.advise(this.#system.addressOf(this.#memory.buffer as unknown as SharedArrayBuffer) + BigInt(address), bytes, "huge");
+  };
+
   close = (): void => {
     for (const { address, bytes } of this.#pages) this.#system.release(address, bytes);
     this.#pages = [];
