@@ -75,6 +75,17 @@ export const samplingFields = {
 };
 type Sampling = { [K in keyof typeof samplingFields]?: z.output<(typeof samplingFields)[K]> };
 
+/** What the answer must be like, by the names of llama.cpp's server and of vLLM; at most one of them. */
+export const constraintFields = {
+  grammar: optional(z.string().max(2 ** 18)).describe("the answer is a text of this grammar (GBNF)"),
+  guided_regex: optional(z.string().max(2 ** 14)).describe("the answer matches this regular expression as a whole"),
+  guided_choice: optional(z.array(z.string().min(1).max(4096)).min(1).max(1024)).describe("the answer is one of these texts"),
+};
+type Constraint = { [K in keyof typeof constraintFields]?: z.output<(typeof constraintFields)[K]> };
+
+/** The library's options for them. */
+export const constraintOf = (body: Constraint) => ({ grammar: body.grammar, regex: body.guided_regex, choices: body.guided_choice });
+
 /** The library's options for them; absent stays absent, so that the library's defaults hold. */
 export function samplingOf(body: Sampling) {
   const seed = body.seed === -1 ? undefined : body.seed;

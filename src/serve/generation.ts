@@ -10,6 +10,7 @@ import { createSampler } from "../decode/sampler.ts";
 import { createStopMatcher } from "../decode/stops.ts";
 import type { Ticket } from "./admission.ts";
 import { checked, readJson, unknownFields } from "./body.ts";
+import { asCalls, heldToCall } from "./calls.ts";
 import type { Lease } from "./catalog.ts";
 import { failureOf } from "./failure.ts";
 import { perform, tokensOf } from "./perform.ts";
@@ -77,7 +78,7 @@ async function generate<S extends z.ZodType>(dialect: Dialect<S>, call: Call): P
   const instead = await dialect.instead?.(body, call);
   if (instead) return instead;
   const asked = dialect.ask(body, call);
-  const ask = { ...asked, options: { ...asked.options, client: call.caller.tenant } };
+  const ask = heldToCall({ ...asked, options: { ...asked.options, client: call.caller.tenant } });
   checkOptions(ask);
   const leave = new AbortController();
   const signal = AbortSignal.any([request.signal, service.stopping.signal, leave.signal]);
@@ -94,7 +95,8 @@ async function generate<S extends z.ZodType>(dialect: Dialect<S>, call: Call): P
     .replace(/[^\x20-\x7e]/g, "?");
   const headers: Record<string, string> = ignored ? { [IGNORED]: ignored } : {};
   try {
-    const pieces = perform(lease.model, ask, prompts, signal);
+    const plain = perform(lease.model, ask, prompts, signal);
+    const pieces = ask.mustCall ? asCalls(plain, () => newId("call_")) : plain;
     // Nothing is sent before the engine has taken the request, so that its refusal has a status of its own.
     const first = await pieces.next();
     if (dialect.streams(body)) {

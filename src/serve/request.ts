@@ -34,6 +34,8 @@ export interface Ask {
   readonly echo: boolean;
   /** Whether tokens are told with their log-probabilities; `options.alternatives` says with how many others. */
   readonly logprobs: boolean;
+  /** Functions of which the answer must call one; it is then held to the JSON of such a call. */
+  readonly mustCall?: readonly { readonly name: string; readonly parameters: unknown }[];
   /** Milliseconds that the model stays loaded after the request; undefined: the server's own. */
   readonly keepAlive?: number;
 }

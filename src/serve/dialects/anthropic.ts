@@ -113,9 +113,6 @@ function messagesOf({ role, content: given }: PromptBody["messages"][number]): C
 }
 
 function promptOf(body: PromptBody): AskPrompt {
-  const forced = body.tool_choice?.type === "any" || body.tool_choice?.type === "tool";
-  if (forced)
-    throw new LatheError("request.unsupported", "This server does not force tool calls yet; use auto or none.", { field: "tool_choice" });
   const tools = body.tool_choice?.type === "none" ? [] : (body.tools ?? []).filter(t => t.input_schema !== undefined);
   const functions = tools.map(t => ({
     type: "function",
@@ -130,9 +127,26 @@ function promptOf(body: PromptBody): AskPrompt {
   };
 }
 
+/** The functions of which one must be called. */
+function mustCallOf({ tool_choice: choice, tools = [] }: PromptBody): Ask["mustCall"] {
+  if (choice?.type !== "any" && choice?.type !== "tool") return undefined;
+  const named = tools.filter(t => choice.type === "any" || t.name === choice["name"]);
+  if (!named.length) throw new LatheError("request.invalid", "tool_choice names no function of tools.", { field: "tool_choice" });
+  return named.map(t => ({ name: t.name, parameters: t.input_schema }));
+}
+
 function ask(body: Body): Ask {
   const options = { ...samplingOf({ ...body, stop: body.stop_sequences }), maxTokens: body.max_tokens };
-  return { model: body.model, prompts: [promptOf(body)], options, n: 1, bestOf: 1, echo: false, logprobs: false };
+  return {
+    model: body.model,
+    prompts: [promptOf(body)],
+    options,
+    n: 1,
+    bestOf: 1,
+    echo: false,
+    logprobs: false,
+    mustCall: mustCallOf(body),
+  };
 }
 
 function stopReason(finish: string, stop: string | undefined, calls: number): string {

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { LatheError } from "../../errors.ts";
 import type { ChatMessage } from "../../text/chat.ts";
-import { fields, limits, longText, optional, samplingFields, samplingOf } from "../fields.ts";
+import { constraintFields, constraintOf, fields, limits, longText, optional, samplingFields, samplingOf } from "../fields.ts";
 import type { Ask, NamedToken, Piece } from "../request.ts";
 import type { Dialect, Setting, Voice } from "../route.ts";
 import { event } from "../stream.ts";
@@ -44,6 +44,7 @@ export const chatSchema = z.object({
   max_tokens: optional(fields.maxTokens),
   n: optional(fields.n),
   ...samplingFields,
+  ...constraintFields,
   logit_bias: optional(fields.logitBias),
   logprobs: optional(z.boolean()).describe("tell each token's log-probability"),
   top_logprobs: optional(z.int().min(0).max(limits.alternatives)).describe("and those of so many of the likeliest tokens"),
@@ -68,26 +69,31 @@ export function formatOptions(given: Body["response_format"]): Record<string, un
   return { schema };
 }
 
-/** Tools for the template. What must be called cannot be promised before answers can be held to it. */
-export function toolsOf(tools: Body["tools"], choice: Body["tool_choice"]): Body["tools"] {
-  if (choice === "none" || !tools?.length) return undefined;
-  if (choice === undefined || choice === "auto") return tools;
-  const message = "This server does not force tool calls yet; use tool_choice auto or none.";
-  throw new LatheError("request.unsupported", message, { field: "tool_choice" });
+/** Tools for the template, and whether one must be called: any of them, or the one that is named. */
+export function toolsOf(tools: Body["tools"], choice: Body["tool_choice"]): Pick<Ask, "mustCall"> & { readonly tools: Body["tools"] } {
+  if (choice === "none" || !tools?.length) return { tools: undefined };
+  if (choice === undefined || choice === "auto") return { tools };
+  const functions = tools.flatMap(t => (t.function ? [{ name: t.function.name, parameters: t.function.parameters }] : []));
+  if (choice === "required") return { tools, mustCall: functions };
+  const wanted = (choice["function"] as { name?: unknown } | undefined)?.name ?? choice["name"];
+  const mustCall = functions.filter(f => f.name === wanted);
+  if (mustCall.length) return { tools, mustCall };
+  throw new LatheError("request.invalid", "tool_choice names no function of tools.", { field: "tool_choice" });
 }
 
 function ask(body: Body): Ask {
   const logprobs = body.logprobs ?? false;
   const options = {
     ...samplingOf(body),
+    ...constraintOf(body),
     ...(body.logit_bias ? { logitBias: body.logit_bias } : {}),
     ...formatOptions(body.response_format),
     maxTokens: body.max_completion_tokens ?? body.max_tokens,
     alternatives: logprobs ? (body.top_logprobs ?? 0) : undefined,
   };
-  const tools = toolsOf(body.tools, body.tool_choice);
+  const { tools, mustCall } = toolsOf(body.tools, body.tool_choice);
   const prompt = { kind: "chat", messages: body.messages as ChatMessage[], tools, extra: body.chat_template_kwargs } as const;
-  return { model: body.model, prompts: [prompt], options, n: body.n ?? 1, bestOf: body.n ?? 1, echo: false, logprobs };
+  return { model: body.model, prompts: [prompt], options, n: body.n ?? 1, bestOf: body.n ?? 1, echo: false, logprobs, mustCall };
 }
 
 function deltaOf(p: Exclude<Piece, { type: "progress" | "finish" }>): object {

@@ -1,7 +1,7 @@
 /** `/v1/completions`: text that is continued, as OpenAI's clients speak it, with the sampling fields of llama.cpp's server. */
 import { z } from "zod";
 import { LatheError } from "../../errors.ts";
-import { fields, limits, longText, optional, samplingFields, samplingOf, tokenId } from "../fields.ts";
+import { constraintFields, constraintOf, fields, limits, longText, optional, samplingFields, samplingOf, tokenId } from "../fields.ts";
 import type { Ask, AskPrompt, NamedToken } from "../request.ts";
 import type { Dialect, Setting, Voice } from "../route.ts";
 import { event } from "../stream.ts";
@@ -32,6 +32,7 @@ export const completionSchema = z.object({
   echo: optional(z.boolean()).describe("put the prompt before the answer"),
   logprobs: optional(z.int().min(0).max(limits.alternatives)).describe("tell each token's log-probability, and so many alternatives"),
   ...samplingFields,
+  ...constraintFields,
   logit_bias: optional(fields.logitBias),
   suffix: optional(longText).describe("refused: this server does not fill in the middle yet"),
   user: optional(fields.user),
@@ -55,6 +56,7 @@ function ask(body: Body): Ask {
   if (body.stream && bestOf > n) refuse("best_of", "best_of cannot be streamed: which answer is best is known at the end.");
   const options = {
     ...samplingOf(body),
+    ...constraintOf(body),
     ...(body.logit_bias ? { logitBias: body.logit_bias } : {}),
     maxTokens: body.max_tokens ?? 16,
     alternatives: body.logprobs,

@@ -117,8 +117,9 @@ function ask(body: ResponsesBody, call: Call): Ask {
   const options = { ...samplingOf(body), ...formatOptions(form as Parameters<typeof formatOptions>[0]), maxTokens: body.max_output_tokens };
   const system = body.instructions ? [{ role: "system", content: body.instructions }] : [];
   const messages = [...system, ...conversationOf(body, call)];
-  const prompt = { kind: "chat", messages, tools: toolsOf(functions, body.tool_choice) } as const;
-  return { model: body.model, prompts: [prompt], options, n: 1, bestOf: 1, echo: false, logprobs: false };
+  const { tools, mustCall } = toolsOf(functions, body.tool_choice);
+  const prompt = { kind: "chat", messages, tools } as const;
+  return { model: body.model, prompts: [prompt], options, n: 1, bestOf: 1, echo: false, logprobs: false, mustCall };
 }
 
 /** The answer as the message that the next request's conversation has. */
