@@ -105,7 +105,7 @@ export class Team {
     this.#leader.cut(active);
     this.#together(orders.run, program, active, leader => leader.run(program));
     const took = performance.now() - begun;
-    if (took < LONG_MS) pace.took(took / work);
+    pace.took(took / work, took >= LONG_MS);
   }
 
   /** Runs a program on all members, adding the milliseconds of each launch to `times`. */
