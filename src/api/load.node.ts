@@ -1,6 +1,7 @@
 /** `load` and `inspect` in Node: read the header on the caller's thread, then start the engine's thread with everything it needs. */
 import { Worker } from "node:worker_threads";
 import { bind, memoryNeeded } from "../engine/load.node.ts";
+import { copyOf } from "../engine/packed-copy.node.ts";
 import { LatheError } from "../errors.ts";
 import { closeGguf, type Gguf } from "../files/gguf.ts";
 import { convertFolder } from "../files/hf/convert.ts";
@@ -39,7 +40,7 @@ function startEngine(): Channel {
   };
 }
 
-const textOf = (gguf: Gguf, key: string, fallback: string): string => {
+export const textOf = (gguf: Gguf, key: string, fallback: string): string => {
   const value = gguf.metadata.get(key);
   return typeof value === "string" ? value : fallback;
 };
@@ -53,7 +54,7 @@ interface Bound {
 }
 
 /** What networks are built from. The tokenizer's lists stay on this thread. */
-const ofNetwork = (gguf: Gguf): Map<string, unknown> =>
+export const ofNetwork = (gguf: Gguf): Map<string, unknown> =>
   new Map([...gguf.metadata].filter(([key, v]) => typeof v !== "object" || !key.startsWith("tokenizer.")));
 
 function bound(gguf: Gguf): Bound {
@@ -150,6 +151,8 @@ export interface Inspection {
     readonly work: number;
     readonly total: number;
   };
+  /** The packed copy beside the file, if there is one; one that is not fresh is not used. */
+  readonly packedCopy?: { readonly path: string; readonly bytes: number; readonly fresh: boolean };
   /** What this machine has free, and whether the model fits. */
   readonly machine: { readonly available: number; readonly fits?: boolean; readonly verdict: string };
 }
@@ -198,6 +201,7 @@ function describe(gguf: Gguf, path: string, wished: number | undefined): Inspect
     types,
     tokenizer: textOf(gguf, "tokenizer.ggml.model", "none"),
     chatTemplate: gguf.metadata.has("tokenizer.chat_template"),
+    packedCopy: copyOf(gguf.parts.map(p => p.name)),
   };
   try {
     const { source, network } = bound(gguf);

@@ -4,6 +4,7 @@
  */
 export { inspect, load } from "../api/load.node.ts";
 export { resolveGenerate, resolveLoad } from "../api/options.ts";
+export { pack } from "../api/pack.node.ts";
 export { createSampler } from "../decode/sampler.ts";
 export { closeGguf } from "../files/gguf.ts";
 export { tensorBytes as bytesOf } from "../files/gguf-write.ts";

@@ -13,6 +13,7 @@ import { embedCommand } from "./commands/embed.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { kernelsCommand } from "./commands/kernels.ts";
 import { listCommand } from "./commands/list.ts";
+import { packCommand } from "./commands/pack.ts";
 import { perplexityCommand } from "./commands/perplexity.ts";
 import { pullCommand } from "./commands/pull.ts";
 import { removeCommand } from "./commands/remove.ts";
@@ -33,6 +34,7 @@ const commands = [
   listCommand,
   removeCommand,
   inspectCommand,
+  packCommand,
   tokenizeCommand,
   perplexityCommand,
   decideCommand,

@@ -2,6 +2,7 @@
  * Brings a model into memory: binds the network, checks that it fits, reads and packs the weights on all threads, traces the plan and
  * compiles its kernels. Gives a stepper. Runs on the engine's own thread.
  */
+import { debuglog } from "node:util";
 import { LatheError } from "../errors.ts";
 import { GROUP, ROW_PADDING, type WeightFormat } from "../formats/packed.ts";
 import { PAGE } from "../kernels/attend.ts";
@@ -14,17 +15,22 @@ import { Arena } from "../runtime/arena.ts";
 import { backendFor } from "../runtime/backend.node.ts";
 import type { Backend, Numerics, TargetName } from "../runtime/compile.ts";
 import { openParts } from "../runtime/member.node.ts";
-import type { PackTask } from "../runtime/member.ts";
+import type { PackTask, ReadTask } from "../runtime/member.ts";
 import { collectGarbage, enableRelaxedSimd } from "../runtime/platform.node.ts";
 import { Team } from "../runtime/team.node.ts";
 import { hasMemory64 } from "../target/wasm/features.ts";
+import { copyPath, formatIn, openCopy } from "./packed-copy.node.ts";
 import { makePlan, type PlanOptions, pagesFor, schedules } from "./plan.ts";
 import { LEAST_STATES, stateBytes } from "./states.ts";
 import { Stepper } from "./step.ts";
 import { tuned } from "./tune.node.ts";
 
+/** Seen with NODE_DEBUG=lathe. */
+const debug = debuglog("lathe");
 /** Source bytes of one packing task, about. */
 const TASK_BYTES = 1 << 20;
+/** Bytes of one task of reading a packed copy. */
+const READ_BYTES = 4 << 20;
 const WORK_ESTIMATE = 48 << 20;
 
 export interface LoadSpec {
@@ -39,6 +45,8 @@ export interface LoadSpec {
   readonly memory: number;
   readonly plan: PlanOptions;
   readonly numerics?: Numerics;
+  /** Whether a packed copy beside the model is used where there is one. Default true. */
+  readonly copy?: boolean;
   /** 64-bit addresses. Default: where 32 bits do not suffice and the runtime has them. */
   readonly memory64?: boolean;
 }
@@ -99,7 +107,7 @@ export async function loadModel(spec: LoadSpec, progress: (done: number, total: 
   try {
     const begun = performance.now();
     loadVectors(source, spec.parts, arena);
-    await packWeights(source.weights, spec, arena, team, backend, progress);
+    await bringWeights(source.weights, spec, arena, team, backend, progress);
     const packed = performance.now();
     const constants = new Map(network.constants.map(name => [name, readFinite(spec.tensors.get(name)!, spec.parts)]));
     const options = { ...spec.plan, cacheTokens: Math.min(spec.plan.cacheTokens, mostPages * PAGE) };
@@ -239,11 +247,46 @@ function placeConstants(weights: readonly Weight[], parts: readonly string[], ar
   return placed;
 }
 
-type Pending = { readonly weight: Weight; readonly worst: number };
-
-async function packWeights(
+/** Maps the packed copy or reads it, where the model has one that fits; else packs the weights. */
+async function bringWeights(
   weights: readonly Weight[],
   spec: LoadSpec,
+  arena: Arena,
+  team: Team,
+  backend: Backend,
+  progress: (done: number, total: number) => void,
+): Promise<void> {
+  const copy = spec.copy === false ? { reason: "not asked for" } : openCopy(copyPath(spec.parts), weights, spec.parts);
+  if ("reason" in copy) {
+    debug("no packed copy: %s", copy.reason);
+    return packWeights(weights, spec, arena, team, backend, progress);
+  }
+  const { entries } = copy.header;
+  const mapped = backend.mapFile?.(copy.path, copy.bytes);
+  const tasks = weights.flatMap((w, i) => {
+    const { form, offset, bytes } = entries[i];
+    w.format = formatIn(w, form)!;
+    w.address = mapped === undefined ? arena.allocate(bytes, "This model") : mapped + offset;
+    return mapped === undefined ? readTasks(offset, bytes, w.address) : [];
+  });
+  const total = entries.reduce((sum, e) => sum + e.bytes, 0);
+  const done = (bytes: number): void => progress(Math.min(bytes, total), total);
+  if (tasks.length) await team.pack(tasks, [copy.path], () => 0, done);
+  done(total);
+}
+
+/** Reading in pieces that all members take. */
+const readTasks = (offset: number, bytes: number, target: number): ReadTask[] =>
+  Array.from({ length: Math.ceil(bytes / READ_BYTES) }, (_, i) => {
+    const at = i * READ_BYTES;
+    return { part: 0, offset: offset + at, bytes: Math.min(READ_BYTES, bytes - at), target: target + at };
+  });
+
+type Pending = { readonly weight: Weight; readonly worst: number };
+
+export async function packWeights(
+  weights: readonly Weight[],
+  spec: Pick<LoadSpec, "parts">,
   arena: Arena,
   team: Team,
   backend: Backend,

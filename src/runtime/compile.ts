@@ -41,6 +41,8 @@ export interface Backend {
   readonly compile: (kernels: readonly Kernel[]) => Compiled;
   /** This stretch of the arena is going to be written once and read many times: the weights. */
   readonly settle?: (address: number, bytes: number) => void;
+  /** Maps a file; its address as arguments of kernels take it, as if it lay in the arena. Undefined where it cannot be. It is released by `close`. */
+  readonly mapFile?: (path: string, bytes: number) => number | undefined;
   /** Gives back what compiled kernels take outside the arena. Nothing may run them any more. */
   readonly close: () => void;
 }

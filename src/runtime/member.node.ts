@@ -3,7 +3,7 @@ import { closeSync, existsSync, openSync, readlinkSync, readSync } from "node:fs
 import { parentPort, workerData } from "node:worker_threads";
 import type { SharedKernels } from "./compile.ts";
 import type { KernelTable, Program } from "./launch.ts";
-import { instantiate, Member, type OpenedParts, orders, type PackTask, type ReadPart } from "./member.ts";
+import { instantiate, Member, type OpenedParts, orders, type PackTask, type ReadPart, type ReadTask } from "./member.ts";
 import { nativeTable } from "./native/backend.node.ts";
 import { openSystem } from "./native/foreign.node.ts";
 
@@ -19,7 +19,12 @@ export interface MemberData {
 export type Setup =
   | { readonly kind: "kernels"; readonly shared: SharedKernels }
   | { readonly kind: "programs"; readonly programs: readonly Program[] }
-  | { readonly kind: "tasks"; readonly tasks: readonly PackTask[]; readonly parts: readonly string[]; readonly staging: number }
+  | {
+      readonly kind: "tasks";
+      readonly tasks: readonly (PackTask | ReadTask)[];
+      readonly parts: readonly string[];
+      readonly staging: number;
+    }
   | { readonly kind: "follow" };
 
 /** A reader over file descriptors, and the call that closes them. */

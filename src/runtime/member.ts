@@ -69,6 +69,15 @@ export interface PackTask {
   readonly args: readonly number[];
 }
 
+/** Reads a stretch of a file into the arena as it is. */
+export interface ReadTask {
+  readonly part: number;
+  readonly offset: number;
+  readonly bytes: number;
+  /** Address in the arena. */
+  readonly target: number;
+}
+
 /** Reads `length` bytes at `offset` of file `part` into `into`. Synchronous: members are not event loops. */
 export type ReadPart = (part: number, offset: number, into: Uint8Array) => void;
 
@@ -83,7 +92,7 @@ export class Member {
   readonly barrier: Barrier;
   readonly variables: Float64Array;
   /** Where this member packs from; set before packing. */
-  tasks: readonly PackTask[] = [];
+  tasks: readonly (PackTask | ReadTask)[] = [];
   /** Address of this member's staging area. */
   staging = 0;
   readonly #words: Int32Array;
@@ -210,12 +219,13 @@ export class Member {
       if (next >= this.tasks.length || Atomics.load(this.#words, control.unreadable)) return undefined;
       const task = this.tasks[next];
       try {
-        this.#stage(task, read);
+        if ("target" in task) read(task.part, task.offset, new Uint8Array(this.#memory.buffer, task.target, task.bytes));
+        else this.#stage(task, read);
       } catch (e) {
         Atomics.store(this.#words, control.unreadable, 1);
         return e;
       }
-      this.#kernels.get(task.kernel)!(0, task.grid, this.staging, ...task.args);
+      if ("kernel" in task) this.#kernels.get(task.kernel)!(0, task.grid, this.staging, ...task.args);
       const kib = Math.ceil(task.bytes / 1024);
       const packed = Atomics.add(this.#words, control.packed, kib) + kib;
       progress?.(packed);

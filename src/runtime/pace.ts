@@ -44,9 +44,13 @@ export class Pace {
     return this.#choices[this.#trial?.choice ?? this.#chosen];
   }
 
-  /** How long the run took that followed, in any unit that is the same for all runs of this kind. */
-  took(time: number): void {
-    if (this.#choices.length === 1) return;
+  /**
+   * How long the run took that followed, in any unit that is the same for all runs of this kind. `long`: so long that fewer members are not
+   * worth a trial.
+   */
+  took(time: number, long = false): void {
+    const all = this.#chosen === this.#choices.length - 1 && !this.#trial;
+    if (this.#choices.length === 1 || (long && all)) return;
     if (this.#trial) this.#tried(this.#trial, time);
     else this.#usual(time);
   }

@@ -8,7 +8,7 @@ import type { Arena } from "./arena.ts";
 import type { Compiled } from "./compile.ts";
 import type { Program } from "./launch.ts";
 import { hasEnded, type MemberData, openParts, type Setup } from "./member.node.ts";
-import { control, Member, orders, type PackTask, sharedBlock } from "./member.ts";
+import { control, Member, orders, type PackTask, type ReadTask, sharedBlock } from "./member.ts";
 import { Paces } from "./pace.ts";
 
 /** A run that takes so long is worth every member's while: trying fewer would be felt, and what waiting costs is not. */
@@ -66,9 +66,9 @@ export class Team {
     await this.#setUp(() => ({ kind: "programs", programs }));
   }
 
-  /** Packs weights on all members. `staging` gives each member's area. Throws "file.changed" if the files could not be read to their ends. */
+  /** Packs or reads weights on all members. `staging` gives each member's area. Throws "file.changed" if the files could not be read to their ends. */
   async pack(
-    tasks: readonly PackTask[],
+    tasks: readonly (PackTask | ReadTask)[],
     parts: readonly string[],
     staging: (rank: number) => number,
     progress: (bytes: number) => void,
@@ -105,7 +105,7 @@ export class Team {
     this.#leader.cut(active);
     this.#together(orders.run, program, active, leader => leader.run(program));
     const took = performance.now() - begun;
-    if (took < LONG_MS) pace.took(took / work);
+    pace.took(took / work, took >= LONG_MS);
   }
 
   /** Runs a program on all members, adding the milliseconds of each launch to `times`. */

@@ -95,11 +95,11 @@ describe("shares", () => {
       return [0, 1, 2].map(rank => pieces.find(p => p.rank === rank)!.begin);
     };
     expect(begins([], 0)).toEqual([0, 1000, 2000]);
-    // Member 2 does all but the first halves of the others' stretches.
+    // Member 2 does all but the first pieces of the others' stretches.
     const ahead = begins([0, 1], 300);
     expect(ahead[0]).toBe(0);
-    expect(ahead[1]).toBeLessThan(200);
-    expect(ahead[2]).toBeLessThan(400);
+    expect(ahead[1]).toBeLessThan(400);
+    expect(ahead[2]).toBeLessThan(800);
     expect(ahead[2]).toBeGreaterThan(ahead[1]);
     // Then member 0 does everything.
     const back = begins([], 300);
@@ -135,6 +135,20 @@ describe("the pace", () => {
     expect(settled(pace, crowded, 500)).toBeLessThan(1.2);
     settled(pace, scaling, 600);
     expect(settled(pace, scaling, 500)).toBeGreaterThan(7);
+    // Long runs keep to all members without trying, and a trial that takes long ends.
+    const long = new Pace(2);
+    for (let run = 0; run < 50; run++) {
+      expect(long.active).toBe(2);
+      long.took(1, true);
+    }
+    const slower = (n: number): number => 3 / n;
+    let alone = 0;
+    for (let run = 0; run < 50; run++) {
+      alone += Number(long.active === 1);
+      long.took(slower(long.active), long.active === 1);
+    }
+    expect(alone).toBeGreaterThan(0);
+    expect(alone).toBeLessThan(15);
     // What brings nothing changes nothing.
     expect(settled(new Pace(16), flat, 500)).toBeGreaterThan(15);
   });

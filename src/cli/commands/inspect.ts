@@ -51,6 +51,9 @@ function described(found: Inspection): string {
   if (found.vocabulary !== undefined) facts.push(["vocabulary", String(found.vocabulary)]);
   if (found.trainedContext !== undefined) facts.push(["trained context", String(found.trainedContext)]);
   facts.push(["tokenizer", found.tokenizer], ["chat template", found.chatTemplate ? "yes" : "no"]);
+  const { packedCopy } = found;
+  if (packedCopy)
+    facts.push(["packed copy", `${bytes(packedCopy.bytes)}${packedCopy.fresh ? "" : ", stale: make it again with lathe pack"}`]);
   const types = Object.entries(found.types)
     .sort(([, a], [, b]) => b.bytes - a.bytes)
     .map(([type, t]) => [`  ${type}`, `${t.tensors}`, bytes(t.bytes)]);

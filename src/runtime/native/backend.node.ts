@@ -2,6 +2,7 @@
  * Kernels as machine code: compiles for this CPU, puts the code on executable pages, and makes JavaScript functions that call it. Arguments
  * travel through blocks of 64-bit words of the calling thread's own.
  */
+import { LatheError } from "../../errors.ts";
 import type { Kernel, SlotKind } from "../../ir/node.ts";
 import { compileCode, listKernel, type Options } from "../../target/x64/compile.ts";
 import type { Backend, Compiled, NativeKernel } from "../compile.ts";
@@ -103,8 +104,24 @@ export class NativeBackend implements Backend {
 
   /** Huge pages spare the processor most of its look-ups of addresses, where the weights are larger than it can keep track of. */
   settle = (address: number, bytes: number): void => {
-    this.#system.advise(this.#system.addressOf(this.#memory.buffer as unknown as SharedArrayBuffer) + BigInt(address), bytes, "huge");
+    this.#system.advise(BigInt(this.#base() + address), bytes, "huge");
   };
+
+  mapFile = (path: string, bytes: number): number | undefined => {
+    try {
+      const address = this.#system.mapFile(path, 0, bytes);
+      this.#pages.push({ address, bytes });
+      this.#system.advise(address, bytes, "willneed");
+      return Number(address) - this.#base();
+    } catch (e) {
+      if (e instanceof LatheError) return undefined;
+      throw e;
+    }
+  };
+
+  #base(): number {
+    return Number(this.#system.addressOf(this.#memory.buffer as unknown as SharedArrayBuffer));
+  }
 
   close = (): void => {
     for (const { address, bytes } of this.#pages) this.#system.release(address, bytes);
