@@ -54,7 +54,7 @@ const matmulSchedule =
   (target: TargetName): Schedule =>
   packed => {
     if (target === "native")
-      return packed.activation === "q8" ? { tokens: 6, groups: 2 } : { tokens: 12, groups: packed.activation === "f32" ? 4 : 2 };
+      return { tokens: packed.activation === "q8" ? 6 : 12, groups: packed.activation === "f32" ? 4 : 2, prefetch: 2048 };
     return packed.activation === "f32" ? { tokens: 4, groups: 4 } : { tokens: 4, groups: 2 };
   };
 export const schedules = (target: TargetName): Schedules => ({

@@ -13,11 +13,12 @@ import { cpuName } from "../runtime/platform.node.ts";
 import type { Schedules } from "./plan.ts";
 
 /** Counts up when kernels change so much that old answers are worthless. */
-const VERSION = 1;
+const VERSION = 2;
 /** Weights below this load so fast that trying would be felt. */
 const WORTH_BYTES = 200 << 20;
 const TOKENS = [4, 6, 8, 12];
 const GROUPS = [1, 2, 4];
+const PREFETCH = [1024, 2048, 4096];
 /** Another schedule must be this much faster than the default to be taken. */
 const GAIN = 1.05;
 /** Inputs of a row, rows that stay in the second cache, and rows that come from memory. */
@@ -36,8 +37,10 @@ const cachePath = (): string => {
 function remembered(path: string): Answers {
   try {
     const found = JSON.parse(readFileSync(path, "utf8")) as Answers;
-    const known = Object.entries(found).filter(([, s]) => TOKENS.includes(s?.tokens) && GROUPS.includes(s?.groups));
-    return Object.fromEntries(known.map(([name, { tokens, groups }]) => [name, { tokens, groups }]));
+    const known = Object.entries(found).filter(
+      ([, s]) => TOKENS.includes(s?.tokens) && GROUPS.includes(s?.groups) && PREFETCH.includes(s?.prefetch ?? 0),
+    );
+    return Object.fromEntries(known.map(([name, { tokens, groups, prefetch }]) => [name, { tokens, groups, prefetch }]));
   } catch {
     return {};
   }
@@ -101,9 +104,9 @@ class Bench {
   schedule(start: MatmulSchedule): MatmulSchedule {
     const many = TOKENS.filter(t => t !== start.tokens).map(tokens => ({ ...start, tokens }));
     const { tokens } = this.#best(start, many, NEAR_ROWS, BATCH);
-    const one = GROUPS.filter(g => g !== start.groups).map(groups => ({ tokens: 1, groups }));
-    const { groups } = this.#best({ tokens: 1, groups: start.groups }, one, FAR_ROWS, 1);
-    return { tokens, groups };
+    const one = PREFETCH.flatMap(prefetch => GROUPS.map(groups => ({ tokens: 1, groups, prefetch })));
+    const { groups, prefetch } = this.#best({ ...start, tokens: 1 }, one, FAR_ROWS, 1);
+    return { tokens, groups, prefetch };
   }
 }
 

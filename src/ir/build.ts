@@ -206,6 +206,12 @@ export function store(scope: Scope, address: Node, index: Node, offset: number, 
   scope.items.push({ kind: "store", address, index, offset, value });
 }
 
+/** A prefetch at the end of the scope. */
+export function prefetch(scope: Scope, address: Node, index: Node, offset: number): void {
+  checkVisible(scope, [address, index]);
+  scope.items.push({ kind: "prefetch", address, index, offset });
+}
+
 /** Every node of the scope and of the loops inside it, in order. */
 export function* nodesOf(scope: Scope): Generator<Node> {
   for (const item of scope.items) {

@@ -2,7 +2,7 @@
  * How kernels are written: the author's function is called once with symbolic values, and what it does is recorded. Plain JavaScript `for`,
  * closures and numbers are the macro language. `Val` is a typed view of a node; its lane count is invariant, so mixed widths do not compile.
  */
-import { constant, leaf, load, make, newScope, store } from "./build.ts";
+import { constant, leaf, load, make, newScope, prefetch, store } from "./build.ts";
 import type { Kernel, Node, Scope, Slot, SlotKind } from "./node.ts";
 import { type Elem, elems, fullRange, maskOf, type Range } from "./types.ts";
 
@@ -125,6 +125,12 @@ export class Bytes {
     if (this.#pure) throw new TypeError("this slot is only read; declare it with out()");
     const { base, offset } = split(index);
     store(here(), this.#address, base, offset, value.node);
+  }
+
+  /** Says that the line of the cache at `index` will be read soon, and only once. */
+  prefetch(index: IntLike): void {
+    const { base, offset } = split(index);
+    prefetch(here(), this.#address, base, offset);
   }
 }
 

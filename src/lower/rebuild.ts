@@ -87,6 +87,8 @@ export class Rebuild {
           this.scope.items.push({ kind: "store", address, index, offset, value });
           offset += value.lanes * elems[value.type].size;
         }
+      } else if (item.kind === "prefetch") {
+        this.scope.items.push({ kind: "prefetch", ...this.#place(this.one(item.address), this.one(item.index), item.offset) });
       } else if (this.#pass.unroll?.(item)) this.#unrolled(item);
       else this.#loop(item);
     }

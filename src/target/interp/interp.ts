@@ -43,7 +43,7 @@ class Frame {
         this.#value(item.value).forEach((x, i) => {
           writeElem(this.#memory, type, at + i * elems[type].size, x);
         });
-      } else {
+      } else if (item.kind === "loop") {
         item.init.forEach((n, i) => {
           this.#values.set(item.carries[i], this.#value(n));
         });
