@@ -54,7 +54,11 @@ const matmulSchedule =
   (target: TargetName): Schedule =>
   packed => {
     if (target === "native")
-      return { tokens: packed.activation === "q8" ? 6 : 12, groups: packed.activation === "f32" ? 4 : 2, prefetch: 2048 };
+      return {
+        tokens: packed.activation !== "q8" ? 12 : packed.inputs > 32 ? 8 : 6,
+        groups: packed.activation === "f32" ? 4 : 2,
+        prefetch: 2048,
+      };
     return packed.activation === "f32" ? { tokens: 4, groups: 4 } : { tokens: 4, groups: 2 };
   };
 export const schedules = (target: TargetName): Schedules => ({

@@ -105,15 +105,23 @@ export function table(bytes: readonly number[]): Val<"u8", 16> {
   return new Val(make(here(), "table", args));
 }
 
+/** Bytes of a line of the cache. */
+const LINE = 64;
+
 /** Memory that a kernel reads or writes; indices count bytes from the address that the launch gives. */
 export class Bytes {
   readonly #address: Node;
   readonly #pure: boolean;
+  readonly #ahead: number;
 
-  constructor(address: Node, pure: boolean) {
+  constructor(address: Node, pure: boolean, ahead = 0) {
     this.#address = address;
     this.#pure = pure;
+    this.#ahead = ahead;
   }
+
+  /** The same memory, fetched that many bytes ahead of what is said to be read next; 0: not. */
+  ahead = (bytes = 0): Bytes => new Bytes(this.#address, this.#pure, bytes);
 
   /** `range` is a promise about what lies there (for example quantised activations of -127 .. 127). */
   load<T extends Elem, L extends number>(type: T, lanes: L, index: IntLike, range: Range = fullRange(type)): Val<T, L> {
@@ -127,10 +135,12 @@ export class Bytes {
     store(here(), this.#address, base, offset, value.node);
   }
 
-  /** Says that the line of the cache at `index` will be read soon, and only once. */
-  prefetch(index: IntLike): void {
-    const { base, offset } = split(index);
-    prefetch(here(), this.#address, base, offset);
+  /** Says that `bytes` at `index` are read now, one of a row of such stretches: what comes later is fetched. */
+  reading(index: Int, bytes: number): void {
+    for (let line = 0; this.#ahead && line < bytes; line += LINE) {
+      const { base, offset } = split(index.add(this.#ahead + line));
+      prefetch(here(), this.#address, base, offset);
+    }
   }
 }
 

@@ -16,9 +16,6 @@ export interface MatmulSchedule {
   readonly prefetch?: number;
 }
 
-/** Bytes of a line of the cache. */
-const LINE = 64;
-
 const tiles = ({ tokens, groups, prefetch }: MatmulSchedule): string => `_t${tokens}g${groups}${prefetch ? `p${prefetch}` : ""}`;
 export const rowsPerUnit = (s: MatmulSchedule): number => 8 * s.groups;
 
@@ -41,7 +38,7 @@ interface Operands {
   readonly yStride: Int;
   readonly scale?: Val<"f32", 1>;
   readonly bias?: Bytes;
-  readonly prefetch?: number;
+  readonly prefetch: number | undefined;
 }
 
 interface Tile {
@@ -55,11 +52,6 @@ interface Tile {
   readonly tokens: number;
 }
 
-/** Asks for the lines of the cache that come `prefetch` bytes after the block at `at`. */
-function fetchAhead(packed: Packed, { w, prefetch }: Operands, at: Int): void {
-  if (prefetch) for (let line = 0; line < packed.bytes; line += LINE) w.prefetch(at.add(prefetch + line));
-}
-
 /** One tile: `groups` x 8 rows from `group` on, `tokens` from `first` on. */
 function tile(packed: Packed, o: Operands, epilogue: Epilogue, { group, place, groups, from, first, tokens }: Tile): void {
   const groupBytes = o.blocks.mul(packed.bytes);
@@ -67,14 +59,16 @@ function tile(packed: Packed, o: Operands, epilogue: Epilogue, { group, place, g
   const row = from ? first.mul(o.xStride).add(from) : first.mul(o.xStride);
   const inputs = Array.from({ length: tokens }, (_, t) => row.add(t * o.xStride));
   const perBlock = activationBytes(packed.activation, packed.inputs);
+  const matrix = tokens === 1 ? o.w.ahead(o.prefetch) : o.w;
   const zero = konst("f32", 8, 0);
   const sums = fold(
     o.blocks,
     Array.from({ length: groups * tokens }, () => zero),
     (b, flat) => {
-      if (tokens === 1) for (const w of weights) fetchAhead(packed, o, w.add(b.mul(packed.bytes)));
       const acts = inputs.map(at => new Activations(o.x, at.add(b.mul(perBlock)), packed.activation));
-      return weights.flatMap((w, g) => packed.accumulate(o.w, w.add(b.mul(packed.bytes)), acts, flat.slice(g * tokens, (g + 1) * tokens)));
+      return weights.flatMap((w, g) =>
+        packed.accumulate(matrix, w.add(b.mul(packed.bytes)), acts, flat.slice(g * tokens, (g + 1) * tokens)),
+      );
     },
   );
   weights.forEach((_, g) => {

@@ -12,7 +12,7 @@ const sample = () =>
       ]);
       out.store(unit.mul(4), sum.slice(0, 4).sum());
       out.store(0, unit.shr(3));
-      x.prefetch(unit.shr(3).add(64));
+      x.ahead(64).reading(unit.shr(3), 64);
     };
   });
 

@@ -11,7 +11,7 @@ const valid = (): Kernel =>
     const [input, out, n, scale] = [s.in("input"), s.out("out"), s.size("n"), s.scalar("scale")];
     return unit => {
       const [sum] = fold(n, [konst("f32", 8, 0)], (i, [acc]) => {
-        input.prefetch(i.mul(32).add(4096));
+        input.ahead(4096).reading(i.mul(32), 32);
         const x = input.load("f32", 8, unit.mul(3).add(i).mul(32));
         return [x.mulAdd(scale.repeat(8), acc)];
       });
