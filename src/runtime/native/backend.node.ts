@@ -4,12 +4,19 @@
  */
 import { LatheError } from "../../errors.ts";
 import type { Kernel, SlotKind } from "../../ir/node.ts";
-import { compileCode, listKernel, type Options } from "../../target/x64/compile.ts";
+import { print } from "../../ir/print.ts";
+import { ALIGNMENT, compileKernel, listKernel, type Options } from "../../target/x64/compile.ts";
+import { CodeCache } from "../code-cache.ts";
 import type { Backend, Compiled, NativeKernel } from "../compile.ts";
 import type { BoundKernel, KernelFunction, KernelTable } from "../launch.ts";
 import type { System } from "./foreign.node.ts";
 
 const HIGH = 2 ** 32;
+
+/** Machine code of kernels, by options and text. */
+const codeCache = new CodeCache<Uint8Array>(code => code.length);
+const optionsKey = ({ levels, convention, strict, check }: Options): string =>
+  [...levels].sort().concat(convention, strict ? "strict" : "", check ? "checked" : "").join(" ");
 
 /** Machine code knows memories by address only; this says so to the collector. */
 const keptAlive = new WeakMap<KernelTable, WebAssembly.Memory>();
@@ -89,14 +96,18 @@ export class NativeBackend implements Backend {
   }
 
   compile = (kernels: readonly Kernel[]): Compiled => {
-    const code = compileCode(kernels, this.#options);
-    const address = this.#system.installCode(code.bytes);
-    this.#pages.push({ address, bytes: code.bytes.length });
-    const native = kernels.map(k => ({
-      name: k.name,
-      entry: Number(address) + code.entries.get(k.name)!,
-      slots: k.slots.map(s => s.kind),
-    }));
+    const codes = kernels.map(k => codeCache.get(`${optionsKey(this.#options)}\n${print(k)}`, () => compileKernel(k, this.#options)));
+    const places: number[] = [];
+    let bytes = 0;
+    for (const code of codes) {
+      places.push(bytes);
+      bytes += Math.ceil(code.length / ALIGNMENT) * ALIGNMENT;
+    }
+    const all = new Uint8Array(bytes);
+    for (const [i, code] of codes.entries()) all.set(code, places[i]);
+    const address = this.#system.installCode(all);
+    this.#pages.push({ address, bytes });
+    const native = kernels.map((k, i) => ({ name: k.name, entry: Number(address) + places[i], slots: k.slots.map(s => s.kind) }));
     return { table: nativeTable(this.#system, this.#memory, native), shared: { kind: "native", kernels: native } };
   };
 

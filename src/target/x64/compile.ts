@@ -1,6 +1,6 @@
 /**
- * From kernels to x86-64 machine code: lowers, emits instructions over variables (emit.ts), gives out registers (lower/allocate.ts, always
- * checked by lower/check.ts), and encodes. Knows the calling conventions; executable memory belongs to the runtime.
+ * From kernels to x86-64 machine code: lowers, emits instructions over variables (emit.ts), gives out registers (lower/allocate.ts, checked
+ * by lower/check.ts where that is asked for), and encodes. Knows the calling conventions; executable memory belongs to the runtime.
  */
 import type { Kernel } from "../../ir/node.ts";
 import { type Allocation, allocate } from "../../lower/allocate.ts";
@@ -33,6 +33,8 @@ export interface Options {
   readonly convention: "sysv" | "windows";
   /** Products and sums rounded one after the other. */
   readonly strict?: boolean;
+  /** Whether the allocation of registers is checked by the independent checker. Default false. */
+  readonly check?: boolean;
 }
 
 const RSP = 4;
@@ -121,7 +123,7 @@ export function allocated(kernel: Kernel, options: Options): Allocation & { read
   ).emit();
   const d = description(options);
   const allocation = allocate(coalesce(removeUnused(lines, d), d), d);
-  checkAllocation(allocation, d);
+  if (options.check) checkAllocation(allocation, d);
   return { ...allocation, pool };
 }
 
@@ -149,7 +151,7 @@ class FunctionWriter {
     const total = frame + 16 * vecs.length;
     const emit = (key: string, ...operands: Operand[]): void => this.#assembler.emit({ key, operands });
     const saved = (i: number): Operand => ({ base: RSP, disp: frame + 16 * i });
-    this.#assembler.align(64);
+    this.#assembler.align(ALIGNMENT);
     this.#assembler.label(this.#name);
     for (const r of [RBP, ...gps]) emit("push.q", { reg: r });
     emit("mov.q", { reg: RBP }, { reg: RSP });
@@ -200,27 +202,19 @@ class FunctionWriter {
   #register = (r: Register): number => (isFixed(r) ? r.fixed : this.#allocation.registers.get(r)!);
 }
 
-export interface Code {
-  readonly bytes: Uint8Array;
-  /** Byte offset of each kernel's entry. */
-  readonly entries: ReadonlyMap<string, number>;
-}
-
-function assemble(kernels: readonly Kernel[], options: Options): ReturnType<Assembler["finish"]> {
+function assemble(kernel: Kernel, options: Options): ReturnType<Assembler["finish"]> {
   const assembler = new Assembler();
-  for (const kernel of kernels) {
-    const allocation = allocated(kernel, options);
-    const pool = new Map(allocation.pool.map(p => [p.label, assembler.data(p.bytes, p.bytes.length)]));
-    new FunctionWriter(assembler, kernel.name, allocation, pool).write(options);
-  }
+  const allocation = allocated(kernel, options);
+  const pool = new Map(allocation.pool.map(p => [p.label, assembler.data(p.bytes, p.bytes.length)]));
+  new FunctionWriter(assembler, kernel.name, allocation, pool).write(options);
   return assembler.finish();
 }
 
-/** All kernels in one piece of position-independent code. */
-export function compileCode(kernels: readonly Kernel[], options: Options): Code {
-  const { code, labels } = assemble(kernels, options);
-  return { bytes: code, entries: new Map(kernels.map(k => [k.name, labels.get(k.name)!])) };
-}
+/** Where code may be placed: at multiples of this many bytes. */
+export const ALIGNMENT = 64;
+
+/** One kernel as position-independent code that is entered at its first byte; its constants are behind it. */
+export const compileKernel = (kernel: Kernel, options: Options): Uint8Array => assemble(kernel, options).code;
 
 /** One kernel's instructions as text. */
-export const listKernel = (kernel: Kernel, options: Options): readonly string[] => listing(assemble([kernel], options)).split("\n");
+export const listKernel = (kernel: Kernel, options: Options): readonly string[] => listing(assemble(kernel, options)).split("\n");
