@@ -16,7 +16,7 @@ const HIGH = 2 ** 32;
 /** Machine code of kernels, by options and text. */
 const codeCache = new CodeCache<Uint8Array>(code => code.length);
 const optionsKey = ({ levels, convention, strict, check }: Options): string =>
-  [...levels].sort().concat(convention, strict ? "strict" : "", check ? "checked" : "").join(" ");
+  [[...levels].sort(), convention, strict ? "strict" : "", check ? "checked" : ""].join(" ");
 
 /** Machine code knows memories by address only; this says so to the collector. */
 const keptAlive = new WeakMap<KernelTable, WebAssembly.Memory>();

@@ -6,10 +6,14 @@ import type { Kernel } from "../../ir/node.ts";
 import { type Allocation, allocate } from "../../lower/allocate.ts";
 import { checkAllocation } from "../../lower/check.ts";
 import { coalesce } from "../../lower/coalesce.ts";
+import { Code } from "../../lower/code.ts";
+import { liveness } from "../../lower/liveness.ts";
 import {
   type Operand as Before,
   type Description,
   type Fixed,
+  type Form,
+  type Instruction,
   isBracket,
   isFixed,
   isMemory,
@@ -20,9 +24,9 @@ import {
 } from "../../lower/machine.ts";
 import { lower, type Machine } from "../../lower/passes.ts";
 import { removeUnused } from "../../lower/unused.ts";
-import { copy, Emitter } from "./emit.ts";
+import { Emitter } from "./emit.ts";
 import { Assembler } from "./encode.ts";
-import { type Ins, instructions, type Level, type Operand } from "./instructions.ts";
+import { instructions, type Level, type Operand } from "./instructions.ts";
 import { listing } from "./print.ts";
 import { wide } from "./program.ts";
 
@@ -67,6 +71,26 @@ function longForm(key: string): string | undefined {
   return instructions.has(long) && classes(long) === classes(key) ? long : undefined;
 }
 
+const accesses = { r: 1, w: 2, rw: 3 } as const;
+const moves = new Set(["mov.q", "vmovaps.x", "vmovaps.y"]);
+
+/** What allocation wants to know, by key: asked once for each of a few hundred. */
+const forms = new Map<string, Form>();
+
+function formOf(key: string): Form {
+  const known = forms.get(key);
+  if (known) return known;
+  const { operands } = row(key);
+  const form: Form = {
+    access: operands.map(o => accesses[o.access]),
+    memory: operands.map(o => (o.kind === "rm" ? (o.memBits ?? o.bits) / 8 : Number.POSITIVE_INFINITY)),
+    reach: longForm(key) === undefined ? 16 : Number.POSITIVE_INFINITY,
+    copies: moves.has(key),
+  };
+  forms.set(key, form);
+  return form;
+}
+
 /** Registers that need no saving first. rax and rdx are scratch, rsp and rbp the frame. */
 export function description({ convention, levels }: Options): Description {
   const { savedGp, savedVec } = conventions[convention];
@@ -76,14 +100,8 @@ export function description({ convention, levels }: Options): Description {
   ];
   const all = Array.from({ length: 16 }, (_, i) => i);
   const vectors = Array.from({ length: levels.has("avx512") ? 32 : 16 }, (_, i) => i);
-  const reach = new Map<string, number>();
-  const spec = (key: string, position: number) => row(key).operands[position];
   return {
-    access: (key, position) => spec(key, position).access,
-    takesMemory: (key, position, bytes) => {
-      const operand = spec(key, position);
-      return operand.kind === "rm" && (operand.memBits ?? operand.bits) <= 8 * bytes;
-    },
+    form: formOf,
     registers: {
       gp: order(
         all.filter(r => ![0, 2, RSP, RBP].includes(r)),
@@ -91,16 +109,6 @@ export function description({ convention, levels }: Options): Description {
       ),
       vec: order(vectors, savedVec),
     },
-    reach: key => {
-      let most = reach.get(key);
-      if (most === undefined) {
-        most = longForm(key) === undefined ? 16 : Number.POSITIVE_INFINITY;
-        reach.set(key, most);
-      }
-      return most;
-    },
-    copy,
-    isCopy: l => (l.key === "mov.q" || l.key === "vmovaps.x" || l.key === "vmovaps.y") && l.operands.every(isVariable),
     load: (to, from) => ({ key: to.cls === "gp" ? "mov.q" : `vmovdqu.${wide(to.bytes)}`, operands: [to, from] }),
     store: (to, from) => ({ key: from.cls === "gp" ? "mov.q.st" : `vmovdqu.${wide(from.bytes)}.st`, operands: [to, from] }),
     slot: offset => ({ base: { fixed: RSP, cls: "gp" }, disp: offset }),
@@ -122,7 +130,11 @@ export function allocated(kernel: Kernel, options: Options): Allocation & { read
     argument,
   ).emit();
   const d = description(options);
-  const allocation = allocate(coalesce(removeUnused(lines, d), d), d);
+  const code = new Code(lines, d);
+  removeUnused(code);
+  const lifetimes = liveness(code);
+  coalesce(code, lifetimes);
+  const allocation = allocate(code, lifetimes, options.check === true);
   if (options.check) checkAllocation(allocation, d);
   return { ...allocation, pool };
 }
@@ -143,11 +155,10 @@ class FunctionWriter {
 
   write(options: Options): void {
     const { savedGp, savedVec } = conventions[options.convention];
-    const used = (cls: "gp" | "vec"): Set<number> =>
-      new Set([...this.#allocation.registers].filter(([v]) => v.cls === cls).map(([, r]) => r));
-    const gps = savedGp.filter(r => used("gp").has(r));
-    const vecs = savedVec.filter(r => used("vec").has(r));
-    const frame = Math.ceil(this.#allocation.frameBytes / 32) * 32;
+    const { used, frameBytes } = this.#allocation;
+    const gps = savedGp.filter(r => used.gp.has(r));
+    const vecs = savedVec.filter(r => used.vec.has(r));
+    const frame = Math.ceil(frameBytes / 32) * 32;
     const total = frame + 16 * vecs.length;
     const emit = (key: string, ...operands: Operand[]): void => this.#assembler.emit({ key, operands });
     const saved = (i: number): Operand => ({ base: RSP, disp: frame + 16 * i });
@@ -174,12 +185,14 @@ class FunctionWriter {
       this.#assembler.label(this.#label(`${line.label}.${line.bracket}`));
       return;
     }
+    if (moves.has(line.key) && this.#stays(line)) return;
     const high = line.operands.some(o => isVariable(o) && o.cls === "vec" && this.#register(o) >= 16);
-    const ins: Ins = { key: high ? longForm(line.key)! : line.key, operands: line.operands.map(o => this.#operand(o)) };
-    const [a, b] = ins.operands;
-    const isMove = line.key === "mov.q" || line.key === "vmovaps.x" || line.key === "vmovaps.y";
-    if (isMove && "reg" in a && "reg" in b && a.reg === b.reg) return;
-    this.#assembler.emit(ins);
+    this.#assembler.emit({ key: high ? longForm(line.key)! : line.key, operands: line.operands.map(o => this.#operand(o)) });
+  }
+
+  /** Whether a move has the same place on both sides. */
+  #stays({ operands: [to, from] }: Instruction): boolean {
+    return to === from || (isVariable(to) && isVariable(from) && this.#register(to) === this.#register(from));
   }
 
   #label = (name: string): string => `${this.#name}:${name}`;
@@ -199,7 +212,7 @@ class FunctionWriter {
       broadcast: m.broadcast,
     };
   }
-  #register = (r: Register): number => (isFixed(r) ? r.fixed : this.#allocation.registers.get(r)!);
+  #register = (r: Register): number => (isFixed(r) ? r.fixed : this.#allocation.registers[r.id]);
 }
 
 function assemble(kernel: Kernel, options: Options): ReturnType<Assembler["finish"]> {
