@@ -69,6 +69,8 @@ class Scan {
   readonly #limits: Float64Array;
   /** What holds each register, by class; those that ended before where the scan has come to are forgotten. */
   readonly #held: Readonly<Record<RegisterClass, number[][]>> = { gp: [], vec: [] };
+  /** Up to where each register is certainly taken, by class. */
+  readonly #taken: Readonly<Record<RegisterClass, number[]>> = { gp: [], vec: [] };
 
   constructor(code: Code, lifetimes: Lifetimes, shorts: readonly Short[], limits: Float64Array) {
     this.#code = code;
@@ -79,7 +81,12 @@ class Scan {
     this.registers = new Int32Array(all).fill(-1);
     this.#ends = new Int32Array(all);
     this.#urgency = new Float64Array(all).fill(Number.POSITIVE_INFINITY);
-    for (const cls of ["gp", "vec"] as const) for (const r of code.d.registers[cls]) this.#held[cls][r] = [];
+    for (const cls of ["gp", "vec"] as const) {
+      for (const r of code.d.registers[cls]) {
+        this.#held[cls][r] = [];
+        this.#taken[cls][r] = -1;
+      }
+    }
   }
 
   /** All that want a register, by where they begin. */
@@ -145,34 +152,35 @@ class Scan {
     const v = e < n ? e : this.#shorts[e - n].of;
     const { cls } = this.#code.variables[v]!;
     const files = this.#held[cls];
+    const taken = this.#taken[cls];
     const begin = this.#begin(e);
     const most = e < n ? this.#limits[e] : this.#shorts[e - n].reach;
     for (const h of e < n ? (hints.get(e) ?? none) : none) {
       const r = this.registers[h];
-      if (r < 0 || r >= most || !this.#free(files[r], e, begin)) continue;
-      this.#give(e, r, files);
+      if (r < 0 || r >= most || taken[r] >= begin || !this.#free(files[r], e, begin)) continue;
+      this.#give(e, r, cls);
       return;
     }
     const possible = this.#code.d.registers[cls];
     for (const r of possible) {
-      if (r >= most || !this.#free(files[r], e, begin)) continue;
-      this.#give(e, r, files);
+      if (r >= most || taken[r] >= begin || !this.#free(files[r], e, begin)) continue;
+      this.#give(e, r, cls);
       return;
     }
-    this.#fight(
-      e,
-      files,
-      possible.filter(r => r < most),
-    );
+    const usable = possible.filter(r => r < most);
+    this.#fight(e, cls, usable);
   }
 
-  #give(e: number, r: number, files: number[][]): void {
-    files[r].push(e);
+  #give(e: number, r: number, cls: RegisterClass): void {
+    const n = this.#code.variables.length;
+    this.#held[cls][r].push(e);
+    this.#taken[cls][r] = e < n ? this.#lifetimes.to[this.#lifetimes.first[e]] : this.#shorts[e - n].to;
     this.registers[e] = r;
   }
 
   /** No register is free: whoever is wanted least goes to the frame, the new one or those that hold a register. */
-  #fight(e: number, files: number[][], possible: readonly number[]): void {
+  #fight(e: number, cls: RegisterClass, possible: readonly number[]): void {
+    const files = this.#held[cls];
     let best = -1;
     let least = Number.POSITIVE_INFINITY;
     for (const r of possible) {
@@ -192,7 +200,7 @@ class Scan {
       this.registers[loser] = -1;
       this.spilled.push(loser);
     }
-    this.#give(e, best, files);
+    this.#give(e, best, cls);
   }
 }
 

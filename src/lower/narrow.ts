@@ -3,7 +3,7 @@
  * added in i16 and widened once per group, wherever the value ranges show that no 16-bit lane can overflow (DESIGN idea 2). Targets whose
  * machine sums four bytes into 32 bits in one instruction do not run this pass.
  */
-import { constant, make } from "../ir/build.ts";
+import { constant, hasNode, make } from "../ir/build.ts";
 import type { Kernel, Loop, Node } from "../ir/node.ts";
 import { elems, type Range } from "../ir/types.ts";
 import { type CarryForm, type Rebuild, rebuild } from "./rebuild.ts";
@@ -18,6 +18,7 @@ interface Pending {
 const fits = (min: number, max: number): boolean => min >= elems.i16.min && max <= elems.i16.max;
 
 export function narrowDots(kernel: Kernel): Kernel {
+  if (!hasNode(kernel.body, n => n.op === "dot4")) return kernel;
   const sums = new NarrowSums(countUses(kernel.body));
   return rebuild(kernel, {
     visit: (node, to) => sums.visit(node, to),

@@ -91,7 +91,9 @@ export class Spills {
     const before = found.length;
     for (let u = starts[i]; u < starts[i + 1]; u++) {
       const of = users[u];
-      if (!this.away[of] || of === straight || found.some((s, k) => k >= before && s.of === of)) continue;
+      let known = !this.away[of] || of === straight;
+      for (let k = before; k < found.length; k++) if (found[k].of === of) known = true;
+      if (known) continue;
       const access = this.#code.access(i, of);
       const from = access & READ ? loadAt(i) : writeAt(i);
       const to = access & WRITE ? storeAt(i) : readAt(i);
