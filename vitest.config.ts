@@ -7,5 +7,11 @@ import { defineConfig } from "vitest/config";
  */
 export default defineConfig({
   resolve: { alias: [{ find: /^((?:\.\.\/)+)src\/(?!web\/chat\/)(.*)\.ts$/, replacement: `${import.meta.dirname}/dist/$2.js` }] },
-  test: { include: ["test/**/*.test.ts"], testTimeout: 120_000, pool: "forks", maxWorkers: 2, env: { LATHE_CHECK: "on" } },
+  test: {
+    include: ["test/**/*.test.ts"],
+    testTimeout: 120_000,
+    pool: "forks",
+    maxWorkers: 2,
+    env: { LATHE_CHECK: "on", LATHE_CODE_CACHE: "off" },
+  },
 });

@@ -8,6 +8,7 @@ import { ALIGNMENT, compileKernel, listKernel, type Options } from "../../target
 import { CodeCache } from "../code-cache.ts";
 import type { Backend, Compiled } from "../compile.ts";
 import { unoptimised } from "../platform.node.ts";
+import { type CodeFiles, codeFiles } from "./code-files.node.ts";
 import type { System } from "./foreign.node.ts";
 import { nativeTable } from "./table.node.ts";
 
@@ -15,6 +16,15 @@ import { nativeTable } from "./table.node.ts";
 const codeCache = new CodeCache<Uint8Array>(code => code.length);
 const optionsKey = ({ levels, convention, strict, check }: Options): string =>
   [[...levels].sort(), convention, strict ? "strict" : "", check ? "checked" : ""].join(" ");
+
+let trimming = false;
+
+/** Once in a process that has added something, when it has nothing more urgent to do. */
+function trimLater(files: CodeFiles): void {
+  if (trimming) return;
+  trimming = true;
+  setTimeout(() => files.trim(), 2000).unref();
+}
 
 export class NativeBackend implements Backend {
   readonly name = "native";
@@ -31,9 +41,7 @@ export class NativeBackend implements Backend {
   }
 
   compile = (kernels: readonly Kernel[]): Compiled => {
-    const codes = kernels.map(k =>
-      codeCache.get(`${optionsKey(this.#options)}\n${print(k)}`, () => unoptimised(() => compileKernel(k, this.#options))),
-    );
+    const codes = kernels.map(k => this.#codeOf(k));
     const places: number[] = [];
     let bytes = 0;
     for (const code of codes) {
@@ -47,6 +55,22 @@ export class NativeBackend implements Backend {
     const native = kernels.map((k, i) => ({ name: k.name, entry: Number(address) + places[i], slots: k.slots.map(s => s.kind) }));
     return { table: nativeTable(this.#system, this.#memory, native), shared: { kind: "native", kernels: native } };
   };
+
+  /** The code of one kernel: from this process, from an earlier one, or new. */
+  #codeOf(kernel: Kernel): Uint8Array {
+    const key = `${optionsKey(this.#options)}\n${print(kernel)}`;
+    return codeCache.get(key, () => {
+      const files = this.#options.check ? undefined : codeFiles();
+      const known = files?.read(key);
+      if (known) return known;
+      const code = unoptimised(() => compileKernel(kernel, this.#options));
+      if (files) {
+        files.write(key, code);
+        trimLater(files);
+      }
+      return code;
+    });
+  }
 
   list = (kernel: Kernel): readonly string[] => listKernel(kernel, this.#options);
 
