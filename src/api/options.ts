@@ -1,5 +1,5 @@
 /** The options of the library's calls: defaults, checks, and the words for what is accepted. Unknown keys are errors everywhere. */
-import { schemaText } from "../decode/constrain/schema/compile.ts";
+import { schemaText } from "../decode/constrain/schema/text.ts";
 import type { ConstraintSource, JsonStyle } from "../decode/constrain/source.ts";
 import { numberRule, type OptionRules, resolveOptions } from "../decode/options.ts";
 import type { SamplingOptions } from "../decode/sampler.ts";

@@ -19,7 +19,7 @@ export function bundledModel(): string {
 
 /** Loads it, showing how far packing has come. The caller closes it. */
 export async function loadForCommand(path: string, flags: LoadFlags & CommonFlags): Promise<Model> {
-  const { load } = await import("./library.ts");
+  const { load } = await import("../api/load.node.ts");
   const progress = new ProgressLine(flags);
   const name = printable(basename(path));
   const transfer = new TransferStatus();
@@ -38,9 +38,18 @@ export async function loadForCommand(path: string, flags: LoadFlags & CommonFlag
   }
 }
 
+/** Lets the engine load its code while this thread does, for commands that are going to need it. */
+export async function expectEngine(): Promise<void> {
+  const { startAhead } = await import("../api/engine-start.node.ts");
+  startAhead();
+}
+
 /** Refuses wrong options before a large model is loaded for nothing. */
 export async function checkOptions(flags: LoadFlags & SamplingFlags): Promise<void> {
-  const { resolveLoad, resolveGenerate, createSampler } = await import("./library.ts");
+  const [{ resolveLoad, resolveGenerate }, { createSampler }] = await Promise.all([
+    import("../api/options.ts"),
+    import("../decode/sampler.ts"),
+  ]);
   resolveLoad(loadFlags(flags));
   createSampler({ seed: 1, ...resolveGenerate(samplingFlags(flags)).sampling });
 }

@@ -1,5 +1,5 @@
 /**
- * Brings a model into memory: binds the network, checks that it fits, reads and packs the weights on all threads, traces the plan and
+ * Brings a model into memory: binds the network (bind.ts), checks that it fits, reads and packs the weights on all threads, traces the plan and
  * compiles its kernels. Gives a stepper. Runs on the engine's own thread.
  */
 import { debuglog } from "node:util";
@@ -7,21 +7,18 @@ import { LatheError } from "../errors.ts";
 import { GROUP, ROW_PADDING, type WeightFormat } from "../formats/packed.ts";
 import { PAGE } from "../kernels/attend.ts";
 import { pack, packName } from "../kernels/pack.ts";
-import { requireCompanions } from "../models/companions.ts";
-import { architectures } from "../models/index.ts";
-import type { Network } from "../nn/arch.ts";
-import { packedBytes, packedRows, paddedRows, Source, type TensorRecord, type Weight } from "../nn/source.ts";
+import { packedBytes, packedRows, paddedRows, type Source, type TensorRecord, type Weight } from "../nn/source.ts";
 import { Arena } from "../runtime/arena.ts";
 import { backendFor } from "../runtime/backend.node.ts";
 import type { Backend, Numerics, TargetName } from "../runtime/compile.ts";
 import { openParts } from "../runtime/member.node.ts";
 import type { PackTask, ReadTask } from "../runtime/member.ts";
-import { collectGarbage, enableRelaxedSimd } from "../runtime/platform.node.ts";
+import { collectGarbage, enableRelaxedSimd, unoptimised } from "../runtime/platform.node.ts";
 import { Team } from "../runtime/team.node.ts";
 import { hasMemory64 } from "../target/wasm/features.ts";
+import { type Bindable, bind, memoryNeeded } from "./bind.ts";
 import { copyPath, formatIn, openCopy } from "./packed-copy.node.ts";
 import { makePlan, type PlanOptions, pagesFor, schedules } from "./plan.ts";
-import { LEAST_STATES, stateBytes } from "./states.ts";
 import { Stepper } from "./step.ts";
 import { tuned } from "./tune.node.ts";
 
@@ -31,13 +28,8 @@ const debug = debuglog("lathe");
 const TASK_BYTES = 1 << 20;
 /** Bytes of one task of reading a packed copy. */
 const READ_BYTES = 4 << 20;
-const WORK_ESTIMATE = 48 << 20;
 
-export interface LoadSpec {
-  readonly architecture: string;
-  /** Metadata without the tokenizer's lists. */
-  readonly metadata: ReadonlyMap<string, unknown>;
-  readonly tensors: ReadonlyMap<string, TensorRecord>;
+export interface LoadSpec extends Bindable {
   /** Paths of the model's files. */
   readonly parts: readonly string[];
   readonly target: TargetName | "auto";
@@ -60,32 +52,6 @@ export interface Loaded {
   readonly weightBytes: number;
   /** Ends the threads and gives back what the compiled kernels take. */
   readonly close: () => Promise<void>;
-}
-
-/** Throws "model.unsupported-arch" where no file in models/ answers to the name. */
-export function bind(spec: Pick<LoadSpec, "architecture" | "metadata" | "tensors">): { source: Source; network: Network } {
-  const found = architectures.get(spec.architecture);
-  if (!found) {
-    const known = [...architectures.keys()].join(", ");
-    const message = `The architecture "${spec.architecture}" is not supported by this version, which runs ${architectures.size} others; use another model or a newer Lathe.`;
-    throw new LatheError("model.unsupported-arch", message, { architecture: spec.architecture, known });
-  }
-  const source = new Source(spec.architecture, spec.metadata, spec.tensors);
-  const network = found.build(source);
-  requireCompanions(source);
-  const { unused } = source;
-  if (unused.length) {
-    const some = unused.slice(0, 3).join(", ") + (unused.length > 3 ? ` and ${unused.length - 3} more` : "");
-    const message = `The model has tensors that this version does not use (${some}), so its answers would be wrong; use another model or a newer Lathe.`;
-    throw new LatheError("model.unsupported-arch", message, { architecture: spec.architecture, unused });
-  }
-  return { source, network };
-}
-
-/** Bytes that a model needs in memory: weights, keys, values and states of the context, and room for work. */
-export function memoryNeeded(source: Source, network: Network, context: number): { weights: number; cache: number; work: number } {
-  const weights = source.weights.reduce((sum, w) => sum + packedBytes(w), 0) + source.vectors.reduce((sum, v) => sum + 4 * v.length, 0);
-  return { weights, cache: pagesFor(context) * network.pageBytes + LEAST_STATES * stateBytes(source.states), work: WORK_ESTIMATE };
 }
 
 export async function loadModel(spec: LoadSpec, progress: (done: number, total: number) => void): Promise<Loaded> {
@@ -112,11 +78,12 @@ export async function loadModel(spec: LoadSpec, progress: (done: number, total: 
     const constants = new Map(network.constants.map(name => [name, readFinite(spec.tensors.get(name)!, spec.parts)]));
     const options = { ...spec.plan, cacheTokens: Math.min(spec.plan.cacheTokens, mostPages * PAGE) };
     const forms = [...new Set(source.weights.map(w => w.format.packed))];
-    const schedule = tuned(schedules(backend.name), forms, need.weights, backend, arena);
-    const plan = makePlan(network, source.states, arena, options, await schedule, name => constants.get(name)!);
+    const schedule = await tuned(schedules(backend.name), forms, need.weights, backend, arena);
+    const plan = unoptimised(() => makePlan(network, source.states, arena, options, schedule, name => constants.get(name)!));
     await team.setKernels(backend.compile(plan.kernels));
     await team.setPrograms([plan.program]);
-    collectGarbage();
+    // Later, when the first answer is under way: it takes ten milliseconds or so.
+    setTimeout(collectGarbage, 1000).unref();
     const seconds = { pack: (packed - begun) / 1000, compile: (performance.now() - packed) / 1000 };
     const stepper = new Stepper(plan, network, arena, team);
     return { stepper, team, arena, backend, seconds, weightBytes: need.weights, close };

@@ -9,7 +9,8 @@ import { backendFor } from "../runtime/backend.node.ts";
 import { enableRelaxedSimd } from "../runtime/platform.node.ts";
 import { Team } from "../runtime/team.node.ts";
 import { hasMemory64 } from "../target/wasm/features.ts";
-import { bind, type LoadSpec, packWeights } from "./load.node.ts";
+import { bind } from "./bind.ts";
+import { type LoadSpec, packWeights } from "./load.node.ts";
 import { ALIGNMENT, copyPath, encodeHeader, layOut, openCopy, packingOf, sha256, sourcesOf } from "./packed-copy.node.ts";
 
 export type PackSpec = Pick<LoadSpec, "architecture" | "metadata" | "tensors" | "parts" | "target" | "threads" | "memory">;

@@ -54,7 +54,8 @@ export interface Scope {
   readonly depth: number;
   readonly parent: Scope | undefined;
   readonly items: Item[];
-  readonly seen: Map<string, Node>;
+  /** Nodes that may be shared, by a number made of what they are (build.ts). */
+  readonly seen: Map<number, Node>;
 }
 
 /** `in` is only read, `out` may be written; both are addresses. `size` is an i32 that is not negative, `scalar` an f32. */

@@ -4,7 +4,7 @@
  * that multiplies such a sum does so while it is widened. Targets whose machine sums four bytes into 32 bits in one instruction do not run this
  * pass.
  */
-import { constant, make, nodesOf } from "../ir/build.ts";
+import { constant, hasNode, make, nodesOf } from "../ir/build.ts";
 import type { Kernel, Loop, Node } from "../ir/node.ts";
 import { elems, type Range } from "../ir/types.ts";
 import { type CarryForm, type Rebuild, rebuild } from "./rebuild.ts";
@@ -21,6 +21,7 @@ interface Pending {
 const fits = (min: number, max: number): boolean => min >= elems.i16.min && max <= elems.i16.max;
 
 export function narrowDots(kernel: Kernel): Kernel {
+  if (!hasNode(kernel.body, n => n.op === "dot4")) return kernel;
   const uses = countUses(kernel.body);
   const sums = new NarrowSums(uses, factorsOf(kernel, uses));
   return rebuild(kernel, {

@@ -23,17 +23,15 @@ function targetOf(name: string | undefined): TargetName | "auto" {
   return name === "native" || name === "wasm" || name === "interp" ? name : "auto";
 }
 
-/** Machine code for this processor, or why there is none. */
+/** Machine code for this processor, or why there is none. LATHE_CHECK=on has its registers checked, as the tests do. */
 export async function openNative(arena: Arena, numerics: Numerics = "fast"): Promise<NativeBackend | { readonly reason: string }> {
   const system = await openSystem();
   if ("reason" in system) return system;
   const { levels } = limited(readFeatures(system));
   if (!levels.has("avx2")) return { reason: "this processor has no AVX2" };
-  return new NativeBackend(
-    system,
-    { levels, convention: system.name === "win32" ? "windows" : "sysv", strict: numerics === "strict" },
-    arena.memory,
-  );
+  const convention = system.name === "win32" ? "windows" : "sysv";
+  const check = process.env.LATHE_CHECK === "on";
+  return new NativeBackend(system, { levels, convention, strict: numerics === "strict", check }, arena.memory);
 }
 
 /**
