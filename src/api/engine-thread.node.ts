@@ -50,6 +50,7 @@ async function load(spec: Extract<ToEngine, { kind: "load" }>["spec"]): Promise<
     target: loaded.backend.name,
     vocabulary: stepper.network.vocabulary,
     seconds: (performance.now() - begun) / 1000,
+    warnings: loaded.warnings,
     weightBytes: loaded.weightBytes,
     workBytes: stepper.plan.workBytes,
     pageBytes: stepper.network.pageBytes,

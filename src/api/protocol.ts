@@ -114,6 +114,8 @@ export interface LoadedInfo {
   readonly target: string;
   readonly vocabulary: number;
   readonly seconds: number;
+  /** What the user should know, one sentence each: that another target runs than the best one, for example. */
+  readonly warnings: readonly string[];
   readonly weightBytes: number;
   readonly workBytes: number;
   readonly pageBytes: number;

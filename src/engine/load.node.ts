@@ -12,7 +12,7 @@ import { architectures } from "../models/index.ts";
 import type { Network } from "../nn/arch.ts";
 import { packedBytes, packedRows, paddedRows, Source, type TensorRecord, type Weight } from "../nn/source.ts";
 import { Arena } from "../runtime/arena.ts";
-import { backendFor } from "../runtime/backend.node.ts";
+import { askedTarget, backendFor } from "../runtime/backend.node.ts";
 import type { Backend, Numerics, TargetName } from "../runtime/compile.ts";
 import { openParts } from "../runtime/member.node.ts";
 import type { PackTask, ReadTask } from "../runtime/member.ts";
@@ -58,6 +58,8 @@ export interface Loaded {
   readonly backend: Backend;
   readonly seconds: { readonly pack: number; readonly compile: number };
   readonly weightBytes: number;
+  /** What the user should know: one sentence each. */
+  readonly warnings: readonly string[];
   /** Ends the threads and gives back what the compiled kernels take. */
   readonly close: () => Promise<void>;
 }
@@ -88,7 +90,24 @@ export function memoryNeeded(source: Source, network: Network, context: number):
   return { weights, cache: pagesFor(context) * network.pageBytes + LEAST_STATES * stateBytes(source.states), work: WORK_ESTIMATE };
 }
 
-export async function loadModel(spec: LoadSpec, progress: (done: number, total: number) => void): Promise<Loaded> {
+type Progress = (done: number, total: number) => void;
+
+/**
+ * On the target that was asked for, or the best one here. Machine code that turns out to be wrong on this processor makes way for WebAssembly.
+ * @throws LatheError target.faulty where nothing but machine code was asked for; model.*, memory.insufficient, file.changed, target.unavailable.
+ */
+export async function loadModel(spec: LoadSpec, progress: Progress): Promise<Loaded> {
+  try {
+    return await loadOn(spec, progress);
+  } catch (e) {
+    if (!(e instanceof LatheError) || e.code !== "target.faulty" || askedTarget(spec.target) !== "auto") throw e;
+    const loaded = await loadOn({ ...spec, target: "wasm" }, progress);
+    const warning = `The machine code of kernel "${e.details.kernel}" does not compute what it should on this processor, so WebAssembly runs instead; please report this.`;
+    return { ...loaded, warnings: [warning] };
+  }
+}
+
+async function loadOn(spec: LoadSpec, progress: Progress): Promise<Loaded> {
   enableRelaxedSimd();
   const { source, network } = bind(spec);
   const need = memoryNeeded(source, network, spec.plan.context);
@@ -119,7 +138,7 @@ export async function loadModel(spec: LoadSpec, progress: (done: number, total: 
     collectGarbage();
     const seconds = { pack: (packed - begun) / 1000, compile: (performance.now() - packed) / 1000 };
     const stepper = new Stepper(plan, network, arena, team);
-    return { stepper, team, arena, backend, seconds, weightBytes: need.weights, close };
+    return { stepper, team, arena, backend, seconds, weightBytes: need.weights, warnings: [], close };
   } catch (e) {
     await close();
     throw e;

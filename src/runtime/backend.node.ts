@@ -19,7 +19,9 @@ function limited({ levels }: CpuFeatures): { readonly levels: ReadonlySet<Level>
   return { levels: names ? new Set([...levels].filter(l => l === "base" || names.includes(l))) : levels };
 }
 
-function targetOf(name: string | undefined): TargetName | "auto" {
+/** What was asked for: where nobody has said, the environment's LATHE_TARGET decides. */
+export function askedTarget(asked: TargetName | "auto"): TargetName | "auto" {
+  const name = asked === "auto" ? process.env.LATHE_TARGET : asked;
   return name === "native" || name === "wasm" || name === "interp" ? name : "auto";
 }
 
@@ -36,12 +38,9 @@ export async function openNative(arena: Arena, numerics: Numerics = "fast"): Pro
   );
 }
 
-/**
- * The environment's LATHE_TARGET decides where nobody else does.
- * @throws LatheError target.unavailable where machine code was asked for and cannot be had.
- */
+/** @throws LatheError target.unavailable where machine code was asked for and cannot be had. */
 export async function backendFor(asked: TargetName | "auto", arena: Arena, numerics: Numerics = "fast"): Promise<Backend> {
-  const target = asked === "auto" ? targetOf(process.env.LATHE_TARGET) : asked;
+  const target = askedTarget(asked);
   if (target === "interp") return interpreter(arena);
   if (target === "wasm") return webAssembly(arena, compileOptimised, numerics);
   const native = await openNative(arena, numerics);

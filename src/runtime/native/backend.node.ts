@@ -8,6 +8,7 @@ import { compileCode, listKernel, type Options } from "../../target/x64/compile.
 import type { Backend, Compiled, NativeKernel } from "../compile.ts";
 import type { BoundKernel, KernelFunction, KernelTable } from "../launch.ts";
 import type { System } from "./foreign.node.ts";
+import { prove } from "./proofs.node.ts";
 
 const HIGH = 2 ** 32;
 
@@ -88,6 +89,7 @@ export class NativeBackend implements Backend {
     this.#memory = memory;
   }
 
+  /** @throws LatheError target.faulty where a kernel does something else than the interpreter. */
   compile = (kernels: readonly Kernel[]): Compiled => {
     const code = compileCode(kernels, this.#options);
     const address = this.#system.installCode(code.bytes);
@@ -97,7 +99,9 @@ export class NativeBackend implements Backend {
       entry: Number(address) + code.entries.get(k.name)!,
       slots: k.slots.map(s => s.kind),
     }));
-    return { table: nativeTable(this.#system, this.#memory, native), shared: { kind: "native", kernels: native } };
+    const tableOn = (memory: WebAssembly.Memory, list: readonly NativeKernel[]): KernelTable => nativeTable(this.#system, memory, list);
+    prove({ code: code.bytes, kernels, installed: native, tableOn, fused: !this.#options.strict });
+    return { table: tableOn(this.#memory, native), shared: { kind: "native", kernels: native } };
   };
 
   list = (kernel: Kernel): readonly string[] => listKernel(kernel, this.#options);
