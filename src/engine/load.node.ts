@@ -96,18 +96,18 @@ type Progress = (done: number, total: number) => void;
  * On the target that was asked for, or the best one here. Machine code that turns out to be wrong on this processor makes way for WebAssembly.
  * @throws LatheError target.faulty where nothing but machine code was asked for; model.*, memory.insufficient, file.changed, target.unavailable.
  */
-export async function loadModel(spec: LoadSpec, progress: Progress): Promise<Loaded> {
+export async function loadModel(spec: LoadSpec, progress: Progress, open = backendFor): Promise<Loaded> {
   try {
-    return await loadOn(spec, progress);
+    return await loadOn(spec, progress, open);
   } catch (e) {
     if (!(e instanceof LatheError) || e.code !== "target.faulty" || askedTarget(spec.target) !== "auto") throw e;
-    const loaded = await loadOn({ ...spec, target: "wasm" }, progress);
+    const loaded = await loadOn({ ...spec, target: "wasm" }, progress, open);
     const warning = `The machine code of kernel "${e.details.kernel}" does not compute what it should on this processor, so WebAssembly runs instead; please report this.`;
     return { ...loaded, warnings: [warning] };
   }
 }
 
-async function loadOn(spec: LoadSpec, progress: Progress): Promise<Loaded> {
+async function loadOn(spec: LoadSpec, progress: Progress, open: typeof backendFor): Promise<Loaded> {
   enableRelaxedSimd();
   const { source, network } = bind(spec);
   const need = memoryNeeded(source, network, spec.plan.context);
@@ -117,7 +117,7 @@ async function loadOn(spec: LoadSpec, progress: Progress): Promise<Loaded> {
   arena.require(total, "This model");
   if (memory64) requireIndexable(source, pagesFor(spec.plan.context) * network.pageBytes);
   const mostPages = memory64 ? Math.floor(INDEXABLE / network.pageBytes) : Number.POSITIVE_INFINITY;
-  const backend = await backendFor(spec.target, arena, spec.numerics);
+  const backend = await open(spec.target, arena, spec.numerics);
   const team = Team.start(backend.name === "interp" ? 1 : spec.threads, arena);
   const close = async (): Promise<void> => {
     await team.close();

@@ -7,6 +7,7 @@ import { type Backend, interpreter, type Numerics, type TargetName, webAssembly 
 import { NativeBackend } from "./native/backend.node.ts";
 import { type CpuFeatures, readFeatures } from "./native/features.node.ts";
 import { openSystem } from "./native/foreign.node.ts";
+import { prove } from "./native/proofs.node.ts";
 import { compileOptimised } from "./platform.node.ts";
 
 /** Seen with NODE_DEBUG=lathe. */
@@ -35,6 +36,7 @@ export async function openNative(arena: Arena, numerics: Numerics = "fast"): Pro
     system,
     { levels, convention: system.name === "win32" ? "windows" : "sysv", strict: numerics === "strict" },
     arena.memory,
+    prove,
   );
 }
 

@@ -10,15 +10,15 @@ import { interpret } from "../target/interp/interp.ts";
 /** Bytes of each operand. It begins in the middle, so that an index that went below zero is seen as well. */
 const WINDOW = 1 << 20;
 const PAGE = 4096;
-/** What counts are in the first run, and what one of them grows to in later ones: a tile of tokens and what is left over are met on the way. */
-const LEAST = 2;
-const PATIENCE = 2;
+/** What counts are in the first run, and what one of them grows to in later ones, if it shows something new: tiles of tokens and what is left over. */
+const LEAST = 1;
 const LARGER = [3, 7, 11, 23, 40, 160];
 /** Accesses to memory of all runs of a kernel. */
-const MOST_ACCESSES = 8000;
+const MOST_ACCESSES = 20_000;
 /** Bytes between rows, where a kernel is told. */
 const STRIDE = 1024;
 const SCALAR = 0.375;
+/** The end of the grid; runs begin at unit 0 or 1. */
 const UNITS = 2;
 
 class TooLarge extends Error {}
@@ -79,7 +79,9 @@ function deciding(kernel: Kernel): { readonly deciders: ReadonlySet<Node>; reado
 /** What the nodes say about operands: which loads decide something, arguments of a small run, and the slots of counts that may grow. */
 function operandsOf(kernel: Kernel) {
   const { deciders, counts } = deciding(kernel);
-  const params = new Map([...itemsOf(kernel.body)].flatMap(i => (i.kind === "node" && i.node.op === "param" ? [[i.node.attr, i.node]] : [])));
+  const params = new Map(
+    [...itemsOf(kernel.body)].flatMap(i => (i.kind === "node" && i.node.op === "param" ? [[i.node.attr, i.node]] : [])),
+  );
   const isStride = (slot: number): boolean => {
     const param = params.get(slot);
     return param !== undefined && deciders.has(param) && !counts.has(param);
@@ -119,9 +121,10 @@ class Seeded {
 function madeUp(type: Elem, range: Range, decides: boolean, bits: number): number {
   const { min, max } = elems[type];
   if (type === "f32") return ((bits & 1 ? 1 : -1) * (1 + (bits >>> 9) / 2 ** 23)) / 2 ** (1 + ((bits >> 1) & 3));
-  if (range.min > min || range.max < max) return Math.max(range.min, min) + (bits % (Math.min(range.max, max) - Math.max(range.min, min) + 1));
+  if (range.min > min || range.max < max)
+    return Math.max(range.min, min) + (bits % (Math.min(range.max, max) - Math.max(range.min, min) + 1));
   // halves from 1/16 to 1, which as bfloat16 are small numbers
-  if (type === "u16") return (bits & 0x8000) | (0x2c00 + (bits & 0xfff) % 0x1000);
+  if (type === "u16") return (bits & 0x8000) | (0x2c00 + ((bits & 0xfff) % 0x1000));
   if (decides && elems[type].size === 4) return bits & 3;
   return elems[type].wrap(bits);
 }
@@ -151,25 +154,25 @@ export class Trials {
     const trial: Trial = { kernel, fused, candidate, ...operandsOf(kernel), seen: new Set(), left: MOST_ACCESSES };
     const accesses = [...itemsOf(kernel.body)].filter(i => i.kind === "store" || (i.kind === "node" && i.node.op === "load")).length;
     const verdict = (difference?: Difference): Verdict => ({ difference, accesses, seen: trial.seen.size });
-    const difference = this.#run(trial, trial.least, 0);
-    if (difference) return verdict(difference);
-    /** Counts whose growth may still show something new, and how often it has not. */
-    const growing = new Map(trial.growing.map(slot => [slot, 0]));
+    for (const first of [1, 0]) {
+      const difference = this.#run(trial, trial.least, first);
+      if (difference) return verdict(difference);
+    }
+    const useful = new Set<number>();
     for (const n of LARGER) {
-      for (const [slot, failures] of growing) {
+      for (const slot of trial.growing) {
         const before = trial.seen.size;
-        if (before === accesses) return verdict();
-        const difference = this.#run(trial, trial.least.with(slot, n), UNITS - 1);
+        if (before === accesses && n > LARGER[0]) return verdict();
+        if (n > LARGER[0] && useful.size && !useful.has(slot)) continue;
+        const difference = this.#run(trial, trial.least.with(slot, n), 1);
         if (difference) return verdict(difference);
-        if (trial.seen.size > before) growing.set(slot, 0);
-        else if (failures + 1 < PATIENCE) growing.set(slot, failures + 1);
-        else growing.delete(slot);
+        if (trial.seen.size > before) useful.add(slot);
       }
     }
     return verdict();
   }
 
-  #run(trial: Trial, args: readonly number[], begin: number): Difference | undefined {
+  #run(trial: Trial, args: readonly number[], first: number): Difference | undefined {
     const { kernel, fused, candidate, deciders } = trial;
     const random = new Seeded();
     const touched = new Set<Node | Store>();
@@ -190,9 +193,9 @@ export class Trials {
       this.#marks.fill(1, at, at + bytes);
     };
     try {
-      interpret(kernel, this.#meant.buffer, { fused, watch: { load, store } })(begin, UNITS, ...args);
+      interpret(kernel, this.#meant.buffer, { fused, watch: { load, store } })(first, UNITS, ...args);
       for (const item of touched) trial.seen.add(item);
-      candidate(begin, UNITS, ...args);
+      candidate(first, UNITS, ...args);
       return this.#compare(kernel);
     } catch (e) {
       if (e instanceof TooLarge) return undefined;

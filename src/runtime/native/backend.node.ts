@@ -8,7 +8,7 @@ import { compileCode, listKernel, type Options } from "../../target/x64/compile.
 import type { Backend, Compiled, NativeKernel } from "../compile.ts";
 import type { BoundKernel, KernelFunction, KernelTable } from "../launch.ts";
 import type { System } from "./foreign.node.ts";
-import { prove } from "./proofs.node.ts";
+import type { Unproven } from "./proofs.node.ts";
 
 const HIGH = 2 ** 32;
 
@@ -80,10 +80,12 @@ export class NativeBackend implements Backend {
   readonly #system: System;
   readonly #options: Options;
   readonly #memory: WebAssembly.Memory;
+  readonly #prove: ((code: Unproven) => void) | undefined;
   #pages: { readonly address: bigint; readonly bytes: number }[] = [];
 
-  /** `memory`: what kernels' addresses count in. */
-  constructor(system: System, options: Options, memory: WebAssembly.Memory) {
+  /** `memory`: what kernels' addresses count in. `prove` is shown all code before it is handed out, and throws where it is wrong. */
+  constructor(system: System, options: Options, memory: WebAssembly.Memory, prove?: (code: Unproven) => void) {
+    this.#prove = prove;
     this.#system = system;
     this.#options = options;
     this.#memory = memory;
@@ -100,7 +102,7 @@ export class NativeBackend implements Backend {
       slots: k.slots.map(s => s.kind),
     }));
     const tableOn = (memory: WebAssembly.Memory, list: readonly NativeKernel[]): KernelTable => nativeTable(this.#system, memory, list);
-    prove({ code: code.bytes, kernels, installed: native, tableOn, fused: !this.#options.strict });
+    this.#prove?.({ code: code.bytes, kernels, installed: native, tableOn, fused: !this.#options.strict });
     return { table: tableOn(this.#memory, native), shared: { kind: "native", kernels: native } };
   };
 
