@@ -100,6 +100,7 @@ interface Trial extends ReturnType<typeof operandsOf> {
   readonly candidate: Candidate;
   /** Loads and stores that a run has made. */
   readonly seen: Set<Node | Store>;
+  readonly random: Seeded;
   /** Accesses that runs may still make. */
   left: number;
 }
@@ -119,14 +120,15 @@ class Seeded {
 
 /** A value for memory that is read as `type`: finite as a float, a small number where it decides something. */
 function madeUp(type: Elem, range: Range, decides: boolean, bits: number): number {
-  const { min, max } = elems[type];
+  const { min, max, size, wrap } = elems[type];
   if (type === "f32") return ((bits & 1 ? 1 : -1) * (1 + (bits >>> 9) / 2 ** 23)) / 2 ** (1 + ((bits >> 1) & 3));
-  if (range.min > min || range.max < max)
-    return Math.max(range.min, min) + (bits % (Math.min(range.max, max) - Math.max(range.min, min) + 1));
+  if (range.min > min || range.max < max) return range.min + (bits % (range.max - range.min + 1));
   // halves from 1/16 to 1, which as bfloat16 are small numbers
-  if (type === "u16") return (bits & 0x8000) | (0x2c00 + ((bits & 0xfff) % 0x1000));
-  if (decides && elems[type].size === 4) return bits & 3;
-  return elems[type].wrap(bits);
+  if (type === "u16") return (bits & 0x8000) | (0x2c00 + (bits & 0xfff));
+  if (size < 4) return wrap(bits);
+  if (decides) return bits & 3;
+  // all bits of some numbers, and others of every size
+  return wrap(bits & 1 ? bits : (bits | 0) >> ((bits >>> 1) & 31));
 }
 
 /** The memory of trials, once for the interpreter and once for compiled kernels, with a mark on every byte that has been given a value. */
@@ -151,7 +153,7 @@ export class Trials {
 
   /** Runs a kernel both ways. `fused`: the candidate rounds `mulAdd` once. */
   judge(kernel: Kernel, fused: boolean, candidate: Candidate): Verdict {
-    const trial: Trial = { kernel, fused, candidate, ...operandsOf(kernel), seen: new Set(), left: MOST_ACCESSES };
+    const trial: Trial = { kernel, fused, candidate, ...operandsOf(kernel), seen: new Set(), random: new Seeded(), left: MOST_ACCESSES };
     const accesses = [...itemsOf(kernel.body)].filter(i => i.kind === "store" || (i.kind === "node" && i.node.op === "load")).length;
     const verdict = (difference?: Difference): Verdict => ({ difference, accesses, seen: trial.seen.size });
     for (const first of [1, 0]) {
@@ -174,7 +176,6 @@ export class Trials {
 
   #run(trial: Trial, args: readonly number[], first: number): Difference | undefined {
     const { kernel, fused, candidate, deciders } = trial;
-    const random = new Seeded();
     const touched = new Set<Node | Store>();
     const note = (item: Node | Store, address: Node, at: number, bytes: number): void => {
       const within = at - address.attr * WINDOW;
@@ -185,7 +186,7 @@ export class Trials {
     const load = (node: Node, at: number): void => {
       const { size } = elems[node.type];
       note(node, node.args[0], at, node.lanes * size);
-      for (let i = 0; i < node.lanes; i++) this.#fill(node, at + i * size, size, deciders.has(node), random);
+      for (let i = 0; i < node.lanes; i++) this.#fill(node, at + i * size, size, deciders.has(node), trial.random);
     };
     const store = (item: Store, at: number): void => {
       const bytes = item.value.lanes * elems[item.value.type].size;

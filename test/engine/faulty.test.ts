@@ -96,7 +96,7 @@ describe.skipIf(!native)(`wrong machine code${native ? "" : " (no machine code b
     expect(new Set(kept).size).toBe(kept.length);
     expect(kept.length).toBeGreaterThan(0);
     expect((await answer({ open: wrongIn(["gated_"]) })).target).toBe("wasm");
-    for (const damage of ["{", "7", "null", '[1, "x"]']) {
+    for (const damage of ["{", '[1, "x"]']) {
       writeFileSync(file, damage);
       expect((await answer({})).target).toBe("native");
     }
