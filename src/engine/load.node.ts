@@ -13,7 +13,7 @@ import type { Network } from "../nn/arch.ts";
 import { packedBytes, packedRows, paddedRows, Source, type TensorRecord, type Weight } from "../nn/source.ts";
 import { Arena } from "../runtime/arena.ts";
 import { askedTarget, backendFor } from "../runtime/backend.node.ts";
-import type { Backend, Numerics, TargetName } from "../runtime/compile.ts";
+import type { Backend, Compiled, Numerics, TargetName } from "../runtime/compile.ts";
 import { openParts } from "../runtime/member.node.ts";
 import type { PackTask, ReadTask } from "../runtime/member.ts";
 import { collectGarbage, enableRelaxedSimd } from "../runtime/platform.node.ts";
@@ -56,6 +56,8 @@ export interface Loaded {
   readonly team: Team;
   readonly arena: Arena;
   readonly backend: Backend;
+  /** The plan's kernels. */
+  readonly compiled: Compiled;
   readonly seconds: { readonly pack: number; readonly compile: number };
   readonly weightBytes: number;
   /** What the user should know: one sentence each. */
@@ -133,12 +135,13 @@ async function loadOn(spec: LoadSpec, progress: Progress, open: typeof backendFo
     const forms = [...new Set(source.weights.map(w => w.format.packed))];
     const schedule = tuned(schedules(backend.name), forms, need.weights, backend, arena);
     const plan = makePlan(network, source.states, arena, options, await schedule, name => constants.get(name)!);
-    await team.setKernels(backend.compile(plan.kernels));
+    const compiled = backend.compile(plan.kernels);
+    await team.setKernels(compiled);
     await team.setPrograms([plan.program]);
     collectGarbage();
     const seconds = { pack: (packed - begun) / 1000, compile: (performance.now() - packed) / 1000 };
     const stepper = new Stepper(plan, network, arena, team);
-    return { stepper, team, arena, backend, seconds, weightBytes: need.weights, warnings: [], close };
+    return { stepper, team, arena, backend, compiled, seconds, weightBytes: need.weights, warnings: [], close };
   } catch (e) {
     await close();
     throw e;
