@@ -55,6 +55,7 @@ export type ErrorCode =
   | "schema.unsatisfiable" // no value is valid
   | "kernel.invalid" // a kernel failed verification
   | "target.unavailable" // the asked-for target does not run on this machine
+  | "target.faulty" // its code does not compute what it should on this machine
   | "engine.failed" // the engine's thread died
   | "request.invalid" // a request to the server that is no JSON, or whose fields are wrong: field
   | "request.too-large" // a body beyond the server's limit

@@ -285,11 +285,11 @@ export class Model implements AsyncDisposable {
     return [...(event as { vectors: readonly Float32Array[] }).vectors];
   }
 
-  /** Microseconds, bytes and operations of each kernel launch of a decode step, with `context` tokens in the past. */
+  /** Microseconds, bytes and operations of each kernel launch of a step, with `context` tokens in the past. */
   async profile(options: ProfileOptions = {}): Promise<Profile> {
-    const { context = 128, steps, code } = resolveProfile(options);
+    const { context = 128, ...rest } = resolveProfile(options);
     const past = Math.max(1, Math.min(context, this.info.context - 1));
-    const event = await this.#call(run => ({ kind: "profile", run, context: past, steps, code }), {});
+    const event = await this.#call(run => ({ kind: "profile", run, context: past, ...rest }), {});
     return (event as { profile: Profile }).profile;
   }
 

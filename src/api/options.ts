@@ -165,6 +165,10 @@ const generateRules: OptionRules<Own> = {
 export interface ProfileOptions {
   /** Tokens in the past of the steps that are timed. Default 128, or what the context holds. */
   readonly context?: number;
+  /** Tokens of a step: 1 for decoding, more for prefill, at most the batch that the model was loaded with. Default 1. */
+  readonly tokens?: number;
+  /** Whether to measure how fast the threads read memory (256 MiB, where there is room for them). Default false. */
+  readonly bandwidth?: boolean;
   /** Steps to average over. Default 16. */
   readonly steps?: number;
   /** Whether to list the kernels' code. Default false. */
@@ -172,6 +176,8 @@ export interface ProfileOptions {
 }
 const profileRules: OptionRules<ProfileOptions> = {
   context: count(1),
+  tokens: numberRule(1, { from: 1, to: 1_000_000, integer: true }),
+  bandwidth: flag,
   steps: numberRule(16, { from: 1, to: 10_000, integer: true }),
   code: flag,
 };

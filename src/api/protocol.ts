@@ -3,6 +3,7 @@ import type { ConstraintSource } from "../decode/constrain/source.ts";
 import type { TokenLogprob } from "../decode/logprobs.ts";
 import type { SamplingOptions } from "../decode/sampler.ts";
 import type { LoadSpec } from "../engine/load.node.ts";
+import type { ProfileRequest, StepProfile } from "../engine/profile.ts";
 import type { ErrorCode } from "../errors.ts";
 import type { Output } from "../nn/output.ts";
 
@@ -59,7 +60,7 @@ export type ToEngine =
   | { readonly kind: "score"; readonly run: number; readonly tokens: Int32Array }
   /** One vector for each text. */
   | { readonly kind: "embed"; readonly run: number; readonly texts: readonly Int32Array[] }
-  | { readonly kind: "profile"; readonly run: number; readonly context: number; readonly steps: number; readonly code: boolean }
+  | ({ readonly kind: "profile"; readonly run: number; readonly code: boolean } & ProfileRequest)
   /** Is answered between two steps. */
   | { readonly kind: "ask"; readonly run: number }
   | { readonly kind: "close" };
@@ -93,17 +94,7 @@ export interface Token extends TokenLogprob {
   readonly alternatives?: readonly TokenLogprob[];
 }
 
-/** One line of `lathe kernels`: a launch of a decode step. */
-export interface LaunchProfile {
-  readonly kernel: string;
-  readonly microseconds: number;
-  /** Bytes of weights read and operations done by one step; 0 where they are not counted. */
-  readonly bytes: number;
-  readonly operations: number;
-}
-
-export interface Profile {
-  readonly launches: readonly LaunchProfile[];
+export interface Profile extends StepProfile {
   /** Listing of each kernel's code, where asked for. */
   readonly code: Readonly<Record<string, string>>;
 }
@@ -114,6 +105,8 @@ export interface LoadedInfo {
   readonly target: string;
   readonly vocabulary: number;
   readonly seconds: number;
+  /** What the user should know, one sentence each: that another target runs than the best one, for example. */
+  readonly warnings: readonly string[];
   readonly weightBytes: number;
   readonly workBytes: number;
   readonly pageBytes: number;

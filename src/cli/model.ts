@@ -6,7 +6,7 @@ import type { Model } from "../api/model.ts";
 import { LatheError } from "../errors.ts";
 import { type CommonFlags, type LoadFlags, loadFlags, type SamplingFlags, samplingFlags } from "./options.ts";
 import { ProgressLine } from "./progress.ts";
-import { printable } from "./terminal.ts";
+import { note, paintErr, printable } from "./terminal.ts";
 import { TransferStatus } from "./transfer.ts";
 import { bytes, counted } from "./units.ts";
 
@@ -24,7 +24,7 @@ export async function loadForCommand(path: string, flags: LoadFlags & CommonFlag
   const name = printable(basename(path));
   const transfer = new TransferStatus();
   try {
-    return await load(path, {
+    const model = await load(path, {
       ...loadFlags(flags),
       onProgress: ({ stage, done, total }) => {
         if (stage === "pull") progress.show(transfer.at({ stage: "fetch", file: name, done, total }));
@@ -33,6 +33,9 @@ export async function loadForCommand(path: string, flags: LoadFlags & CommonFlag
         progress.show({ label, done, total, detail: `${bytes(done)} of ${bytes(total)}` });
       },
     });
+    progress.clear();
+    for (const warning of model.info.warnings) note(paintErr("yellow", warning));
+    return model;
   } finally {
     progress.clear();
   }

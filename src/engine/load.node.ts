@@ -9,8 +9,8 @@ import { PAGE } from "../kernels/attend.ts";
 import { pack, packName } from "../kernels/pack.ts";
 import { packedBytes, packedRows, paddedRows, type Source, type TensorRecord, type Weight } from "../nn/source.ts";
 import { Arena } from "../runtime/arena.ts";
-import { backendFor } from "../runtime/backend.node.ts";
-import type { Backend, Numerics, TargetName } from "../runtime/compile.ts";
+import { askedTarget, backendFor } from "../runtime/backend.node.ts";
+import type { Backend, Compiled, Numerics, TargetName } from "../runtime/compile.ts";
 import { openParts } from "../runtime/member.node.ts";
 import type { PackTask, ReadTask } from "../runtime/member.ts";
 import { collectGarbage, enableRelaxedSimd, unoptimised } from "../runtime/platform.node.ts";
@@ -48,13 +48,34 @@ export interface Loaded {
   readonly team: Team;
   readonly arena: Arena;
   readonly backend: Backend;
+  /** The plan's kernels. */
+  readonly compiled: Compiled;
   readonly seconds: { readonly pack: number; readonly compile: number };
   readonly weightBytes: number;
+  /** What the user should know: one sentence each. */
+  readonly warnings: readonly string[];
   /** Ends the threads and gives back what the compiled kernels take. */
   readonly close: () => Promise<void>;
 }
 
-export async function loadModel(spec: LoadSpec, progress: (done: number, total: number) => void): Promise<Loaded> {
+type Progress = (done: number, total: number) => void;
+
+/**
+ * On the target that was asked for, or the best one here. Machine code that turns out to be wrong on this processor makes way for WebAssembly.
+ * @throws LatheError target.faulty where nothing but machine code was asked for; model.*, memory.insufficient, file.changed, target.unavailable.
+ */
+export async function loadModel(spec: LoadSpec, progress: Progress, open = backendFor): Promise<Loaded> {
+  try {
+    return await loadOn(spec, progress, open);
+  } catch (e) {
+    if (!(e instanceof LatheError) || e.code !== "target.faulty" || askedTarget(spec.target) !== "auto") throw e;
+    const loaded = await loadOn({ ...spec, target: "wasm" }, progress, open);
+    const warning = `The machine code of kernel "${e.details.kernel}" does not compute what it should on this processor, so WebAssembly runs instead; please report this.`;
+    return { ...loaded, warnings: [warning] };
+  }
+}
+
+async function loadOn(spec: LoadSpec, progress: Progress, open: typeof backendFor): Promise<Loaded> {
   enableRelaxedSimd();
   const { source, network } = bind(spec);
   const need = memoryNeeded(source, network, spec.plan.context);
@@ -64,7 +85,7 @@ export async function loadModel(spec: LoadSpec, progress: (done: number, total: 
   arena.require(total, "This model");
   if (memory64) requireIndexable(source, pagesFor(spec.plan.context) * network.pageBytes);
   const mostPages = memory64 ? Math.floor(INDEXABLE / network.pageBytes) : Number.POSITIVE_INFINITY;
-  const backend = await backendFor(spec.target, arena, spec.numerics);
+  const backend = await open(spec.target, arena, spec.numerics);
   const team = Team.start(backend.name === "interp" ? 1 : spec.threads, arena);
   const close = async (): Promise<void> => {
     await team.close();
@@ -80,13 +101,14 @@ export async function loadModel(spec: LoadSpec, progress: (done: number, total: 
     const forms = [...new Set(source.weights.map(w => w.format.packed))];
     const schedule = await tuned(schedules(backend.name), forms, need.weights, backend, arena);
     const plan = unoptimised(() => makePlan(network, source.states, arena, options, schedule, name => constants.get(name)!));
-    await team.setKernels(backend.compile(plan.kernels));
+    const compiled = backend.compile(plan.kernels);
+    await team.setKernels(compiled);
     await team.setPrograms([plan.program]);
     // Later, when the first answer is under way: it takes ten milliseconds or so.
     setTimeout(collectGarbage, 1000).unref();
     const seconds = { pack: (packed - begun) / 1000, compile: (performance.now() - packed) / 1000 };
     const stepper = new Stepper(plan, network, arena, team);
-    return { stepper, team, arena, backend, seconds, weightBytes: need.weights, close };
+    return { stepper, team, arena, backend, compiled, seconds, weightBytes: need.weights, warnings: [], close };
   } catch (e) {
     await close();
     throw e;

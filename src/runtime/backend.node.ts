@@ -7,6 +7,7 @@ import { type Backend, interpreter, type Numerics, type TargetName, webAssembly 
 import { NativeBackend } from "./native/backend.node.ts";
 import { type CpuFeatures, readFeatures } from "./native/features.node.ts";
 import { openSystem } from "./native/foreign.node.ts";
+import { prove } from "./native/proofs.node.ts";
 import { compileOptimised } from "./platform.node.ts";
 
 /** Seen with NODE_DEBUG=lathe. */
@@ -19,7 +20,9 @@ function limited({ levels }: CpuFeatures): { readonly levels: ReadonlySet<Level>
   return { levels: names ? new Set([...levels].filter(l => l === "base" || names.includes(l))) : levels };
 }
 
-function targetOf(name: string | undefined): TargetName | "auto" {
+/** What was asked for: where nobody has said, the environment's LATHE_TARGET decides. */
+export function askedTarget(asked: TargetName | "auto"): TargetName | "auto" {
+  const name = asked === "auto" ? process.env.LATHE_TARGET : asked;
   return name === "native" || name === "wasm" || name === "interp" ? name : "auto";
 }
 
@@ -31,15 +34,12 @@ export async function openNative(arena: Arena, numerics: Numerics = "fast"): Pro
   if (!levels.has("avx2")) return { reason: "this processor has no AVX2" };
   const convention = system.name === "win32" ? "windows" : "sysv";
   const check = process.env.LATHE_CHECK === "on";
-  return new NativeBackend(system, { levels, convention, strict: numerics === "strict", check }, arena.memory);
+  return new NativeBackend(system, { levels, convention, strict: numerics === "strict", check }, arena.memory, prove);
 }
 
-/**
- * The environment's LATHE_TARGET decides where nobody else does.
- * @throws LatheError target.unavailable where machine code was asked for and cannot be had.
- */
+/** @throws LatheError target.unavailable where machine code was asked for and cannot be had. */
 export async function backendFor(asked: TargetName | "auto", arena: Arena, numerics: Numerics = "fast"): Promise<Backend> {
-  const target = asked === "auto" ? targetOf(process.env.LATHE_TARGET) : asked;
+  const target = askedTarget(asked);
   if (target === "interp") return interpreter(arena);
   if (target === "wasm") return webAssembly(arena, compileOptimised, numerics);
   const native = await openNative(arena, numerics);

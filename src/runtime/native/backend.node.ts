@@ -6,10 +6,12 @@ import type { Kernel } from "../../ir/node.ts";
 import { print } from "../../ir/print.ts";
 import { ALIGNMENT, compileKernel, listKernel, type Options } from "../../target/x64/compile.ts";
 import { CodeCache } from "../code-cache.ts";
-import type { Backend, Compiled } from "../compile.ts";
+import type { Backend, Compiled, NativeKernel } from "../compile.ts";
+import type { KernelTable } from "../launch.ts";
 import { unoptimised } from "../platform.node.ts";
 import { type CodeFiles, codeFiles } from "./code-files.node.ts";
 import type { System } from "./foreign.node.ts";
+import type { Unproven } from "./proofs.node.ts";
 import { nativeTable } from "./table.node.ts";
 
 /** Machine code of kernels, by options and text. */
@@ -31,15 +33,18 @@ export class NativeBackend implements Backend {
   readonly #system: System;
   readonly #options: Options;
   readonly #memory: WebAssembly.Memory;
+  readonly #prove: ((code: Unproven) => void) | undefined;
   #pages: { readonly address: bigint; readonly bytes: number }[] = [];
 
-  /** `memory`: what kernels' addresses count in. */
-  constructor(system: System, options: Options, memory: WebAssembly.Memory) {
+  /** `memory`: what kernels' addresses count in. `prove` is shown all code before it is handed out, and throws where it is wrong. */
+  constructor(system: System, options: Options, memory: WebAssembly.Memory, prove?: (code: Unproven) => void) {
+    this.#prove = prove;
     this.#system = system;
     this.#options = options;
     this.#memory = memory;
   }
 
+  /** @throws LatheError target.faulty where a kernel does something else than the interpreter. */
   compile = (kernels: readonly Kernel[]): Compiled => {
     const codes = kernels.map(k => this.#codeOf(k));
     const places: number[] = [];
@@ -53,7 +58,9 @@ export class NativeBackend implements Backend {
     const address = this.#system.installCode(all);
     this.#pages.push({ address, bytes });
     const native = kernels.map((k, i) => ({ name: k.name, entry: Number(address) + places[i], slots: k.slots.map(s => s.kind) }));
-    return { table: nativeTable(this.#system, this.#memory, native), shared: { kind: "native", kernels: native } };
+    const tableOn = (memory: WebAssembly.Memory, list: readonly NativeKernel[]): KernelTable => nativeTable(this.#system, memory, list);
+    this.#prove?.({ code: all, kernels, installed: native, tableOn, fused: !this.#options.strict });
+    return { table: tableOn(this.#memory, native), shared: { kind: "native", kernels: native } };
   };
 
   /** The code of one kernel: from this process, from an earlier one, or new. */
