@@ -372,6 +372,25 @@ function start(c: ReferenceConfig, w: ReturnType<typeof readWeights>): (token: n
   };
 }
 
+/** Everything in a GGUF file as numbers, its metadata without the architecture's name in front. For models of other architectures. */
+export function readNumbers(path: string) {
+  const file = openSync(path, "r");
+  try {
+    const bytes = Buffer.alloc(Math.min(fstatSync(file).size, 2 ** 26));
+    readSync(file, bytes, 0, bytes.length, 0);
+    const { meta, tensors } = readHeader(bytes);
+    const architecture = String(meta.get("general.architecture"));
+    const read = new TensorReader(file, tensors);
+    return {
+      architecture,
+      metadata: new Map([...meta].map(([key, value]) => [key.replace(`${architecture}.`, ""), value as number])),
+      tensors: new Map([...tensors].map(([name, { shape }]) => [name, { shape, data: read.find(name, ...shape)! }])),
+    };
+  } finally {
+    closeSync(file);
+  }
+}
+
 /** Reads a GGUF file of architecture "llama" whole. */
 export function loadReference(path: string): ReferenceModel {
   const file = openSync(path, "r");

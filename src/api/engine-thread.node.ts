@@ -56,6 +56,7 @@ async function load(spec: Extract<ToEngine, { kind: "load" }>["spec"]): Promise<
     memoryBytes: loaded.weightBytes + stepper.plan.workBytes + stepper.plan.pageCapacity * stepper.network.pageBytes,
     output: stepper.network.output,
     columns: stepper.network.columns,
+    answerStart: stepper.network.reader?.start,
   };
   send({ kind: "loaded", info });
 }
@@ -86,7 +87,7 @@ function profile(context: number, steps: number, code: boolean): Profile {
   const { stepper } = loaded!;
   const { program, kernels, options } = stepper.plan;
   scheduler!.forget();
-  const sequence = stepper.newSequence();
+  const sequence = stepper.newSequence(0, [0]);
   const one = { id: 0, sequence, wanted: true, checkpoint: true };
   while (sequence.length < context - 1) {
     const n = Math.min(options.maxTokens, context - 1 - sequence.length);

@@ -115,7 +115,7 @@ export async function loadModel(spec: LoadSpec, progress: (done: number, total: 
     const schedule = tuned(schedules(backend.name), forms, need.weights, backend, arena);
     const plan = makePlan(network, source.states, arena, options, await schedule, name => constants.get(name)!);
     await team.setKernels(backend.compile(plan.kernels));
-    await team.setPrograms([plan.program]);
+    await team.setPrograms(plan.reader ? [plan.program, plan.reader] : [plan.program]);
     collectGarbage();
     const seconds = { pack: (packed - begun) / 1000, compile: (performance.now() - packed) / 1000 };
     const stepper = new Stepper(plan, network, arena, team);

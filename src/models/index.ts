@@ -18,6 +18,7 @@ import * as postNorm from "./post-norm.ts";
 import * as qwenDelta from "./qwen-delta.ts";
 import * as rwkv6 from "./rwkv6.ts";
 import * as rwkv7 from "./rwkv7.ts";
+import * as t5 from "./t5.ts";
 import * as various from "./various.ts";
 
 const files: readonly Readonly<Record<string, unknown>>[] = [
@@ -39,6 +40,7 @@ const files: readonly Readonly<Record<string, unknown>>[] = [
   qwenDelta,
   rwkv6,
   rwkv7,
+  t5,
   various,
 ];
 const isArchitecture = (x: unknown): x is Architecture => typeof x === "object" && x !== null && "names" in x && "build" in x;

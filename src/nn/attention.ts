@@ -47,8 +47,8 @@ export interface AttentionShape extends HeadSizes {
   readonly sinks?: Vector;
   /** Largest slope of a bias that falls with distance. */
   readonly alibi?: number;
-  /** A bias by head and distance: rows of `middle` values for keys before the query, then those from it on. */
-  readonly relative?: { readonly table: (step: Step) => Region; readonly row: number; readonly middle: number };
+  /** A bias by head and distance: a row of `row` bytes a head, of `middle` values for keys before the query, then those from it on. */
+  readonly relative?: (step: Step) => { readonly table: Region; readonly row: number; readonly middle: number };
   /** The keys that count. */
   readonly selection?: Selection;
   /** Tokens see what comes after them too; a step must then hold whole sequences. */
@@ -139,8 +139,9 @@ function options(step: Step, a: AttentionShape): { kernel: AttendOptions; args: 
     args.push(selection.bytes);
   }
   if (relative) {
-    region(relative.table(step));
-    args.push(relative.row, relative.middle);
+    const { table, row, middle } = relative(step);
+    region(table);
+    args.push(row, middle);
   }
   return { kernel, args, reads };
 }
