@@ -148,6 +148,11 @@ export const swiglu: Activation = (gate, up) => silu(gate ?? 0) * up;
 export const squaredRelu: Activation = (_, up) => Math.max(0, up) ** 2;
 const geluTanh = (x: number): number => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
 export const geglu: Activation = (gate, up) => geluTanh(gate ?? 0) * up;
+/** SwiGLU whose gate is limited above, and what it lets through on both sides. */
+export const limitedSilu =
+  (limit: number): Activation =>
+  (gate = 0, up) =>
+    silu(Math.min(gate, limit)) * Math.min(limit, Math.max(-limit, up));
 /** The gated activation of gpt-oss, limited on both sides. */
 export const limitedSwiglu: Activation = (gate = 0, up) => {
   const g = Math.min(gate, 7);

@@ -147,6 +147,7 @@ const weightTypes: Record<number, [values: number, bytes: number, decode: (block
   8: [32, 34, q8_0],
   12: [256, 144, q4_K],
   14: [256, 210, q6_K],
+  26: [1, 4, (b, y) => void (y[0] = b.getInt32(0, true))], // I32
   30: [1, 2, (b, y) => void (y[0] = bfloat16(b))], // BF16
   ...blockTypes,
 };
