@@ -154,11 +154,12 @@ function readBytes(tensor: TensorRecord, parts: readonly string[], from = 0, len
   }
 }
 
-/** Values of a small F32, F16 or BF16 tensor. */
+/** Values of a small F32, F16, BF16 or I32 tensor. */
 function readTensor(tensor: TensorRecord, parts: readonly string[]): Float32Array {
   const bytes = readBytes(tensor, parts);
   const view = new DataView(bytes.buffer);
   if (tensor.type.name === "F32") return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
+  if (tensor.type.name === "I32") return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getInt32(4 * i, true));
   const half = tensor.type.name === "F16";
   return Float32Array.from({ length: bytes.length / 2 }, (_, i) => widen(view.getUint16(2 * i, true), half));
 }

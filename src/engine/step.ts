@@ -194,12 +194,12 @@ export class Stepper {
   }
 
   /** Cosines, then sines, of each token's angles. */
-  #turn({ frequencies, magnitude }: Rotation, address: number, positions: readonly number[]): void {
+  #turn({ frequencies, magnitude, of = p => p }: Rotation, address: number, positions: readonly number[]): void {
     const pairs = frequencies.length;
     const angles = this.#arena.f32(address, 2 * pairs * positions.length);
     positions.forEach((position, i) => {
       for (let p = 0; p < pairs; p++) {
-        const angle = position * frequencies[p];
+        const angle = of(position) * frequencies[p];
         angles[2 * pairs * i + p] = Math.cos(angle) * magnitude;
         angles[2 * pairs * i + pairs + p] = Math.sin(angle) * magnitude;
       }

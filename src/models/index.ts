@@ -2,6 +2,7 @@
 import type { Architecture } from "../nn/arch.ts";
 import * as bert from "./bert.ts";
 import * as deepseek from "./deepseek.ts";
+import * as deepseek4 from "./deepseek4.ts";
 import * as gemma from "./gemma.ts";
 import * as gemma4 from "./gemma4.ts";
 import * as gpt from "./gpt.ts";
@@ -24,6 +25,7 @@ import * as various from "./various.ts";
 const files: readonly Readonly<Record<string, unknown>>[] = [
   bert,
   deepseek,
+  deepseek4,
   gemma,
   gemma4,
   gpt,

@@ -51,6 +51,8 @@ export interface AttentionShape extends HeadSizes {
   readonly relative?: (step: Step) => { readonly table: Region; readonly row: number; readonly middle: number };
   /** The keys that count. */
   readonly selection?: Selection;
+  /** A second set of keys and values, at another byte offset of the pages, and which of them count. */
+  readonly entries?: { readonly cache: number; readonly selection: Selection };
   /** Tokens see what comes after them too; a step must then hold whole sequences. */
   readonly bidirectional?: boolean;
 }
@@ -112,7 +114,7 @@ export function writeCache(step: Step, a: AttentionShape, k: Tensor, v: Tensor):
 
 /** The kernel's options and the arguments that they ask for. */
 function options(step: Step, a: AttentionShape): { kernel: AttendOptions; args: Arg[]; reads: Region[] } {
-  const { window, softcap, sinks, alibi, relative, bidirectional, selection } = a;
+  const { window, softcap, sinks, alibi, relative, bidirectional, selection, entries } = a;
   const kernel: AttendOptions = {
     bidirectional,
     window: window?.kind,
@@ -121,6 +123,7 @@ function options(step: Step, a: AttentionShape): { kernel: AttendOptions; args: 
     alibi: alibi !== undefined,
     relative: relative !== undefined,
     selected: selection?.sets,
+    entries: entries !== undefined,
   };
   const reads: Region[] = [];
   const args: Arg[] = [];
@@ -137,6 +140,10 @@ function options(step: Step, a: AttentionShape): { kernel: AttendOptions; args: 
   if (selection) {
     region(selection.rows);
     args.push(selection.bytes);
+  }
+  if (entries) {
+    region(entries.selection.rows);
+    args.push(entries.selection.bytes, entries.cache);
   }
   if (relative) {
     const { table, row, middle } = relative(step);

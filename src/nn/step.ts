@@ -11,6 +11,8 @@ import type { Graph, Region } from "./graph.ts";
 export interface Rotation {
   readonly frequencies: Float64Array;
   readonly magnitude: number;
+  /** The position whose angles a token gets; default its own. */
+  readonly of?: (position: number) => number;
 }
 
 /** A number for each token, from its position (temperature of attention). */

@@ -5,14 +5,13 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { decoderLogits } from "../../reference/decoders.ts";
 import { readNumbers } from "../../reference/llama.ts";
 import { pool } from "../../src/engine/pool.ts";
 import { architectures } from "../../src/models/index.ts";
 import { openEngine, sameRows } from "../fixtures/engine.ts";
 import { describeShared } from "../shared.ts";
 import { besideAnother, fed } from "./feeding.ts";
-import { comparable, HALVED, half, halved, kinds, probabilities, shares, todo, tolerance } from "./oracle.ts";
+import { comparable, kinds, probabilities, shares, throughReference, todo, tolerance } from "./oracle.ts";
 
 interface Record {
   readonly architecture: string;
@@ -74,10 +73,11 @@ describeShared("architectures as llama.cpp runs them", "arch-oracle", folder => 
     try {
       const origin = settings.start_position;
       const whole = fed(engine, ids, ids.length, origin, source);
-      if (halved.has(name)) {
+      const reference = throughReference.get(name);
+      if (reference) {
         const file = readNumbers(join(folder, `${name}.gguf`));
-        expect(distance(top, decoderLogits(name, file, ids, half))).toBeLessThan(HALVED);
-        expect(distance(probabilities(decoderLogits(name, file, ids)), whole)).toBeLessThan(tolerance(name));
+        expect(distance(top, reference.recorded(file, ids))).toBeLessThan(reference.record);
+        expect(distance(probabilities(reference.own(file, ids)), whole)).toBeLessThan(tolerance(name));
       } else expect(distance(comparable(name, top), whole)).toBeLessThan(tolerance(name));
       for (const chunk of [11, 1]) expect(sameRows(fed(engine, ids, chunk, origin, source), whole), `in pieces of ${chunk}`).toBe(true);
       expect(sameRows(besideAnother(engine, ids, origin, source), whole), "beside another sequence").toBe(true);
