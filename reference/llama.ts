@@ -147,6 +147,7 @@ const weightTypes: Record<number, [values: number, bytes: number, decode: (block
   8: [32, 34, q8_0],
   12: [256, 144, q4_K],
   14: [256, 210, q6_K],
+  26: [1, 4, (b, y) => void (y[0] = b.getInt32(0, true))], // I32
   30: [1, 2, (b, y) => void (y[0] = bfloat16(b))], // BF16
   ...blockTypes,
 };
@@ -370,6 +371,25 @@ function start(c: ReferenceConfig, w: ReturnType<typeof readWeights>): (token: n
     });
     return linear(w.output, rmsNorm(x, w.outputNorm, c.eps)); // [vocab]
   };
+}
+
+/** Everything in a GGUF file as numbers, its metadata without the architecture's name in front. For models of other architectures. */
+export function readNumbers(path: string) {
+  const file = openSync(path, "r");
+  try {
+    const bytes = Buffer.alloc(Math.min(fstatSync(file).size, 2 ** 26));
+    readSync(file, bytes, 0, bytes.length, 0);
+    const { meta, tensors } = readHeader(bytes);
+    const architecture = String(meta.get("general.architecture"));
+    const read = new TensorReader(file, tensors);
+    return {
+      architecture,
+      metadata: new Map([...meta].map(([key, value]) => [key.replace(`${architecture}.`, ""), value as number])),
+      tensors: new Map([...tensors].map(([name, { shape }]) => [name, { shape, data: read.find(name, ...shape)! }])),
+    };
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** Reads a GGUF file of architecture "llama" whole. */

@@ -58,6 +58,7 @@ async function load(spec: Extract<ToEngine, { kind: "load" }>["spec"]): Promise<
     memoryBytes: loaded.weightBytes + stepper.plan.workBytes + stepper.plan.pageCapacity * stepper.network.pageBytes,
     output: stepper.network.output,
     columns: stepper.network.columns,
+    answerStart: stepper.network.reader?.start,
   };
   send({ kind: "loaded", info });
 }

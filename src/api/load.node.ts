@@ -73,7 +73,7 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
     o.onProgress?.({ stage: "header", done: 1, total: 1 });
     const context = contextOf(network, o.context);
     const fileBytes = gguf.parts.reduce((sum, p) => sum + p.size, 0);
-    const maxTokens = network.bidirectional ? Math.max(o.batchTokens, context) : o.batchTokens;
+    const maxTokens = network.bidirectional || network.reader ? Math.max(o.batchTokens, context) : o.batchTokens;
     const spec = {
       architecture,
       metadata,

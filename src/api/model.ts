@@ -323,7 +323,7 @@ export class Model implements AsyncDisposable {
 
   #host(): Host {
     const save = (session: Session): Promise<Uint8Array> => this.#conversations().save(session, [], {});
-    return { client: this.#client, tokenizer: this.tokenizer, context: this.info.context, save };
+    return { client: this.#client, tokenizer: this.tokenizer, context: this.info.context, answerStart: this.info.answerStart, save };
   }
 
   /** A run in a session that lives as long as the run; made when it begins. */

@@ -18,6 +18,8 @@ export interface RunRequest {
   readonly session: number;
   /** Everything from the session's first token on; what the session already holds is not computed again. */
   readonly tokens: Int32Array;
+  /** The text that they answer, in models that read one first. */
+  readonly source?: Int32Array;
   readonly sampling: SamplingOptions;
   readonly maxTokens: number;
   /** Ids that end the answer. */
@@ -114,6 +116,8 @@ export interface LoadedInfo {
   readonly memoryBytes: number;
   /** Logits of the vocabulary, or embeddings. */
   readonly output: Output;
+  /** In models that read a text before they answer: the token that answers begin with. */
+  readonly answerStart?: number;
   /** Numbers of a row of output. */
   readonly columns: number;
 }

@@ -74,7 +74,11 @@ export class ScheduledRun implements Ranked {
     const evaluated = Math.min(this.filled, this.request.tokens.length) - this.cached;
     return {
       finish,
-      usage: { promptTokens: this.request.tokens.length, cachedTokens: this.cached, completionTokens: this.produced },
+      usage: {
+        promptTokens: this.request.tokens.length + (this.request.source?.length ?? 0),
+        cachedTokens: this.cached,
+        completionTokens: this.produced,
+      },
       // The first token of the answer comes out of the prompt's last step.
       timings: {
         promptMs,

@@ -32,7 +32,7 @@ export interface Events {
 export interface Steps {
   readonly plan: { readonly options: { readonly maxTokens: number; readonly maxWanted: number; readonly context: number } };
   readonly store: PageStore;
-  newSequence(): Sequence;
+  newSequence(origin?: number, source?: ArrayLike<number>): Sequence;
   step(tokens: readonly StepToken[]): Float32Array[];
 }
 
@@ -63,7 +63,9 @@ interface Member {
   readonly count: number;
 }
 
-const keyOf = ({ client = "", salt = "" }: Pick<RunRequest, "client" | "salt">): string => JSON.stringify([client, salt]);
+/** Pasts are shared under the same key only. */
+const keyOf = ({ client = "", salt = "", source = new Int32Array() }: Pick<RunRequest, "client" | "salt" | "source">): string =>
+  JSON.stringify([client, salt, ...source]);
 const isShortage = (e: unknown): boolean => e instanceof LatheError && e.code === "memory.insufficient";
 
 export class Scheduler {
@@ -242,6 +244,9 @@ export class Scheduler {
       past.sequence.close();
       past.sequence = fork;
       this.#pasts.touch(found.past);
+    } else if (past.key !== key) {
+      past.sequence.close();
+      past.sequence = this.#steps.newSequence(0, request.source);
     }
     const usable = Math.max(own, found?.length ?? 0);
     past.key = key;

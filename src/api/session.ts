@@ -22,6 +22,8 @@ export interface Host {
   readonly client: EngineClient;
   readonly tokenizer: Tokenizer;
   readonly context: number;
+  /** In models that read a text before they answer: the token that answers begin with. */
+  readonly answerStart?: number;
   readonly save: (session: Session) => Promise<Uint8Array>;
 }
 
@@ -66,12 +68,16 @@ export class Session implements Disposable {
   }
 
   /**
-   * Continues the session's text with `prompt` and answers it.
+   * Continues the session's text with `prompt` and answers it. A model that reads first (T5) answers `prompt` alone, whatever was before.
    * @throws LatheError prompt.empty, context.overflow, option.unknown, option.invalid, session.busy, model.closed - when consumed.
    */
   generate<S = undefined>(prompt: Prompt, options: GenerateOptions<S> = {}): Run<ValueOf<S>> {
-    const { context, tokenizer } = this.#host;
+    const { context, tokenizer, answerStart } = this.#host;
     return this.answer<ValueOf<S>>(() => {
+      if (answerStart !== undefined) {
+        const { ids: source, dropped } = fitText([...this.#encode(prompt, options)], context, options.overflow ?? "error", 0);
+        return { ids: [answerStart], source, dropped };
+      }
       const ids = [...this.#tokens, ...this.#encode(prompt, options)];
       const head = ids[0] === tokenizer.bos ? 1 : 0;
       return fitText(ids, promptRoom(context, options.maxTokens), options.overflow ?? "error", head);
@@ -104,23 +110,34 @@ export class Session implements Disposable {
   #encode(prompt: Prompt, options: GenerateOptions): ArrayLike<number> & Iterable<number> {
     const { tokenizer } = this.#host;
     if (!isIds(prompt)) {
-      const first = this.#tokens.length === 0;
-      return tokenizer.encode(prompt, { special: options.special, bos: first ? undefined : false, eos: false });
+      const reads = this.#host.answerStart !== undefined;
+      const first = reads || this.#tokens.length === 0;
+      return tokenizer.encode(prompt, { special: options.special, bos: first ? undefined : false, eos: reads ? undefined : false });
     }
     for (const id of prompt) checkId(id, tokenizer.size);
     return prompt;
   }
 
   /** Asks the engine for the run; it is told of the tokens' bytes first if it will need them. */
-  #enter(run: number, tokens: readonly number[], { own, sampling, constraint }: ResolvedGenerate): Inbox {
+  #enter(run: number, { ids: tokens, source }: Fitted, { own, sampling, constraint }: ResolvedGenerate): Inbox {
     const { client, context, tokenizer } = this.#host;
-    if (!tokens.length)
+    if (!tokens.length || source?.length === 0)
       throw new LatheError("prompt.empty", "The prompt is empty and this model has no beginning-of-text token; give it some text.");
-    if (tokens.length > context) throw overflowed(tokens.length, context);
+    const most = Math.max(tokens.length, source?.length ?? 0);
+    if (most > context) throw overflowed(most, context);
     const maxTokens = own.maxTokens ?? Number.MAX_SAFE_INTEGER; // the engine ends the answer where the context is full
     const stopIds = own.ignoreEnd ? [] : endIds(tokenizer);
     const { alternatives, client: whose, salt, priority } = own;
-    const request = { run, session: this.#id, tokens: Int32Array.from(tokens), sampling, maxTokens, stopIds, alternatives };
+    const request = {
+      run,
+      session: this.#id,
+      tokens: Int32Array.from(tokens),
+      source: source && Int32Array.from(source),
+      sampling,
+      maxTokens,
+      stopIds,
+      alternatives,
+    };
     if (constraint) client.sendVocabulary(() => wireVocabulary(tokenizer));
     const form = constraint && { constraint, leadingSpace: tokens.length === 1 && dropsFirstSpace(tokenizer) };
     return client.enter(run, { kind: "run", ...request, ...form, client: whose, salt, priority });
@@ -138,10 +155,11 @@ export class Session implements Disposable {
     createSampler({ seed: 1, ...sampling }); // refuses wrong options before anything runs
     const matcher = createStopMatcher(stops);
     own.signal?.throwIfAborted();
-    const { ids: tokens, dropped } = make();
+    const fitted = make();
+    const { ids: tokens, dropped } = fitted;
     const { client, tokenizer } = this.#host;
     const run = client.number();
-    const inbox = this.#enter(run, tokens, resolved);
+    const inbox = this.#enter(run, fitted, resolved);
     this.#running = true;
     const answer = new Answer<T>(tokenizer, matcher, { continued: tokens.length > 1, shown, dropped });
     let finished: Finished | undefined;

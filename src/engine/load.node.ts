@@ -18,7 +18,7 @@ import { Team } from "../runtime/team.node.ts";
 import { hasMemory64 } from "../target/wasm/features.ts";
 import { type Bindable, bind, memoryNeeded } from "./bind.ts";
 import { copyPath, formatIn, openCopy } from "./packed-copy.node.ts";
-import { makePlan, type PlanOptions, pagesFor, schedules } from "./plan.ts";
+import { makePlan, type PlanOptions, pagesFor, programsOf, schedules } from "./plan.ts";
 import { Stepper } from "./step.ts";
 import { tuned } from "./tune.node.ts";
 
@@ -103,7 +103,7 @@ async function loadOn(spec: LoadSpec, progress: Progress, open: typeof backendFo
     const plan = unoptimised(() => makePlan(network, source.states, arena, options, schedule, name => constants.get(name)!));
     const compiled = backend.compile(plan.kernels);
     await team.setKernels(compiled);
-    await team.setPrograms([plan.program]);
+    await team.setPrograms(programsOf(plan));
     // Later, when the first answer is under way: it takes ten milliseconds or so.
     setTimeout(collectGarbage, 1000).unref();
     const seconds = { pack: (packed - begun) / 1000, compile: (performance.now() - packed) / 1000 };
@@ -143,11 +143,12 @@ function readBytes(tensor: TensorRecord, parts: readonly string[], from = 0, len
   }
 }
 
-/** Values of a small F32, F16 or BF16 tensor. */
+/** Values of a small F32, F16, BF16 or I32 tensor. */
 function readTensor(tensor: TensorRecord, parts: readonly string[]): Float32Array {
   const bytes = readBytes(tensor, parts);
   const view = new DataView(bytes.buffer);
   if (tensor.type.name === "F32") return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
+  if (tensor.type.name === "I32") return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getInt32(4 * i, true));
   const half = tensor.type.name === "F16";
   return Float32Array.from({ length: bytes.length / 2 }, (_, i) => widen(view.getUint16(2 * i, true), half));
 }

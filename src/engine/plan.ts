@@ -30,6 +30,8 @@ export interface PlanOptions {
 export interface Plan {
   readonly options: PlanOptions;
   readonly program: Program;
+  /** Reads a text that is then answered. */
+  readonly reader?: Program;
   readonly kernels: readonly Kernel[];
   readonly step: Step;
   readonly rotations: ReadonlyMap<Rotation, Region>;
@@ -66,6 +68,9 @@ export const schedules = (target: TargetName): Schedules => ({
   attend: target === "native" ? { lanes: 32, heads: 2 } : narrowAttend,
 });
 
+/** What a team runs: steps, and the reading of a text before them where the model has that. */
+export const programsOf = ({ program, reader }: Plan): readonly Program[] => (reader ? [program, reader] : [program]);
+
 export const pagesFor = (tokens: number): number => Math.ceil(tokens / PAGE);
 
 function remembered<K>(made: Map<K, Region>, key: K, make: () => Region): Region {
@@ -88,11 +93,13 @@ function stepTables(arena: Arena, { context, maxTokens, maxWanted }: PlanOptions
     starts: words(maxTokens),
     ends: words(maxTokens),
     origins: words(maxTokens),
+    sourceStarts: words(maxTokens),
+    sourceLasts: words(maxTokens),
     pageIds: words(maxTokens),
     places: words(maxTokens),
     numbers: words(Math.max(PAGE, maxTokens)),
     wanted: words(maxWanted),
-    pageTable: words(maxTokens * pagesFor(context)),
+    pageTable: words(2 * maxTokens * pagesFor(context)),
     order: words(maxTokens),
     segments: words((segmentFields.bytes / 4) * maxTokens),
   };
@@ -148,11 +155,17 @@ export function makePlan(
   };
   const logits = network.graph(step);
   graph.sync();
+  const reader = network.reader && new Graph({ limits: graph.limits, allocate });
+  if (reader) {
+    network.reader!.graph({ ...step, graph: reader });
+    reader.sync();
+  }
   const workBytes = arena.used - before - pages.bytes - stateCapacity * stateBytes(states);
   return {
     options,
     program: graph.launches,
-    kernels: [...graph.kernels.values()],
+    reader: reader?.launches,
+    kernels: [...new Map([...(reader?.kernels ?? []), ...graph.kernels]).values()],
     step,
     rotations,
     scalars,

@@ -2,10 +2,12 @@
  * Where the time of steps goes: microseconds, bytes and operations of each launch of a plan, beside the time of whole steps and the speed at
  * which the same threads just read memory.
  */
+
 import { READ_UNIT, readMemory } from "../kernels/read.ts";
 import { vars } from "../nn/graph.ts";
 import type { Launch } from "../runtime/launch.ts";
 import type { Loaded } from "./load.node.ts";
+import { programsOf } from "./plan.ts";
 
 export interface ProfileRequest {
   /** Tokens in the past. */
@@ -53,7 +55,7 @@ export async function profileSteps(loaded: Loaded, request: ProfileRequest): Pro
   const { program, options } = stepper.plan;
   const { context, steps } = request;
   const tokens = Math.min(request.tokens, options.maxTokens, options.context - context + 1);
-  const sequence = stepper.newSequence();
+  const sequence = stepper.newSequence(0, [0]);
   const batch = (length: number) => Array.from({ length }, (_, i) => ({ id: 0, sequence, wanted: i === length - 1, checkpoint: i === 0 }));
   const past = stepper.network.bidirectional ? 0 : context - 1;
   while (sequence.length < past) stepper.step(batch(Math.min(options.maxTokens, past - sequence.length)));
@@ -99,7 +101,7 @@ async function readSpeed({ arena, team, backend, compiled, stepper }: Loaded): P
       return times[0];
     });
     await team.setKernels(compiled);
-    await team.setPrograms([stepper.plan.program]);
+    await team.setPrograms(programsOf(stepper.plan));
     return (1000 * bytes) / Math.min(...passes);
   });
 }

@@ -6,6 +6,7 @@ import { LatheError } from "../errors.ts";
 import { PAGE } from "../kernels/attend.ts";
 import { segmentFields } from "../kernels/segments.ts";
 import { PagePool, type PageStore, Sequence, type Slot } from "../kv/pages.ts";
+import { SourceText } from "../kv/sources.ts";
 import { StatePool, type StateSegment } from "../kv/states.ts";
 import type { Network } from "../nn/arch.ts";
 import { type Region, vars } from "../nn/graph.ts";
@@ -71,10 +72,11 @@ export class Stepper {
     };
   }
 
-  /** An empty sequence, whose first token stands at position `origin`. */
-  newSequence(origin = 0): Sequence {
+  /** An empty sequence, whose first token stands at position `origin`; models that read a text first answer `source`. */
+  newSequence(origin = 0, source?: ArrayLike<number>): Sequence {
     if (origin && this.network.longestContext !== undefined) throw new RangeError("learned positions begin at 0");
-    return new Sequence(this.store, undefined, origin);
+    const text = source && this.network.reader && new SourceText(Array.from(source), new Sequence(this.store));
+    return new Sequence(this.store, undefined, origin, text);
   }
 
   /**
@@ -86,6 +88,7 @@ export class Stepper {
     const wanted = tokens.flatMap((t, i) => (t.wanted ? [i] : []));
     if (!tokens.length || tokens.length > maxTokens || wanted.length > maxWanted) throw new RangeError(`a step of ${tokens.length} tokens`);
     if (this.network.bidirectional) requireWhole(tokens);
+    if (this.network.reader) for (const { sequence } of tokens) this.#read(sequence.source);
     const { slots, segments } = this.#append(tokens);
     this.#fill(tokens, slots, wanted);
     if (this.store.states) this.#fillSegments(tokens, segments);
@@ -96,6 +99,24 @@ export class Stepper {
     for (const sequence of segments.keys()) sequence.settle();
     const { region, stride } = this.plan.logits;
     return wanted.map((_, i) => this.#arena.f32(region.address + i * stride, this.network.columns));
+  }
+
+  /** Computes the keys and values of a text that is answered, in one step of its own, unless they are there. */
+  #read(source: SourceText | undefined): void {
+    if (!source) {
+      const message = "This model answers a text that it reads first, and there is none here; use generate with a prompt.";
+      throw new LatheError("option.invalid", message);
+    }
+    if (source.read) return;
+    const { maxTokens } = this.plan.options;
+    if (source.tokens.length > maxTokens) {
+      const message = `The prompt has ${source.tokens.length} tokens, and this model reads at most ${maxTokens}; shorten it or load with a larger context.`;
+      throw new LatheError("context.overflow", message, { tokens: source.tokens.length, most: maxTokens });
+    }
+    const tokens = source.tokens.map((id): StepToken => ({ id, sequence: source.sequence, wanted: false }));
+    this.#fill(tokens, this.#append(tokens).slots, []);
+    this.#runner.variables[vars.tokens] = tokens.length;
+    this.#runner.run(1);
   }
 
   #append(tokens: readonly StepToken[]): Places {
@@ -141,13 +162,22 @@ export class Stepper {
     const [ids, positions, starts, ends, origins] = [step.ids, step.positions, step.starts, step.ends, step.origins].map(r => words(r));
     const [pageIds, places] = [step.pageIds, step.places].map(r => words(r));
     const table = words(step.pageTable, step.pageTable.bytes / 4);
+    const [sourceStarts, sourceLasts] = [step.sourceStarts, step.sourceLasts].map(r => words(r));
     const begin = new Map<Sequence, number>();
     let end = 0;
+    const list = (sequence: Sequence): void => {
+      if (begin.has(sequence)) return;
+      begin.set(sequence, end);
+      table.set(sequence.pages, end);
+      end += sequence.pages.length;
+    };
     tokens.forEach((t, i) => {
-      if (!begin.has(t.sequence)) {
-        begin.set(t.sequence, end);
-        table.set(t.sequence.pages, end);
-        end += t.sequence.pages.length;
+      list(t.sequence);
+      const source = t.sequence.source?.sequence;
+      if (source) {
+        list(source);
+        sourceStarts[i] = begin.get(source)!;
+        sourceLasts[i] = source.length - 1;
       }
       ids[i] = t.id;
       positions[i] = slots[i].position;
@@ -164,12 +194,12 @@ export class Stepper {
   }
 
   /** Cosines, then sines, of each token's angles. */
-  #turn({ frequencies, magnitude }: Rotation, address: number, positions: readonly number[]): void {
+  #turn({ frequencies, magnitude, of = p => p }: Rotation, address: number, positions: readonly number[]): void {
     const pairs = frequencies.length;
     const angles = this.#arena.f32(address, 2 * pairs * positions.length);
     positions.forEach((position, i) => {
       for (let p = 0; p < pairs; p++) {
-        const angle = position * frequencies[p];
+        const angle = of(position) * frequencies[p];
         angles[2 * pairs * i + p] = Math.cos(angle) * magnitude;
         angles[2 * pairs * i + pairs + p] = Math.sin(angle) * magnitude;
       }

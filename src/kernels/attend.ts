@@ -115,6 +115,8 @@ export interface AttendOptions {
   readonly relative?: boolean;
   /** Adds a row of the token's own to its scores: so many rows a token, one for all or one for each key-value head (kernels/select.ts). */
   readonly selected?: number;
+  /** A second set of keys and values in the same pages, seen up to the own position; a row of the token's own is added to their scores. */
+  readonly entries?: boolean;
   /** Units that the query heads of one key-value head are cut into. */
   readonly parts?: number;
 }
@@ -235,6 +237,7 @@ function optionalSlots(s: Slots, o: AttendOptions) {
     sinks: o.sinks ? s.in("sinks") : undefined,
     slopes: o.alibi ? s.in("slopes") : undefined,
     selected: o.selected ? { rows: s.in("selected"), bytes: s.size("selectedBytes"), sets: o.selected } : undefined,
+    entries: o.entries ? { rows: s.in("entryRows"), bytes: s.size("entryBytes"), layer: s.size("entryLayer") } : undefined,
     relative: o.relative ? { table: s.in("relative"), row: s.size("row"), middle: s.size("middle") } : undefined,
   };
 }
@@ -322,18 +325,29 @@ export function attend(h: HeadShape, group: number, o: AttendOptions = {}, sched
       const { begin, end } = reach(o, optional, token, position);
       const firstPage = begin?.shr(5);
       const lastPage = end.add(PAGE - 1).shr(5);
-      const state = fold(firstPage ? lastPage.sub(firstPage) : lastPage, [...maxima, ...sums], (i, carried) => {
-        const p = firstPage ? i.add(firstPage) : i;
+      const keysOf = (p: Int, layer: Int): Int => {
         const id = table.load("i32", 1, start.add(p).mul(4));
-        const keys = id
+        return id
           .mul(pageBytes)
           .add(layer)
           .add(head.mul(headBytes(h.headDim, valueDim(h))));
+      };
+      const state = fold(firstPage ? lastPage.sub(firstPage) : lastPage, [...maxima, ...sums], (i, carried) => {
+        const p = firstPage ? i.add(firstPage) : i;
         const first = p.mul(PAGE);
         const visible = { end: end.sub(first).min(PAGE), begin: begin?.sub(first), lanes: numbers };
-        return page(u, keys, first, visible, carried);
+        return page(u, keysOf(p, layer), first, visible, carried);
       });
-      normalise(u, state.slice(group));
+      const { entries } = optional;
+      const both = entries
+        ? fold(lastPage, state, (p, carried) => {
+            const first = p.mul(PAGE);
+            const marks = entries.rows.load("f32", 32, token.mul(entries.bytes).add(first.mul(4)));
+            const marked = { ...u, adjust: (raw: Lanes) => raw.add(marks) };
+            return page(marked, keysOf(p, entries.layer), first, { end: end.sub(first).min(PAGE), lanes: numbers }, carried);
+          })
+        : state;
+      normalise(u, both.slice(group));
     };
   });
 }

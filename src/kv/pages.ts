@@ -4,6 +4,7 @@
  * sequence of a model with recurrent layers has a state besides (states.ts), which decides how far back it can go.
  */
 import { LatheError } from "../errors.ts";
+import type { SourceText } from "./sources.ts";
 import { SequenceState, type StateSegment, type StateStore } from "./states.ts";
 
 export class PagePool {
@@ -71,9 +72,12 @@ export class Sequence {
   #length = 0;
   /** The position that the first token stands for: rotations and chunks count from there. There is nothing before it. */
   readonly origin: number;
+  /** The text that its tokens answer, in models that read one; the sequence releases it when it is closed. */
+  #source: SourceText | undefined;
 
-  constructor(store: PageStore, from?: Sequence, origin = 0) {
+  constructor(store: PageStore, from?: Sequence, origin = 0, source?: SourceText) {
     this.#store = store;
+    this.#source = from ? from.#source?.share() : source;
     this.origin = from ? from.origin : origin;
     this.#state = store.states && new SequenceState(store.states, from ? from.#state : undefined);
     this.#table = from ? from.#table : { references: 0, tokens: [], pages: [] };
@@ -83,6 +87,9 @@ export class Sequence {
 
   get length(): number {
     return this.#length;
+  }
+  get source(): SourceText | undefined {
+    return this.#source;
   }
   token = (position: number): number => this.#table.tokens[position];
   /** Pages in use, in order. */
@@ -112,6 +119,7 @@ export class Sequence {
    */
   truncate(length: number): number {
     if (length < this.#length) this.#shorten(this.#state?.back(length) ?? length);
+    if (this.#length === 0) this.#source?.forget();
     return this.#length;
   }
 
@@ -137,7 +145,8 @@ export class Sequence {
     const used = Math.ceil(this.#length / pageTokens);
     const part = this.#length % pageTokens !== 0;
     const shared = part && (this.#table.references > 1 || pool.shared(this.#table.pages[used - 1]));
-    return Math.ceil((this.#length + tokens) / pageTokens) - used + Number(shared && tokens > 0);
+    const own = Math.ceil((this.#length + tokens) / pageTokens) - used + Number(shared && tokens > 0);
+    return own + (this.#source?.needs ?? 0);
   }
 
   /** Makes room for one more token. Throws "memory.insufficient" if the pool is empty; the sequence is then as before. */
@@ -164,6 +173,8 @@ export class Sequence {
     this.#table = { references: 1, tokens: [], pages: [] };
     this.#length = 0;
     this.#state?.close();
+    this.#source?.release();
+    this.#source = undefined;
   }
 
   #shorten(length: number): void {

@@ -47,10 +47,12 @@ export interface AttentionShape extends HeadSizes {
   readonly sinks?: Vector;
   /** Largest slope of a bias that falls with distance. */
   readonly alibi?: number;
-  /** A bias by head and distance: rows of `middle` values for keys before the query, then those from it on. */
-  readonly relative?: { readonly table: (step: Step) => Region; readonly row: number; readonly middle: number };
+  /** A bias by head and distance: a row of `row` bytes a head, of `middle` values for keys before the query, then those from it on. */
+  readonly relative?: (step: Step) => { readonly table: Region; readonly row: number; readonly middle: number };
   /** The keys that count. */
   readonly selection?: Selection;
+  /** A second set of keys and values, at another byte offset of the pages, and which of them count. */
+  readonly entries?: { readonly cache: number; readonly selection: Selection };
   /** Tokens see what comes after them too; a step must then hold whole sequences. */
   readonly bidirectional?: boolean;
 }
@@ -112,7 +114,7 @@ export function writeCache(step: Step, a: AttentionShape, k: Tensor, v: Tensor):
 
 /** The kernel's options and the arguments that they ask for. */
 function options(step: Step, a: AttentionShape): { kernel: AttendOptions; args: Arg[]; reads: Region[] } {
-  const { window, softcap, sinks, alibi, relative, bidirectional, selection } = a;
+  const { window, softcap, sinks, alibi, relative, bidirectional, selection, entries } = a;
   const kernel: AttendOptions = {
     bidirectional,
     window: window?.kind,
@@ -121,6 +123,7 @@ function options(step: Step, a: AttentionShape): { kernel: AttendOptions; args: 
     alibi: alibi !== undefined,
     relative: relative !== undefined,
     selected: selection?.sets,
+    entries: entries !== undefined,
   };
   const reads: Region[] = [];
   const args: Arg[] = [];
@@ -138,9 +141,14 @@ function options(step: Step, a: AttentionShape): { kernel: AttendOptions; args: 
     region(selection.rows);
     args.push(selection.bytes);
   }
+  if (entries) {
+    region(entries.selection.rows);
+    args.push(entries.selection.bytes, entries.cache);
+  }
   if (relative) {
-    region(relative.table(step));
-    args.push(relative.row, relative.middle);
+    const { table, row, middle } = relative(step);
+    region(table);
+    args.push(row, middle);
   }
   return { kernel, args, reads };
 }

@@ -11,6 +11,8 @@ import type { Graph, Region } from "./graph.ts";
 export interface Rotation {
   readonly frequencies: Float64Array;
   readonly magnitude: number;
+  /** The position whose angles a token gets; default its own. */
+  readonly of?: (position: number) => number;
 }
 
 /** A number for each token, from its position (temperature of attention). */
@@ -32,6 +34,9 @@ export interface Step {
   readonly starts: Region;
   readonly ends: Region;
   readonly origins: Region;
+  /** i32 a token: where the pages of the text that its sequence answers begin in the page table, and the position of its last token. */
+  readonly sourceStarts: Region;
+  readonly sourceLasts: Region;
   readonly pageIds: Region;
   readonly places: Region;
   /** i32: the numbers 0, 1, 2 ... and the rows whose output is wanted. */
