@@ -4,10 +4,8 @@ import { bind, memoryNeeded } from "../engine/load.node.ts";
 import { copyOf } from "../engine/packed-copy.node.ts";
 import { LatheError } from "../errors.ts";
 import { closeGguf, type Gguf } from "../files/gguf.ts";
-import { convertFolder } from "../files/hf/convert.ts";
-import { isFolder, openModelFolder } from "../files/hf/open.node.ts";
-import { viewOf } from "../files/hf/view.ts";
-import { openModelFile } from "../files/open.node.ts";
+import { isFolder } from "../files/hf/open.node.ts";
+import { openModel } from "../files/open.node.ts";
 import { openNamedModel } from "../files/store/named.node.ts";
 import { locate } from "../files/store/pull.node.ts";
 import type { Network } from "../nn/arch.ts";
@@ -75,9 +73,9 @@ const contextOf = (network: Network, wished: number | undefined): number =>
   wished ?? Math.min(network.trainedContext, network.bidirectional ? DEFAULT_ENCODER_CONTEXT : DEFAULT_CONTEXT);
 
 /**
- * Loads a GGUF model. Weights are read and packed on all threads. `name` is a path, or names a model of the store: `hf:org/repo:Q4_K_M`, or the
- * URL that it was pulled from.
- * @throws LatheError file.*, gguf.*, model.*, tokenizer.*, memory.insufficient, option.*, target.unavailable, store.*, and with `pull` remote.*;
+ * Loads a model. Weights are read and packed on all threads. `name` is the path of a GGUF file or of a model folder of Hugging Face layout, or
+ * names a model of the store: `hf:org/repo:Q4_K_M`, or the URL that it was pulled from.
+ * @throws LatheError file.*, gguf.*, safetensors.*, folder.*, model.*, tokenizer.*, memory.insufficient, option.*, target.unavailable, store.*, and with `pull` remote.*;
  * the signal's reason when aborted.
  */
 export async function load(name: string, options: LoadOptions = {}): Promise<Model> {
@@ -86,8 +84,7 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
   const template = o.chatTemplate === undefined ? undefined : chosenTemplate(o.chatTemplate);
   const pulled = ({ done, total }: { done: number; total: number }): void => o.onProgress?.({ stage: "pull", done, total });
   const path = await locate(name, { pull: o.pull, signal: o.signal, onProgress: pulled });
-  if (isFolder(path)) throw unconverted(path);
-  const gguf = await openModelFile(path);
+  const gguf = await openModel(path);
   try {
     const { architecture, metadata, network } = bound(gguf);
     o.onProgress?.({ stage: "header", done: 1, total: 1 });
@@ -102,6 +99,7 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
       metadata,
       tensors: gguf.tensors,
       parts: gguf.parts.map(p => p.name),
+      folder: isFolder(path) ? path : undefined,
       target: o.target,
       numerics: o.numerics,
       threads: o.threads ?? defaultThreads(),
@@ -120,11 +118,6 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
   } finally {
     await closeGguf(gguf);
   }
-}
-
-function unconverted(path: string): LatheError {
-  const message = `"${path}" is a folder; make one file of it with "lathe convert", and load that.`;
-  return new LatheError("file.unreadable", message, { path });
 }
 
 export interface Inspection {
@@ -164,21 +157,12 @@ export interface Inspection {
  */
 export async function inspect(name: string, options: InspectOptions = {}): Promise<Inspection> {
   const { context, ...where } = resolveInspect(options);
-  if (isFolder(name)) return inspectFolder(name, context);
+  const folder = isFolder(name);
   const gguf = await openNamedModel(name, where);
   try {
-    return describe(gguf, (gguf.parts.find(p => p.name === name) ?? gguf.parts[0]).name, context);
+    return describe(gguf, folder ? name : (gguf.parts.find(p => p.name === name) ?? gguf.parts[0]).name, context);
   } finally {
     await closeGguf(gguf);
-  }
-}
-
-async function inspectFolder(path: string, context: number | undefined): Promise<Inspection> {
-  const folder = await openModelFolder(path);
-  try {
-    return describe(viewOf(folder, await convertFolder(folder)), path, context);
-  } finally {
-    await folder.close();
   }
 }
 
