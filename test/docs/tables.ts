@@ -97,14 +97,22 @@ export function architectureEvidence(): readonly Evidence[] {
   }));
 }
 
+/** Whether any number of an architecture was compared with anything but Lathe itself. */
+const hasTruth = ({ outside, reference }: Evidence): boolean =>
+  /\d/.test(outside.replaceAll(/`[^`]*`: not met \([^)]*\)|`[^`]*`/g, "")) || reference !== "–";
+
 function architecturesTable(): string {
-  const rows = architectureEvidence().map(({ name, outside, reference, toy }) => [
-    code(name),
-    outside || "–",
-    reference,
-    outside.includes(" ") && !outside.startsWith("`" + name + "`: not met") ? "yes" : toy ? "**toy only**" : "**nothing**",
-  ]);
-  return table(["`general.architecture`", "llama.cpp's probabilities", "float64 reference", "one order of sums"], rows);
+  const all = architectureEvidence();
+  const rows = all.map(e => [code(e.name), e.outside || "–", e.reference, e.toy || hasTruth(e) ? "yes" : "–"]);
+  const named = (list: readonly Evidence[]): string => list.map(e => code(e.name)).join(", ") || "none";
+  const own = all.filter(e => !hasTruth(e) && e.toy);
+  const nothing = all.filter(e => !hasTruth(e) && !e.toy);
+  return [
+    `Of ${all.length} names ${all.filter(hasTruth).length} are compared with something outside of Lathe.`,
+    `**Only with themselves** (toy models; that the numbers are right is not shown), ${own.length}: ${named(own)}.`,
+    `**Not run by any test**, ${nothing.length}: ${named(nothing)}.`,
+    table(["`general.architecture`", "llama.cpp's probabilities", "float64 reference", "one order of sums"], rows),
+  ].join("\n\n");
 }
 
 function familiesTable(): string {

@@ -20,11 +20,16 @@ export type Outcome = { readonly code: string; readonly time: number } | { reado
 
 /** `code`: "ok", or that of the error. */
 export async function attempted(target: Target, input: Uint8Array, codes: ReadonlySet<string>): Promise<Outcome> {
-  const begun = performance.now();
+  let [begun, time] = [performance.now(), 0];
+  const tick = (): void => {
+    const now = performance.now();
+    time = Math.max(time, now - begun);
+    begun = now;
+  };
   const before = Object.keys(Object.prototype).length;
   let code = "ok";
   try {
-    await underMeter({ single: allowed(target, input.length) }, () => target.attempt(input));
+    await underMeter({ single: allowed(target, input.length) }, () => target.attempt(input, tick));
   } catch (error) {
     if (!(error instanceof LatheError)) return { failure: String((error as Error)?.stack ?? error) };
     code = error.code;
@@ -33,6 +38,6 @@ export async function attempted(target: Target, input: Uint8Array, codes: Readon
       return { failure: `an error of ${error.message.length} characters` };
   }
   if (Object.keys(Object.prototype).length !== before) return { failure: "the prototype of all objects was changed" };
-  const time = performance.now() - begun;
+  tick();
   return time > MOST_TIME ? { failure: `it took ${Math.round(time)} ms` } : { code, time };
 }

@@ -47,7 +47,8 @@ export interface Target {
   readonly samples: () => readonly Uint8Array[] | Promise<readonly Uint8Array[]>;
   /** Bytes that are read besides the input. */
   readonly beside?: number;
-  readonly attempt: (input: Uint8Array) => void | Promise<void>;
+  /** `tick` parts calls that stand for themselves: each may take as long as a whole attempt. */
+  readonly attempt: (input: Uint8Array, tick: () => void) => void | Promise<void>;
 }
 
 const encoder = new TextEncoder();
@@ -267,9 +268,10 @@ const END = words.length;
 const vocabulary = { size: words.length + 1, bytes: (id: number): Uint8Array => words[id] ?? new Uint8Array(), ends: [END] };
 
 /** Follows a constraint for some tokens, choosing differently at each. */
-function followed(source: ConstraintSource): void {
+function followed(source: ConstraintSource, tick: () => void = () => {}): void {
   const constraint = new Constraints(vocabulary).begin(source);
   for (let step = 0; step < 24 && !constraint.done; step++) {
+    tick();
     const mask = constraint.mask();
     const allowed = Array.from({ length: vocabulary.size }, (_, id) => id).filter(id => (mask[id >> 5] >>> (id & 31)) & 1);
     if (allowed.length === 0) throw new Error("no token may follow");
@@ -287,7 +289,7 @@ const constraint = (
   name,
   kind,
   samples,
-  attempt: input => followed(source(decoded(input))),
+  attempt: (input, tick) => followed(source(decoded(input)), tick),
 });
 
 const schemaSource = (text: string): ConstraintSource => ({ kind: "schema", text, style: { order: "declared", whitespace: "some" } });
