@@ -20,11 +20,12 @@ export type Outcome = { readonly code: string; readonly time: number } | { reado
 
 /** `code`: "ok", or that of the error. */
 export async function attempted(target: Target, input: Uint8Array, codes: ReadonlySet<string>): Promise<Outcome> {
-  let [begun, time] = [performance.now(), 0];
+  let [begun, cpu, time] = [performance.now(), process.cpuUsage(), 0];
+  /** On a busy machine anything takes long: what counts is the processor's time where that is less. */
   const tick = (): void => {
-    const now = performance.now();
-    time = Math.max(time, now - begun);
-    begun = now;
+    const { user, system } = process.cpuUsage(cpu);
+    time = Math.max(time, Math.min(performance.now() - begun, (user + system) / 1000));
+    [begun, cpu] = [performance.now(), process.cpuUsage()];
   };
   const before = Object.keys(Object.prototype).length;
   let code = "ok";

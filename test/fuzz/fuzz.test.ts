@@ -11,7 +11,7 @@ import { mutated } from "./mutate.ts";
 import { targets } from "./targets.ts";
 
 const codes = knownCodes(new URL("../../src/errors.ts", import.meta.url));
-const CASES = 150;
+const CASES = 100;
 const corpus = join(import.meta.dirname, "corpus");
 
 describe.each(targets().map(target => [target.name, target] as const))("%s", (name, target) => {

@@ -147,41 +147,36 @@ const index: Target = {
 
 /** Model folders: the input is the configuration and the tokenizer, the weights are those of the layout that it names. */
 function folders(): Target {
-  const weights = new Map<string, Promise<Uint8Array>>();
-  const names = [
-    "BF16",
-    "GPTQ of 4 bits",
-    "AWQ",
-    "FP8 in blocks",
-    "compressed-tensors, packed",
-    "compressed-tensors, NVFP4",
-    "BitNet",
-    "gpt-oss, MXFP4",
-  ];
-  const weightsOf = (name: string): Promise<Uint8Array> => {
-    const known = weights.get(name) ?? safetensorsBytes({ tensors: layoutFiles(name, 1).tensors });
-    weights.set(name, known);
-    return known;
+  const names = ["BF16", "GPTQ of 4 bits", "FP8 in blocks", "compressed-tensors, packed", "compressed-tensors, NVFP4", "BitNet"];
+  let made: Promise<ReadonlyMap<string, { config: object; weights: Uint8Array }>> | undefined;
+  const files = (): NonNullable<typeof made> => {
+    const one = async (name: string): Promise<[string, { config: object; weights: Uint8Array }]> => {
+      const { config, tensors } = layoutFiles(name, 1);
+      return [name, { config, weights: await safetensorsBytes({ tensors }) }];
+    };
+    made ??= Promise.all(names.map(one)).then(list => new Map(list));
+    return made;
   };
   return {
     name: "folder",
     kind: "json",
-    beside: 2 ** 23,
-    samples: () =>
+    beside: 2 ** 22,
+    samples: async () =>
       jsons(
-        names.map(layout => ({
+        [...(await files())].map(([layout, { config }]) => ({
           layout,
-          "config.json": layoutFiles(layout, 1).config,
+          "config.json": config,
           "tokenizer.json": byteTokenizer(40),
           "tokenizer_config.json": { bos_token: "<s>", add_bos_token: false, chat_template: "{{ messages }}" },
           "generation_config.json": { eos_token_id: [1, 2] },
         })),
       ),
     async attempt(input) {
-      const { layout, ...files } = parsed(input);
-      const name = names.find(n => n === layout) ?? names[0];
-      const own = Object.fromEntries(Object.entries(files).map(([file, content]) => [file, JSON.stringify(content) ?? ""]));
-      const folder = await memoryFolder({ ...own, "model.safetensors": await weightsOf(name) });
+      const { layout, ...rest } = parsed(input);
+      const all = await files();
+      const weights = (all.get(String(layout)) ?? all.get(names[0]))?.weights ?? new Uint8Array();
+      const own = Object.fromEntries(Object.entries(rest).map(([file, content]) => [file, JSON.stringify(content) ?? ""]));
+      const folder = await memoryFolder({ ...own, "model.safetensors": weights });
       const conversion = await convertFolder(folder);
       const view = viewOf(folder, conversion);
       each(
