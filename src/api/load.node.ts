@@ -2,8 +2,8 @@
 import { bind, memoryNeeded } from "../engine/bind.ts";
 import { LatheError } from "../errors.ts";
 import { closeGguf, type Gguf } from "../files/gguf.ts";
-import { isFolder, openModelFolder } from "../files/hf/open.node.ts";
-import { openModelFile } from "../files/open.node.ts";
+import { isFolder } from "../files/hf/open.node.ts";
+import { openModel } from "../files/open.node.ts";
 import { parseAddress } from "../files/store/address.ts";
 import type { Network } from "../nn/arch.ts";
 import type { Source } from "../nn/source.ts";
@@ -54,9 +54,9 @@ const contextOf = (network: Network, wished: number | undefined): number =>
   wished ?? Math.min(network.trainedContext, network.bidirectional ? DEFAULT_ENCODER_CONTEXT : DEFAULT_CONTEXT);
 
 /**
- * Loads a GGUF model. Weights are read and packed on all threads. `name` is a path, or names a model of the store: `hf:org/repo:Q4_K_M`, or the
- * URL that it was pulled from.
- * @throws LatheError file.*, gguf.*, model.*, tokenizer.*, memory.insufficient, option.*, target.unavailable, store.*, and with `pull` remote.*;
+ * Loads a model. Weights are read and packed on all threads. `name` is the path of a GGUF file or of a model folder of Hugging Face layout, or
+ * names a model of the store: `hf:org/repo:Q4_K_M`, or the URL that it was pulled from.
+ * @throws LatheError file.*, gguf.*, safetensors.*, folder.*, model.*, tokenizer.*, memory.insufficient, option.*, target.unavailable, store.*, and with `pull` remote.*;
  * the signal's reason when aborted.
  */
 export async function load(name: string, options: LoadOptions = {}): Promise<Model> {
@@ -64,8 +64,7 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
   o.signal?.throwIfAborted();
   const template = o.chatTemplate === undefined ? undefined : (await import("../text/chat.ts")).chosenTemplate(o.chatTemplate);
   const path = await pathOf(name, o);
-  if (isFolder(path)) throw unconverted(path);
-  const gguf = await openModelFile(path);
+  const gguf = await openModel(path);
   // It loads its code while the network is bound here.
   const client = new EngineClient(startEngine());
   try {
@@ -79,6 +78,7 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
       metadata,
       tensors: gguf.tensors,
       parts: gguf.parts.map(p => p.name),
+      folder: isFolder(path) ? path : undefined,
       target: o.target,
       numerics: o.numerics,
       threads: o.threads ?? defaultThreads(),
@@ -120,11 +120,6 @@ async function tokenizerOf(gguf: Gguf, network: Network): Promise<Tokenizer> {
   return tokenizer;
 }
 
-function unconverted(path: string): LatheError {
-  const message = `"${path}" is a folder; make one file of it with "lathe convert", and load that.`;
-  return new LatheError("file.unreadable", message, { path });
-}
-
 export interface Inspection {
   readonly path: string;
   readonly name: string;
@@ -162,23 +157,13 @@ export interface Inspection {
  */
 export async function inspect(name: string, options: InspectOptions = {}): Promise<Inspection> {
   const { context, ...where } = resolveInspect(options);
-  if (isFolder(name)) return inspectFolder(name, context);
   const { openNamedModel } = await import("../files/store/named.node.ts");
+  const folder = isFolder(name);
   const gguf = await openNamedModel(name, where);
   try {
-    return await describe(gguf, (gguf.parts.find(p => p.name === name) ?? gguf.parts[0]).name, context);
+    return await describe(gguf, folder ? name : (gguf.parts.find(p => p.name === name) ?? gguf.parts[0]).name, context);
   } finally {
     await closeGguf(gguf);
-  }
-}
-
-async function inspectFolder(path: string, context: number | undefined): Promise<Inspection> {
-  const [{ convertFolder }, { viewOf }] = await Promise.all([import("../files/hf/convert.ts"), import("../files/hf/view.ts")]);
-  const folder = await openModelFolder(path);
-  try {
-    return await describe(viewOf(folder, await convertFolder(folder)), path, context);
-  } finally {
-    await folder.close();
   }
 }
 

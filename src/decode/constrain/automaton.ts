@@ -122,9 +122,9 @@ export class Automaton {
     return next;
   }
 
-  /** `head`, then what the stack says. */
+  /** `head`, then what the stack says. The rest of a sequence stays one, so that long ones make no deep stacks. */
   push(head: Expr, tail: Stack): Stack {
-    if (head.kind === "seq") return this.push(head.first, this.push(head.rest, tail));
+    if (head.kind === "seq") return this.push(head.first, this.#intern([head.rest], [tail], false));
     return head === this.grammar.empty ? tail : this.#intern([head], [tail], false);
   }
 
