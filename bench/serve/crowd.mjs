@@ -1,5 +1,6 @@
 /** A request among others: its answer is the same as alone, to the last bit of its log-probabilities, and holds nothing of theirs. */
 import { complete } from "./client.mjs";
+import { leaving } from "./load.mjs";
 import { completion, workload } from "./workload.mjs";
 
 const PROBES = 6;
@@ -26,8 +27,7 @@ export async function crowd({ server, signal, say, add, options }) {
   say("crowd: alone");
   const alone = [];
   for (const body of probes) alone.push(await answered(place, body, signal));
-  const leave = new AbortController();
-  const both = AbortSignal.any([leave.signal, signal]);
+  const { leave, both } = leaving(signal);
   let others = 0;
   const leaked = [];
   const seen = (text, own) => {
@@ -60,7 +60,7 @@ export async function crowd({ server, signal, say, add, options }) {
       }
     }
   } finally {
-    leave.abort();
+    leave();
     await Promise.all(neighbours);
   }
   add("crowd", "answers that differ from the answer alone", "", [compared - same], {

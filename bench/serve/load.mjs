@@ -27,14 +27,21 @@ export function windowOf(answers, from, to) {
   return { seconds, tokens, tokensPerSecond: tokens / seconds, gaps, first, answers, failed };
 }
 
+/** A way to end many requests at once, besides the run's own. @param {AbortSignal} signal */
+export function leaving(signal) {
+  const leave = new AbortController();
+  const both = AbortSignal.any([leave.signal, signal]);
+  setMaxListeners(0, leave.signal, both); // every request listens
+  return { leave: () => leave.abort(), both };
+}
+
 /**
  * `clients` clients for `seconds` after a warm-up; what is under way at the end is left.
  * @param {{ place: import("./client.mjs").Place, source: ReturnType<import("./workload.mjs").workload>, clients: number, seconds: number,
- *   signal: AbortSignal, more?: object }} how
+ *   signal: AbortSignal, warm?: number, more?: object }} how
  */
-export async function closedLoop({ place, source, clients, seconds, signal, more }) {
-  const leave = new AbortController();
-  const both = AbortSignal.any([leave.signal, signal]);
+export async function closedLoop({ place, source, clients, seconds, signal, warm = WARM_SECONDS, more }) {
+  const { leave, both } = leaving(signal);
   const answers = [];
   const client = async () => {
     while (!both.aborted) {
@@ -43,11 +50,11 @@ export async function closedLoop({ place, source, clients, seconds, signal, more
     }
   };
   const all = Array.from({ length: clients }, client);
-  await sleep(1000 * WARM_SECONDS, undefined, { signal });
+  await sleep(1000 * warm, undefined, { signal });
   const from = performance.now();
   await sleep(1000 * seconds, undefined, { signal });
   const to = performance.now();
-  leave.abort();
+  leave();
   await Promise.all(all);
   return windowOf(answers, from, to);
 }
@@ -59,9 +66,7 @@ export async function closedLoop({ place, source, clients, seconds, signal, more
  * @returns {Promise<{ window: Window, refused: Answer[] }>}
  */
 export async function openLoop({ place, source, rate, seconds, patience, signal, onTick }) {
-  const leave = new AbortController();
-  const both = AbortSignal.any([leave.signal, signal]);
-  setMaxListeners(0, both);
+  const { leave, both } = leaving(signal);
   const under = [];
   const from = performance.now();
   const to = from + 1000 * seconds;
@@ -73,7 +78,7 @@ export async function openLoop({ place, source, rate, seconds, patience, signal,
   }
   // Answers that began in the window may end after it; they count by the tokens that came in it, if they do end.
   await Promise.race([Promise.all(under), sleep(1000 * patience, undefined, { signal })]);
-  leave.abort();
+  leave();
   const answers = await Promise.all(under);
   const useful = answers.filter(a => a.ended && !a.failure);
   const window = windowOf(useful, from, to);

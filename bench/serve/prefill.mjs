@@ -2,7 +2,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { complete } from "./client.mjs";
 import { quantile } from "./figures.mjs";
-import { WARM_SECONDS, windowOf } from "./load.mjs";
+import { leaving, WARM_SECONDS, windowOf } from "./load.mjs";
+import { watchOthers } from "./server.mjs";
 import { completion, workload } from "./workload.mjs";
 
 const STREAMS = 4;
@@ -23,8 +24,7 @@ async function timeToFirst(place, prompt, signal) {
 
 /** Answers that run until they are told to leave. */
 function running({ place }, source, signal) {
-  const leave = new AbortController();
-  const both = AbortSignal.any([leave.signal, signal]);
+  const { leave, both } = leaving(signal);
   const answers = [];
   const client = async () => {
     while (!both.aborted) await complete(place, completion({ prompt: source.ids(16), answer: 1000 }), { signal: both, onPiece: keep });
@@ -32,7 +32,7 @@ function running({ place }, source, signal) {
   const keep = answer => answers.includes(answer) || answers.push(answer);
   const all = Array.from({ length: STREAMS }, client);
   const stop = async () => {
-    leave.abort();
+    leave();
     await Promise.all(all);
   };
   return { answers, stop };
@@ -48,7 +48,9 @@ export async function prefill({ server, signal, say, add, options }) {
   const medians = add("prefill", "rise of the median", "x", []);
   const taken = add("prefill", "the prompt took", "s", []);
   const source = workload(200, server.vocabulary, server.context);
+  const noise = add("prefill", "other work meanwhile", "cores", []);
   for (let round = 0; round < options.rounds; round++) {
+    const others = watchOthers([server.pid]);
     say(`prefill: round ${round + 1} of ${options.rounds}`);
     const { answers, stop } = running(server, source, signal);
     await sleep(1000 * WARM_SECONDS, undefined, { signal });
@@ -64,6 +66,7 @@ export async function prefill({ server, signal, say, add, options }) {
     ratio.push(beside[round] / alone[round]);
     medians.push(quantile(during, 0.5) / quantile(before, 0.5));
     taken.push(ms / 1000);
+    noise.push(others());
   }
 }
 
@@ -74,7 +77,9 @@ export async function cached({ server, signal, say, add, options }) {
   const known = add("cached", `... ${long} known and ${NEW} new`, "ms", []);
   const ratio = add("cached", "full : known", "x", [], { atLeast: 10 });
   const source = workload(300, server.vocabulary, server.context);
+  const noise = add("cached", "other work meanwhile", "cores", []);
   for (let round = 0; round < options.rounds; round++) {
+    const others = watchOthers([server.pid]);
     say(`cached: round ${round + 1} of ${options.rounds}`);
     const first = source.ids(long);
     full.push((await timeToFirst(server.place, [...first, ...source.ids(NEW)], signal)).ms);
@@ -82,5 +87,6 @@ export async function cached({ server, signal, say, add, options }) {
     if (again.cached < long - 1) throw new Error(`only ${again.cached} of ${long} tokens were known`);
     known.push(again.ms);
     ratio.push(full[round] / known[round]);
+    noise.push(others());
   }
 }

@@ -1,6 +1,6 @@
 /** The table of scenarios: what each is called, what it shows, and the function that runs it. */
 import { crowd } from "./crowd.mjs";
-import { overload } from "./overload.mjs";
+import { idle, overload } from "./overload.mjs";
 import { cached, prefill } from "./prefill.mjs";
 import { soak } from "./soak.mjs";
 import { streams } from "./streams.mjs";
@@ -20,6 +20,7 @@ export const scenarios = {
   prefill: { about: "time between tokens while a long prompt is read", minutes: 0, run: prefill },
   cached: { about: "time to the first token when the prompt's beginning is known", minutes: 0, run: cached },
   crowd: { about: "answers are the same alone and in a crowd, and nothing leaks", minutes: 0, run: crowd },
-  overload: { about: "five times too many requests; the same beside 1,000 idle sockets", minutes: 1, run: overload },
+  overload: { about: "five times too many requests", minutes: 1, run: overload },
+  idle: { about: "the same beside 1,000 sockets that do nothing", minutes: 1, run: idle },
   soak: { about: "mixed work with aborts and malformed requests; nothing grows", minutes: 10, run: soak },
 };

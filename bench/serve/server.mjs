@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { machineTicks, processTicks, TICKS_PER_SECOND } from "../watch.mjs";
 import { exchange } from "./client.mjs";
 
 const MAIN = join(import.meta.dirname, "..", "..", "dist", "cli", "main.js");
@@ -80,4 +81,23 @@ export async function until(so, seconds = 60) {
     await sleep(100);
   }
   return false;
+}
+
+/**
+ * Cores' worth of work that the machine did from now until the result is called, besides this process and those given: figures taken beside
+ * other work mean little. @param {number[]} pids @returns {() => number}
+ */
+export function watchOthers(pids) {
+  const sample = () => {
+    const { busy, stolen } = machineTicks();
+    return {
+      at: performance.now(),
+      others: busy + stolen - [process.pid, ...pids].reduce((sum, pid) => sum + (processTicks(pid) ?? 0), 0),
+    };
+  };
+  const first = sample();
+  return () => {
+    const last = sample();
+    return Math.max(0, (1000 * (last.others - first.others)) / TICKS_PER_SECOND / (last.at - first.at));
+  };
 }
