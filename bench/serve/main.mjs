@@ -78,7 +78,7 @@ async function main() {
   };
   const stop = new AbortController();
   setMaxListeners(0, stop.signal); // every request listens
-  process.once("SIGINT", () => stop.abort(new Error("interrupted")));
+  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => stop.abort(new Error("interrupted")));
   say("loading the model");
   const server = await startServer(wanted);
   try {

@@ -14,17 +14,8 @@ const SAMPLES = 120;
 /** Growth that is noise: this part of the process, or so many bytes. */
 const NOISE = { part: 0.02, bytes: 8 << 20, files: 4 };
 
-/** Bodies that are wrong in one way each; none is JSON of a request. */
-const malformed = [
-  "",
-  "{",
-  "null",
-  '{"prompt":7}',
-  '{"prompt":"x","max_tokens":-1}',
-  '{"prompt":[99999999]}',
-  `{"prompt":"x","n":1e9}`,
-  "[".repeat(500),
-];
+/** Bodies that are wrong in every dialect. */
+const malformed = ["", "{", "null", "[]", '{"prompt":7,"messages":7}', '{"prompt":"x","stream":"yes","max_tokens":-1}', "[".repeat(500)];
 const paths = ["/v1/completions", "/v1/chat/completions", "/v1/messages", "/api/generate"];
 
 /** One client's turn. @returns {Promise<"done" | "aborted" | "malformed">} */

@@ -39,7 +39,7 @@ export interface Steps {
 /** Milliseconds that a step of prompts should take at most, so that whoever comes or is cancelled does not wait long. */
 const STEP_MS = 150;
 /** How much longer prompts may make a step of answers: well below the double of the time between tokens. */
-const STRETCH = 1.6;
+const STRETCH = 1.75;
 /** Milliseconds of a step that no reader of an answer notices. */
 const UNFELT_MS = 20;
 /** Tokens of a prompt that a step has at least. */
