@@ -36,8 +36,12 @@ export interface Steps {
   step(tokens: readonly StepToken[]): Float32Array[];
 }
 
-/** Milliseconds that a step should take at most, so that whoever is cancelled or answering does not wait long for a neighbour's prompt. */
+/** Milliseconds that a step of prompts should take at most, so that whoever comes or is cancelled does not wait long. */
 const STEP_MS = 150;
+/** How much longer prompts may make a step of answers: well below the double of the time between tokens. */
+const STRETCH = 1.75;
+/** Milliseconds of a step that no reader of an answer notices. */
+const UNFELT_MS = 20;
 /** Tokens of a prompt that a step has at least. */
 const LEAST_CHUNK = 4;
 /** Waiting runs that are looked at in a turn. */
@@ -298,11 +302,12 @@ export class Scheduler {
     });
     let rows = most - spare;
     let room = maxTokens - rows;
+    const time = taking.length ? Math.max(UNFELT_MS, STRETCH * this.#time.predict(sizeOf(members))) : STEP_MS;
     for (const run of ready.filter(r => r.left > 1).sort(this.#fairness.order)) {
       if (room === 0 || rows === maxWanted) break;
       const most = Math.min(room, run.left);
       const size = sizeOf(members);
-      const count = this.#time.tokensWithin(STEP_MS, size, run.filled, Math.min(LEAST_CHUNK, most), most);
+      const count = this.#time.tokensWithin(time, size, run.filled, Math.min(LEAST_CHUNK, most), most);
       members.push({ run, count });
       room -= count;
       if (count < most) break; // the step is full in time
