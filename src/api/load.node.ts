@@ -1,4 +1,5 @@
 /** `load` and `inspect` in Node: read the header on the caller's thread, then start the engine's thread with everything it needs. */
+import { resolve } from "node:path";
 import { Worker } from "node:worker_threads";
 import { bind, memoryNeeded } from "../engine/load.node.ts";
 import { copyOf } from "../engine/packed-copy.node.ts";
@@ -106,6 +107,7 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
       numerics: o.numerics,
       threads: o.threads ?? defaultThreads(),
       memory: parseBytes(o.memory ?? availableMemory())!,
+      cache: o.cacheDir === undefined ? undefined : { dir: resolve(o.cacheDir), bytes: parseBytes(o.cacheDisk)! },
       plan: {
         context,
         cacheTokens: o.cacheTokens ?? 4 * context,

@@ -23,6 +23,10 @@ export interface LoadOptions {
   readonly context?: number;
   /** Tokens that all sessions together can hold. Default: four contexts, or what memory allows. */
   readonly cacheTokens?: number;
+  /** A folder in which computed prompts outlive memory and the program. Default: none, prompts are cached in memory alone. */
+  readonly cacheDir?: string;
+  /** Most bytes of that folder, as a number or like "8GiB". Default "8GiB". */
+  readonly cacheDisk?: number | string;
   /** Threads that compute. Default: the cores of the machine. */
   readonly threads?: number;
   /** Most bytes of memory, as a number or like "6GiB". Default: what the machine has free. */
@@ -118,14 +122,18 @@ const flag = { default: false, accepts: "true or false", check: (v: unknown) => 
 const isRecord = (v: unknown): boolean => typeof v === "object" && v !== null && !Array.isArray(v);
 const isText = (v: unknown): v is string => typeof v === "string";
 
+const size = {
+  accepts: 'a size such as 4000000000 or "6GiB"',
+  check: (v: unknown) => (isText(v) || typeof v === "number") && parseBytes(v) !== undefined,
+};
+
 const loadRules: OptionRules<LoadOptions> = {
   context: count(1),
   cacheTokens: count(1),
+  cacheDir: optional({ accepts: "the path of a folder", check: v => isText(v) && v !== "" }),
+  cacheDisk: { default: "8GiB", ...size },
   threads: count(1, 256),
-  memory: optional({
-    accepts: 'a size such as 4000000000 or "6GiB"',
-    check: v => (isText(v) || typeof v === "number") && parseBytes(v) !== undefined,
-  }),
+  memory: optional(size),
   target: {
     default: "auto",
     accepts: '"auto", "native", "wasm" or "interp"',

@@ -62,6 +62,7 @@ export type ToEngine =
   | { readonly kind: "profile"; readonly run: number; readonly context: number; readonly steps: number; readonly code: boolean }
   /** Is answered between two steps. */
   | { readonly kind: "ask"; readonly run: number }
+  /** Pasts are kept, where they are to outlive the engine; it answers `closed`. */
   | { readonly kind: "close" };
 
 export interface Usage {
@@ -155,5 +156,6 @@ export type FromEngine =
   | { readonly kind: "embedded"; readonly run: number; readonly vectors: readonly Float32Array[] }
   | { readonly kind: "profiled"; readonly run: number; readonly profile: Profile }
   | { readonly kind: "status"; readonly run: number; readonly status: EngineStatus }
+  | { readonly kind: "closed" }
   /** Without a run: loading, or the whole engine, has failed. */
   | { readonly kind: "failed"; readonly run?: number; readonly error: WireError };

@@ -10,7 +10,9 @@ import { topLogprobs } from "../decode/logprobs.ts";
 import type { StepToken } from "../engine/step.ts";
 import { LatheError } from "../errors.ts";
 import type { PageStore, Sequence } from "../kv/pages.ts";
+import type { PastStore } from "../kv/past-store.ts";
 import { type Past, Prefixes } from "../kv/prefixes.ts";
+import { commonOf, logProbability, type Member, rowsOf, sizeOf, tokensOf } from "./batch.ts";
 import { Fairness, keepOrder } from "./policy.ts";
 import type { EngineStatus, Finish, Finished, RunRequest, Token, WireVocabulary } from "./protocol.ts";
 import { ScheduledRun } from "./scheduled-run.ts";
@@ -58,11 +60,6 @@ interface Scoring {
   done: number;
 }
 
-interface Member {
-  readonly run: ScheduledRun;
-  readonly count: number;
-}
-
 const keyOf = ({ client = "", salt = "" }: Pick<RunRequest, "client" | "salt">): string => JSON.stringify([client, salt]);
 const isShortage = (e: unknown): boolean => e instanceof LatheError && e.code === "memory.insufficient";
 
@@ -71,7 +68,8 @@ export class Scheduler {
   readonly #events: Events;
   readonly #now: () => number;
   readonly #sessions = new Map<number, Past>();
-  readonly #pasts = new Prefixes();
+  readonly #pasts: Prefixes;
+  readonly #store: PastStore | undefined;
   readonly #runs = new Map<number, ScheduledRun>();
   readonly #scorings: Scoring[] = [];
   readonly #fairness = new Fairness();
@@ -83,9 +81,11 @@ export class Scheduler {
   #turns = 0;
   #preempted = 0;
 
-  /** `now` in milliseconds. */
-  constructor(steps: Steps, events: Events, now: () => number = () => performance.now()) {
+  /** `now` in milliseconds; `store` keeps pasts that leave memory. */
+  constructor(steps: Steps, events: Events, now: () => number = () => performance.now(), store?: PastStore) {
     this.#steps = steps;
+    this.#store = store;
+    this.#pasts = new Prefixes(past => store?.keep(past.key, past.sequence));
     this.#events = events;
     this.#now = now;
   }
@@ -145,6 +145,11 @@ export class Scheduler {
   /** Gives back the pages of all that nobody computes. */
   forget(): void {
     while (this.#pasts.evict());
+  }
+
+  /** The engine is about to end: pasts are kept. Nothing may be asked of it any more. */
+  close(): void {
+    this.#pasts.loseAll();
   }
 
   setVocabulary(vocabulary: WireVocabulary): void {
@@ -247,10 +252,11 @@ export class Scheduler {
     past.key = key;
     past.busy = true;
     const cached = past.sequence.truncate(usable);
-    if (run.produced === 0) run.cached = cached;
     // A page for each neighbour to grow into, so that who begins does not send another back at once.
     const room = past.sequence.needs(run.known.length - cached + 1) + running;
     if (this.#makeRoom(room) || running === 0) {
+      const stored = this.#store?.restore(key, run.known, run.known.length - 1, past.sequence);
+      if (run.produced === 0) run.cached = stored ?? cached;
       run.running = true;
       this.#pasts.touch(past);
       return true;
@@ -273,6 +279,7 @@ export class Scheduler {
     const run = running[running.length - 1];
     run.running = false;
     run.past.busy = false;
+    this.#store?.keep(run.past.key, run.sequence);
     run.sequence.truncate(0);
     this.#preempted++;
     return true;
@@ -444,41 +451,4 @@ export class Scheduler {
     this.#scorings.shift();
     s.sequence.close();
   }
-}
-
-/**
- * The next tokens of a run: known ones, then forced ones. The logits after its last known one and after forced ones are wanted; to answer the same
- * prompt again, its last must be evaluated again.
- */
-function tokensOf(run: ScheduledRun, count: number): StepToken[] {
-  const { known, forced, filled, sequence, request } = run;
-  return Array.from({ length: count }, (_, i) => {
-    const at = filled + i;
-    const wanted = at >= known.length - 1 && request.maxTokens > 0;
-    return { id: known[at] ?? forced[at - known.length], sequence, wanted, checkpoint: at === request.tokens.length - 1 };
-  });
-}
-
-/** Rows of logits that its tokens ask for. */
-function rowsOf({ run, count }: Member): number {
-  return run.request.maxTokens > 0 ? Math.max(0, count - run.left + 1) : 0;
-}
-
-function sizeOf(members: readonly Member[]) {
-  const sum = (of: (m: Member) => number): number => members.reduce((total, m) => total + of(m), 0);
-  const context = sum(({ run, count }) => count * run.filled + (count * count) / 2);
-  return { tokens: sum(m => m.count), rows: sum(rowsOf), context };
-}
-
-function commonOf(a: readonly number[], b: readonly number[]): number {
-  const most = Math.min(a.length, b.length);
-  let n = 0;
-  while (n < most && a[n] === b[n]) n++;
-  return n;
-}
-
-function logProbability(logits: Float32Array, id: number): number {
-  const max = logits.reduce((m, x) => Math.max(m, x), -Infinity);
-  const sum = logits.reduce((total, x) => total + Math.exp(x - max), 0);
-  return logits[id] - max - Math.log(sum);
 }

@@ -7,6 +7,7 @@ import { LatheError } from "../errors.ts";
 import { GROUP, ROW_PADDING, type WeightFormat } from "../formats/packed.ts";
 import { PAGE } from "../kernels/attend.ts";
 import { pack, packName } from "../kernels/pack.ts";
+import type { PastStore } from "../kv/past-store.ts";
 import { requireCompanions } from "../models/companions.ts";
 import { architectures } from "../models/index.ts";
 import type { Network } from "../nn/arch.ts";
@@ -20,6 +21,7 @@ import { collectGarbage, enableRelaxedSimd } from "../runtime/platform.node.ts";
 import { Team } from "../runtime/team.node.ts";
 import { hasMemory64 } from "../target/wasm/features.ts";
 import { copyPath, formatIn, openCopy } from "./packed-copy.node.ts";
+import { openPasts } from "./pasts.node.ts";
 import { makePlan, type PlanOptions, pagesFor, schedules } from "./plan.ts";
 import { LEAST_STATES, stateBytes } from "./states.ts";
 import { Stepper } from "./step.ts";
@@ -45,6 +47,8 @@ export interface LoadSpec {
   readonly memory: number;
   readonly plan: PlanOptions;
   readonly numerics?: Numerics;
+  /** Where pasts are kept that leave memory, and how many bytes of them. */
+  readonly cache?: { readonly dir: string; readonly bytes: number };
   /** Whether a packed copy beside the model is used where there is one. Default true. */
   readonly copy?: boolean;
   /** 64-bit addresses. Default: where 32 bits do not suffice and the runtime has them. */
@@ -58,6 +62,8 @@ export interface Loaded {
   readonly backend: Backend;
   readonly seconds: { readonly pack: number; readonly compile: number };
   readonly weightBytes: number;
+  /** Where `spec.cache` asks for it. */
+  readonly pasts?: PastStore;
   /** Ends the threads and gives back what the compiled kernels take. */
   readonly close: () => Promise<void>;
 }
@@ -119,7 +125,9 @@ export async function loadModel(spec: LoadSpec, progress: (done: number, total: 
     collectGarbage();
     const seconds = { pack: (packed - begun) / 1000, compile: (performance.now() - packed) / 1000 };
     const stepper = new Stepper(plan, network, arena, team);
-    return { stepper, team, arena, backend, seconds, weightBytes: need.weights, close };
+    const pasts =
+      spec.cache && openPasts(spec.cache, spec.parts, stepper, { arena, states: source.states, backend, numerics: spec.numerics });
+    return { stepper, team, arena, backend, seconds, weightBytes: need.weights, pasts, close };
   } catch (e) {
     await close();
     throw e;

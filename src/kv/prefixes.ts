@@ -21,7 +21,13 @@ const MOST = 256;
 export class Prefixes {
   /** The least recently used first. */
   readonly #pasts = new Set<Past>();
+  readonly #lose: (past: Past) => void;
   #loose = 0;
+
+  /** `lose` is told of a past whose pages are about to go. */
+  constructor(lose: (past: Past) => void = () => {}) {
+    this.#lose = lose;
+  }
 
   get size(): number {
     return this.#pasts.size;
@@ -33,6 +39,7 @@ export class Prefixes {
     for (const each of this.#pasts) {
       if (each.owned || each.busy) continue;
       this.delete(each);
+      this.#lose(each);
       each.sequence.close();
       return;
     }
@@ -58,10 +65,16 @@ export class Prefixes {
     return best;
   }
 
+  /** Everything is about to go. */
+  loseAll(): void {
+    for (const past of this.#pasts) this.#lose(past);
+  }
+
   /** Gives back the pages of the least recently used past; false where there is none left. */
   evict(): boolean {
     for (const past of this.#pasts) {
       if (past.busy || past.sequence.length === 0) continue;
+      this.#lose(past);
       if (past.owned) past.sequence.truncate(0);
       else {
         this.delete(past);
