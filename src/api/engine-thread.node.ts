@@ -56,6 +56,7 @@ async function load(spec: Extract<ToEngine, { kind: "load" }>["spec"]): Promise<
     pageBytes: stepper.network.pageBytes,
     memoryBytes: loaded.weightBytes + stepper.plan.workBytes + stepper.plan.pageCapacity * stepper.network.pageBytes,
     output: stepper.network.output,
+    noModules: stepper.noModules,
     columns: stepper.network.columns,
   };
   send({ kind: "loaded", info });

@@ -15,7 +15,7 @@ export interface WireError {
 export interface RunRequest {
   readonly run: number;
   readonly session: number;
-  /** Everything from the session's first token on; what the session already holds is not computed again. */
+  /** Everything from the session's first token on, with marks (kv/marks.ts); what the session already holds is not computed again. */
   readonly tokens: Int32Array;
   readonly sampling: SamplingOptions;
   readonly maxTokens: number;
@@ -122,6 +122,8 @@ export interface LoadedInfo {
   readonly memoryBytes: number;
   /** Logits of the vocabulary, or embeddings. */
   readonly output: Output;
+  /** Why modules cannot be used with this model; absent where they can. */
+  readonly noModules?: string;
   /** Numbers of a row of output. */
   readonly columns: number;
 }

@@ -9,10 +9,12 @@ import { Constraints } from "../decode/constrain/source.ts";
 import { topLogprobs } from "../decode/logprobs.ts";
 import type { StepToken } from "../engine/step.ts";
 import { LatheError } from "../errors.ts";
+import { type Span, wholeLength } from "../kv/marks.ts";
 import type { PageStore, Sequence } from "../kv/pages.ts";
 import type { PastStore } from "../kv/past-store.ts";
-import { type Past, Prefixes } from "../kv/prefixes.ts";
+import { type Past, Prefixes, usableOf } from "../kv/prefixes.ts";
 import { commonOf, logProbability, type Member, rowsOf, sizeOf, tokensOf } from "./batch.ts";
+import { keyOf, ModuleRuns } from "./module-runs.ts";
 import { Fairness, keepOrder } from "./policy.ts";
 import type { EngineStatus, Finish, Finished, RunRequest, Token, WireVocabulary } from "./protocol.ts";
 import { ScheduledRun } from "./scheduled-run.ts";
@@ -35,6 +37,8 @@ export interface Steps {
   readonly plan: { readonly options: { readonly maxTokens: number; readonly maxWanted: number; readonly context: number } };
   readonly store: PageStore;
   newSequence(): Sequence;
+  /** Appends a module's tokens, as `source` has them computed. */
+  place?(source: Sequence, target: Sequence, tokens: readonly number[]): void;
   step(tokens: readonly StepToken[]): Float32Array[];
 }
 
@@ -60,7 +64,6 @@ interface Scoring {
   done: number;
 }
 
-const keyOf = ({ client = "", salt = "" }: Pick<RunRequest, "client" | "salt">): string => JSON.stringify([client, salt]);
 const isShortage = (e: unknown): boolean => e instanceof LatheError && e.code === "memory.insufficient";
 
 export class Scheduler {
@@ -77,6 +80,7 @@ export class Scheduler {
   #vocabulary: WireVocabulary | undefined;
   /** Made for the first run with a constraint. */
   #constraints: Constraints | undefined;
+  readonly #modules: ModuleRuns;
   #arrivals = 0;
   #turns = 0;
   #preempted = 0;
@@ -88,11 +92,22 @@ export class Scheduler {
     this.#pasts = new Prefixes(past => store?.keep(past.key, past.sequence));
     this.#events = events;
     this.#now = now;
+    this.#modules = new ModuleRuns(this.#pasts, {
+      newSequence: () => steps.newSequence(),
+      enter: (request, past, owner) => this.#enter(new ScheduledRun(request, past, undefined, owner.arrival, now())),
+      fail: (run, error) => this.#fail(run, error),
+    });
+  }
+
+  #enter(run: ScheduledRun): ScheduledRun {
+    this.#runs.set(run.request.run, run);
+    this.#fairness.enter(run.client);
+    return run;
   }
 
   /** Whether a turn would do something. */
   get busy(): boolean {
-    return this.#scorings.length > 0 || [...this.#runs.values()].some(r => !r.running || r.ready);
+    return this.#scorings.length > 0 || [...this.#runs.values()].some(r => !r.running || r.ready || r.module);
   }
 
   status(): EngineStatus {
@@ -160,9 +175,7 @@ export class Scheduler {
   add(request: RunRequest): void {
     const past = this.#sessions.get(request.session);
     if (!past) throw new LatheError("model.closed", "The session is closed; open a new one.");
-    const run = new ScheduledRun(request, past, this.#constraint(request), this.#arrivals++, this.#now());
-    this.#runs.set(request.run, run);
-    this.#fairness.enter(run.client);
+    this.#enter(new ScheduledRun(request, past, this.#constraint(request), this.#arrivals++, this.#now()));
   }
 
   #constraint({ constraint, leadingSpace }: RunRequest): Constraint | undefined {
@@ -213,6 +226,7 @@ export class Scheduler {
     const waiting = all.filter(r => !r.running).sort(this.#fairness.order);
     for (const run of waiting.slice(0, LOOKED_AT)) {
       if (running >= 2 * maxWanted) return;
+      if (!this.#modules.prepared(run)) continue;
       if (this.#worthWaiting(run)) continue;
       if (!this.#begin(run, running)) return; // whoever is next in order does not overtake
       running++;
@@ -241,7 +255,7 @@ export class Scheduler {
     const { past, request } = run;
     const key = keyOf(request);
     const found = this.#pasts.longest(key, run.known);
-    const own = past.key === key ? past.sequence.usable(Math.min(past.sequence.common(run.known), run.known.length - 1)) : 0;
+    const own = past.key === key ? usableOf(past.sequence, run.known) : 0;
     if (found && found.length > own) {
       const fork = found.past.sequence.fork();
       past.sequence.close();
@@ -254,9 +268,10 @@ export class Scheduler {
     const cached = past.sequence.truncate(usable);
     // A page for each neighbour to grow into, so that who begins does not send another back at once.
     const room = past.sequence.needs(run.known.length - cached + 1) + running;
-    if (this.#makeRoom(room) || running === 0) {
-      const stored = this.#store?.restore(key, run.known, run.known.length - 1, past.sequence);
-      if (run.produced === 0) run.cached = stored ?? cached;
+    if (this.#makeRoom(room, run) || running === 0) {
+      this.#store?.restore(key, run.known, run.known.length - 1, past.sequence);
+      const filled = past.sequence.truncate(wholeLength(run.known, past.sequence.length));
+      if (run.produced === 0) run.cached = filled;
       run.running = true;
       this.#pasts.touch(past);
       return true;
@@ -265,11 +280,23 @@ export class Scheduler {
     return false;
   }
 
-  /** Evicts until so many pages are free. */
-  #makeRoom(pages: number): boolean {
+  /** Evicts until so many pages are free. `run`: what those behind it hold for their modules may go too. */
+  #makeRoom(pages: number, run?: ScheduledRun): boolean {
     const { pool } = this.#steps.store;
-    while (pool.capacity - pool.used < pages) if (!this.#pasts.evict()) return false;
+    const behind = (r: ScheduledRun): boolean => !r.running && r.sources.size > 0 && keepOrder(r, run!) > 0;
+    while (pool.capacity - pool.used < pages) {
+      if (this.#pasts.evict()) continue;
+      const other = run && [...this.#runs.values()].filter(behind).sort(keepOrder).at(-1);
+      if (!other) return false;
+      other.release();
+    }
     return true;
+  }
+
+  /** It waits for its turn again, with what it has. */
+  #sendBack(run: ScheduledRun): void {
+    run.running = false;
+    run.past.busy = false;
   }
 
   /** The last in rank gives its pages back and waits again; false where only one is left. */
@@ -277,8 +304,8 @@ export class Scheduler {
     const running = [...this.#runs.values()].filter(r => r.running).sort(keepOrder);
     if (running.length < 2) return false;
     const run = running[running.length - 1];
-    run.running = false;
-    run.past.busy = false;
+    this.#sendBack(run);
+    run.release();
     this.#store?.keep(run.past.key, run.sequence);
     run.sequence.truncate(0);
     this.#preempted++;
@@ -302,7 +329,7 @@ export class Scheduler {
     let room = maxTokens - rows;
     for (const run of ready.filter(r => r.left > 1).sort(this.#fairness.order)) {
       if (room === 0 || rows === maxWanted) break;
-      const most = Math.min(room, run.left);
+      const most = Math.min(room, run.reach);
       const size = sizeOf(members);
       const count = this.#time.tokensWithin(STEP_MS, size, run.filled, Math.min(LEAST_CHUNK, most), most);
       members.push({ run, count });
@@ -313,10 +340,26 @@ export class Scheduler {
     return members;
   }
 
+  /** Puts the module that comes next into the run's sequence. */
+  #place(run: ScheduledRun, { start, end }: Span): void {
+    const count = end - start;
+    const source = run.sources.get(start);
+    if (!source) return this.#sendBack(run); // its beginning, which had it, was given up
+    while (!this.#makeRoom(run.sequence.needs(count), run) && this.#preempt());
+    if (!run.running) return;
+    try {
+      this.#steps.place!(source, run.sequence, run.known.slice(start, end));
+      if (run.produced === 0) run.cached += count;
+    } catch (e) {
+      this.#fail(run, e);
+    }
+  }
+
   // ---- what is computed ----
 
   #runTurn(): void {
     this.#admit();
+    for (const run of [...this.#runs.values()]) if (run.running && run.module) this.#place(run, run.module);
     let members = this.#compose();
     while (members.length && !this.#makeRoom(members.reduce((sum, { run, count }) => sum + run.sequence.needs(count), 0))) {
       if (!this.#preempt()) break;
@@ -362,7 +405,7 @@ export class Scheduler {
     run.served = this.#turns;
     this.#fairness.serve(run.client, prompt ? count : 0, prompt ? 0 : count);
     if (!prompt || run.produced > 0) return;
-    this.#events.prompt(run.request.run, run.filled, tokens.length);
+    if (!run.serves) this.#events.prompt(run.request.run, run.filled, tokens.length);
     if (!run.prefilling && maxTokens === 0) this.#finish(run, "length");
   }
 
@@ -370,7 +413,7 @@ export class Scheduler {
   #fail(run: ScheduledRun, error: unknown): void {
     this.#leave(run);
     run.sequence.truncate(0);
-    this.#events.failed(run.request.run, error);
+    if (!this.#modules.failed(run, error)) this.#events.failed(run.request.run, error);
   }
 
   #choose(run: ScheduledRun, logits: Float32Array): void {
@@ -420,11 +463,13 @@ export class Scheduler {
 
   #finish(run: ScheduledRun, finish: Finish): void {
     this.#leave(run);
-    this.#events.finished(run.request.run, run.result(finish, this.#now()));
+    if (!this.#modules.finished(run, finish)) this.#events.finished(run.request.run, run.result(finish, this.#now()));
   }
 
   #leave(run: ScheduledRun): void {
     this.#runs.delete(run.request.run);
+    run.release();
+    if (run.awaits) this.cancel(run.awaits.request.run);
     run.past.busy = false;
     run.running = false;
     this.#fairness.leave(run.client);

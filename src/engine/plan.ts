@@ -134,6 +134,8 @@ export function makePlan(
     attendSchedule: schedule.attend,
     pages,
     pageBytes: network.pageBytes,
+    heads: [],
+    tied: new Set(),
     rotation: r => remembered(rotations, r, () => words(2 * r.frequencies.length * maxTokens)),
     scalars: s => remembered(scalars, s, () => words(maxTokens)),
     table: list => {

@@ -3,6 +3,7 @@
  * prompt. Pages are shared, not copied, so a past that many prompts begin with is there once. The least recently used make room when pages are
  * needed. Nobody finds a past under another key, whatever its tokens.
  */
+import { wholeLength } from "./marks.ts";
 import type { Sequence } from "./pages.ts";
 
 export interface Past {
@@ -17,6 +18,10 @@ export interface Past {
 
 /** Pasts without a session that are kept at most; finding one compares with all. */
 const MOST = 256;
+
+/** How many of a prompt's tokens the sequence saves: not the last, and no part of a module. */
+export const usableOf = (sequence: Sequence, tokens: ArrayLike<number>): number =>
+  sequence.usable(wholeLength(tokens, Math.min(sequence.common(tokens), tokens.length - 1)));
 
 export class Prefixes {
   /** The least recently used first. */
@@ -54,12 +59,18 @@ export class Prefixes {
     if (this.#pasts.delete(past)) this.#pasts.add(past);
   }
 
+  /** A past that begins with all of `tokens`. */
+  holding(key: string, tokens: ArrayLike<number>): Past | undefined {
+    for (const past of this.#pasts) if (past.key === key && past.sequence.common(tokens) === tokens.length) return past;
+    return undefined;
+  }
+
   /** The past that saves most of `tokens`, of which the last is always computed, and how many it saves. */
   longest(key: string, tokens: ArrayLike<number>): { past: Past; length: number } | undefined {
     let best: { past: Past; length: number } | undefined;
     for (const past of this.#pasts) {
       if (past.key !== key) continue;
-      const length = past.sequence.usable(Math.min(past.sequence.common(tokens), tokens.length - 1));
+      const length = usableOf(past.sequence, tokens);
       if (length > (best?.length ?? 0)) best = { past, length };
     }
     return best;
