@@ -44,7 +44,8 @@ export interface ModelInfo extends LoadedInfo {
 /** The messages with a mark in front of the first user message's content. @throws LatheError option.invalid where there is none. */
 function markedFirst(messages: readonly ChatMessage[], mark: string): ChatMessage[] {
   const at = messages.findIndex(m => m.role === "user");
-  if (at < 0) throw new LatheError("option.invalid", "Modules stand before the first user message, and there is none.", { option: "modules" });
+  if (at < 0)
+    throw new LatheError("option.invalid", "Modules stand before the first user message, and there is none.", { option: "modules" });
   return messages.map((m, i) => {
     if (i !== at) return m;
     const content = typeof m.content === "object" && m.content ? [{ type: "text", text: mark }, ...m.content] : mark + (m.content ?? "");

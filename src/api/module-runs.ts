@@ -2,7 +2,7 @@
  * Modules of prompts, as the scheduler needs them: before a run begins, each of its modules must be at hand, computed alone from position 0; what
  * nobody has computed is a run of its own, of the same client and rank. What is at hand is held, as a fork, until the run ends or is sent back.
  */
-import { idOf } from "../kv/marks.ts";
+import { idOf, wholeLength } from "../kv/marks.ts";
 import type { Sequence } from "../kv/pages.ts";
 import type { Past, Prefixes } from "../kv/prefixes.ts";
 import type { Finish, RunRequest } from "./protocol.ts";
@@ -15,6 +15,8 @@ export interface ModuleHost {
   readonly newSequence: () => Sequence;
   /** Begins a run that serves another. */
   readonly enter: (request: RunRequest, past: Past, owner: ScheduledRun) => ScheduledRun;
+  /** Tokens of a prompt that the store of pasts has. */
+  readonly stored: (key: string, tokens: readonly number[]) => number;
   readonly fail: (run: ScheduledRun, error: unknown) => void;
 }
 
@@ -22,6 +24,8 @@ export class ModuleRuns {
   readonly #pasts: Prefixes;
   readonly #host: ModuleHost;
   #next = -1;
+  /** Has some of its modules and waits for the others. Only one does, so that no two hold what the other needs. */
+  #first: ScheduledRun | undefined;
 
   constructor(pasts: Prefixes, host: ModuleHost) {
     this.#pasts = pasts;
@@ -31,9 +35,11 @@ export class ModuleRuns {
   /** Whether all modules of a run are at hand; else the first that is not is being computed. */
   prepared(run: ScheduledRun): boolean {
     if (!run.modules.length) return true;
-    if (run.awaits) return false;
+    if (run.awaits || (this.#first && this.#first !== run && !this.#first.running)) return false;
+    this.#first = run;
     const key = keyOf(run.request);
-    const have = this.#pasts.longest(key, run.known)?.length ?? 0;
+    const stored = run.distrusts ? 0 : wholeLength(run.known, this.#host.stored(key, run.known));
+    const have = Math.max(stored, this.#pasts.longest(key, run.known)?.length ?? 0);
     for (const { start, end } of run.modules) {
       if (start < have || run.sources.has(start)) continue;
       const tokens = Int32Array.from(run.known.slice(start, end), idOf);
@@ -47,6 +53,22 @@ export class ModuleRuns {
       }
     }
     return true;
+  }
+
+  /** Whether it goes before all others: what it holds is of use to nobody else. */
+  isFirst = (run: ScheduledRun): boolean => run === this.#first || run.serves !== undefined;
+
+  /** Gives up what the run that waits for its modules has of them; false where that is nothing or is for `run`. */
+  yield(run: ScheduledRun | undefined): boolean {
+    const first = this.#first;
+    if (!first || first.running || first === run || first === run?.serves?.run || !first.sources.size) return false;
+    first.release();
+    return true;
+  }
+
+  left(run: ScheduledRun): void {
+    run.release();
+    if (this.#first === run) this.#first = undefined;
   }
 
   #compute(owner: ScheduledRun, start: number, tokens: Int32Array): void {

@@ -102,7 +102,12 @@ export function moduleIds(tokenizer: Tokenizer, { text }: PromptModule): Int32Ar
  * Head, modules, tail as one list with marks. A module with nothing before it but the token that begins every text is the beginning of the text:
  * it sees that token, and is what it would be without modules.
  */
-export function compose(tokenizer: Tokenizer, head: ArrayLike<number>, modules: readonly PromptModule[], tail: ArrayLike<number>): Int32Array {
+export function compose(
+  tokenizer: Tokenizer,
+  head: ArrayLike<number>,
+  modules: readonly PromptModule[],
+  tail: ArrayLike<number>,
+): Int32Array {
   if (!tail.length) throw new LatheError("prompt.empty", "Nothing follows the modules; give a prompt.");
   const first = head.length === 0 || (head.length === 1 && head[0] === tokenizer.bos);
   const parts = modules.map((m, i) => {

@@ -240,7 +240,9 @@ export function resolveGenerate(given: GenerateOptions): ResolvedGenerate {
   const own = resolveOptions("generate option", generateRules, mine);
   const sampling = Object.fromEntries(entries.filter(([k]) => !(k in generateRules))) as SamplingOptions;
   if (own.modules.length && own.overflow !== "error")
-    throw new LatheError("option.invalid", "With modules nothing can be dropped from a prompt; leave overflow out.", { option: "overflow" });
+    throw new LatheError("option.invalid", "With modules nothing can be dropped from a prompt; leave overflow out.", {
+      option: "overflow",
+    });
   return { own, sampling, stops: isText(own.stop) ? [own.stop] : own.stop, constraint: constraintOf(own) };
 }
 

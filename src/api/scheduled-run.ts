@@ -31,6 +31,8 @@ export class ScheduledRun implements Ranked {
   awaits: ScheduledRun | undefined;
   /** Whose module it computes, and where that is to begin. */
   serves: { readonly run: ScheduledRun; readonly start: number } | undefined;
+  /** The store said that it had what it then did not give. */
+  distrusts = false;
   /** Tokens of modules that were computed for it. */
   computed = 0;
   /** Of the prompt, found computed. */

@@ -96,6 +96,7 @@ export class Scheduler {
       newSequence: () => steps.newSequence(),
       enter: (request, past, owner) => this.#enter(new ScheduledRun(request, past, undefined, owner.arrival, now())),
       fail: (run, error) => this.#fail(run, error),
+      stored: (key, tokens) => store?.find(key, tokens, tokens.length - 1) ?? 0,
     });
   }
 
@@ -223,7 +224,8 @@ export class Scheduler {
     const { maxWanted } = this.#steps.plan.options;
     const all = [...this.#runs.values()];
     let running = all.filter(r => r.running).length;
-    const waiting = all.filter(r => !r.running).sort(this.#fairness.order);
+    const first = (r: ScheduledRun): number => Number(this.#modules.isFirst(r));
+    const waiting = all.filter(r => !r.running).sort((a, b) => first(b) - first(a) || this.#fairness.order(a, b));
     for (const run of waiting.slice(0, LOOKED_AT)) {
       if (running >= 2 * maxWanted) return;
       if (!this.#modules.prepared(run)) continue;
@@ -280,16 +282,10 @@ export class Scheduler {
     return false;
   }
 
-  /** Evicts until so many pages are free. `run`: what those behind it hold for their modules may go too. */
+  /** Evicts until so many pages are free; what a run holds for its modules while it waits, and is not for `run`, goes last. */
   #makeRoom(pages: number, run?: ScheduledRun): boolean {
     const { pool } = this.#steps.store;
-    const behind = (r: ScheduledRun): boolean => !r.running && r.sources.size > 0 && keepOrder(r, run!) > 0;
-    while (pool.capacity - pool.used < pages) {
-      if (this.#pasts.evict()) continue;
-      const other = run && [...this.#runs.values()].filter(behind).sort(keepOrder).at(-1);
-      if (!other) return false;
-      other.release();
-    }
+    while (pool.capacity - pool.used < pages) if (!this.#pasts.evict() && !this.#modules.yield(run)) return false;
     return true;
   }
 
@@ -344,7 +340,10 @@ export class Scheduler {
   #place(run: ScheduledRun, { start, end }: Span): void {
     const count = end - start;
     const source = run.sources.get(start);
-    if (!source) return this.#sendBack(run); // its beginning, which had it, was given up
+    if (!source) {
+      run.distrusts = true; // the beginning that had it was given up, or the store could not give it
+      return this.#sendBack(run);
+    }
     while (!this.#makeRoom(run.sequence.needs(count), run) && this.#preempt());
     if (!run.running) return;
     try {
@@ -468,7 +467,7 @@ export class Scheduler {
 
   #leave(run: ScheduledRun): void {
     this.#runs.delete(run.request.run);
-    run.release();
+    this.#modules.left(run);
     if (run.awaits) this.cancel(run.awaits.request.run);
     run.past.busy = false;
     run.running = false;

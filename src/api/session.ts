@@ -126,7 +126,9 @@ export class Session implements Disposable {
     requireModules(noModules);
     const first = this.#tokens.length === 0;
     const head = first ? tokenizer.encode("", { eos: false }) : this.#tokens;
-    const tail = isIds(prompt) ? this.#encode(prompt, options) : tokenizer.encode(prompt, { special: options.special, bos: false, eos: false });
+    const tail = isIds(prompt)
+      ? this.#encode(prompt, options)
+      : tokenizer.encode(prompt, { special: options.special, bos: false, eos: false });
     return [...compose(tokenizer, head, modules, tail)];
   }
 

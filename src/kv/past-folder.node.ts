@@ -97,6 +97,10 @@ export class PastFolder implements PastStore {
     return { files: this.#files.size, bytes: this.#bytes };
   }
 
+  find(key: string, tokens: ArrayLike<number>, most: number): number {
+    return this.#find(this.#root(key), tokens, most).length;
+  }
+
   restore(key: string, tokens: ArrayLike<number>, most: number, sequence: Sequence): number {
     for (;;) {
       const way = this.#find(this.#root(key), tokens, most);

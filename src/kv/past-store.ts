@@ -2,6 +2,8 @@
 import type { Sequence } from "./pages.ts";
 
 export interface PastStore {
+  /** How many of `tokens`, at most `most`, are stored, if their files are sound. */
+  find(key: string, tokens: ArrayLike<number>, most: number): number;
   /**
    * Appends to the sequence as much of `tokens` as is stored beyond its length, up to `most` tokens, bit by bit as it was computed, and gives
    * its new length. `key`: who asks; nobody gets what was kept under another.

@@ -57,7 +57,9 @@ export const fields = {
   modules: z
     .array(z.looseObject({ text: z.string().min(1).max(limits.bodyBytes) }))
     .max(limits.modules)
-    .describe("texts before the prompt, or before the first user message, that are computed once and see themselves alone (prompt-cache.md)"),
+    .describe(
+      "texts before the prompt, or before the first user message, that are computed once and see themselves alone (prompt-cache.md)",
+    ),
   cacheSalt: text(256, "requests with different salts share no cached prompts"),
   priority: whole(-100, 100, "requests with a higher number go first"),
   user: text(512, "accepted; no effect"),

@@ -146,7 +146,12 @@ const endOf = (finish: Result["finish"]): Finish => (finish === "tools" ? "stop"
 export function perform(model: Model, ask: Ask, prompts: readonly Int32Array[], signal: AbortSignal): AsyncGenerator<Piece> {
   const name = ask.logprobs ? new Namer(model).name : undefined;
   // The i-th answer to a prompt has the seed given plus i: different from the others, and the same again next time.
-  const options = (i: number) => ({ ...ask.options, modules: undefined, signal, ...(ask.options.seed === undefined ? {} : { seed: ask.options.seed + i }) });
+  const options = (i: number) => ({
+    ...ask.options,
+    modules: undefined,
+    signal,
+    ...(ask.options.seed === undefined ? {} : { seed: ask.options.seed + i }),
+  });
   const run = (tokens: Int32Array, i: number) => model.generate(tokens, options(i));
   const group = (tokens: Int32Array, p: number): AsyncGenerator<Piece>[] =>
     ask.bestOf > ask.n
