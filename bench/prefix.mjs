@@ -43,7 +43,11 @@ async function first(asked, prompt, options = {}) {
   return { seconds, cached: (await run).usage.cachedTokens };
 }
 
-const median = list => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)];
+function median(list) {
+  const sorted = list.toSorted((a, b) => a - b);
+  const half = (sorted.length - 1) / 2;
+  return (sorted[Math.floor(half)] + sorted[Math.ceil(half)]) / 2;
+}
 const times = {};
 const note = (what, { seconds, cached: had }) => {
   const row = (times[what] ??= { seconds: [], cached: new Set() });

@@ -199,7 +199,7 @@ export class Model implements AsyncDisposable {
    * Declares modules, computes each alone, and each scaffold, and keeps them in memory until they are closed.
    * @throws LatheError option.invalid (declarations; a model that cannot use modules), context.overflow, the signal's reason.
    */
-  async modules<const N extends string>(texts: Readonly<Record<N, string>>, options: ModulesOptions<N> = {}): Promise<Modules<N>> {
+  async modules<const N extends string>(texts: Readonly<Record<N, string>>, options: ModulesOptions<NoInfer<N>> = {}): Promise<Modules<N>> {
     requireModules(this.info.noModules);
     const { joined = [], ...rest } = options;
     const sessions: Session[] = [];
