@@ -17,8 +17,8 @@ export interface ReferenceModel {
   readonly vocabulary: readonly string[];
   /** Starts an empty sequence: each call of the result appends one token and returns the logits [vocab] after it. */
   start(): (token: number) => Float64Array;
-  /** The logits [vocab] after each of the tokens. */
-  logits(tokens: number[]): Float64Array[];
+  /** The logits [vocab] after each of the tokens. Token i sees positions from `from[i]` (0 where absent) up to its own. */
+  logits(tokens: number[], from?: readonly number[]): Float64Array[];
   /** The `steps` ids that follow `tokens` by argmax (ties: the lowest id). No token ends it early. */
   greedy(tokens: number[], steps: number): number[];
 }
@@ -349,12 +349,12 @@ const add = (x: Float64Array, y: Float64Array) => x.map((v, i) => v + y[i]);
 
 // ---- The model -----------------------------------------------------------------------------------------------------------------------
 
-/** An empty sequence; see `ReferenceModel.start`. */
-function start(c: ReferenceConfig, w: ReturnType<typeof readWeights>): (token: number) => Float64Array {
+/** An empty sequence; see `ReferenceModel.start`. `from`: the first position that the token sees. */
+function start(c: ReferenceConfig, w: ReturnType<typeof readWeights>): (token: number, from?: number) => Float64Array {
   const rope = ropeAngles(c, w.ropeFactors);
   const keys: Float64Array[][] = w.layers.map(() => []); // [layer][position] -> [kvHeads * keyDim]
   const values: Float64Array[][] = w.layers.map(() => []); // [layer][position] -> [kvHeads * valueDim]
-  return token => {
+  return (token, from = 0) => {
     if (!(token >= 0 && token < c.vocab)) throw new Error(`token ${token} is not one of the ${c.vocab}`);
     let x = w.embedding.data.slice(token * c.dim, (token + 1) * c.dim); // [dim]
     w.layers.forEach((layer, l) => {
@@ -363,7 +363,7 @@ function start(c: ReferenceConfig, w: ReturnType<typeof readWeights>): (token: n
       const q = turn(linear(layer.q, a), c.keyDim, position, rope); // [heads * keyDim]
       keys[l].push(turn(linear(layer.k, a), c.keyDim, position, rope)); // [kvHeads * keyDim]
       values[l].push(linear(layer.v, a)); // [kvHeads * valueDim]
-      x = add(x, linear(layer.o, attend(q, keys[l], values[l], c))); // [dim]
+      x = add(x, linear(layer.o, attend(q, keys[l].slice(from), values[l].slice(from), c))); // [dim]
       const f = rmsNorm(x, layer.ffnNorm, c.eps); // [dim]
       const up = linear(layer.up, f); // [hidden]
       const inner = linear(layer.gate, f).map((g, i) => silu(g) * up[i]); // [hidden]
@@ -406,7 +406,7 @@ export function loadReference(path: string): ReferenceModel {
       const step = start(config, weights);
       const argmax = (logits: Float64Array) => logits.reduce((best, v, i) => (v > logits[best] ? i : best), 0);
       const ids: number[] = [];
-      let logits = tokens.map(step)[tokens.length - 1];
+      let logits = tokens.map(t => step(t))[tokens.length - 1];
       while (ids.length < steps) {
         const id = argmax(logits);
         ids.push(id);
@@ -414,7 +414,15 @@ export function loadReference(path: string): ReferenceModel {
       }
       return ids;
     };
-    return { config, vocabulary, start: () => start(config, weights), logits: tokens => tokens.map(start(config, weights)), greedy };
+    const logits = (tokens: number[], from: readonly number[] = []) => {
+      const step = start(config, weights);
+      return tokens.map((t, i) => step(t, from[i]));
+    };
+    const fresh = (): ((token: number) => Float64Array) => {
+      const step = start(config, weights);
+      return token => step(token);
+    };
+    return { config, vocabulary, start: fresh, logits, greedy };
   } finally {
     closeSync(file);
   }

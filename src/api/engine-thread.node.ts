@@ -5,7 +5,7 @@ import { profileSteps } from "../engine/profile.ts";
 import { LatheError } from "../errors.ts";
 import { embedTexts } from "./embed.ts";
 import type { FromEngine, Profile, ToEngine, WireError } from "./protocol.ts";
-import { Scheduler } from "./scheduler.ts";
+import { type Events, Scheduler } from "./scheduler.ts";
 
 const send = (message: FromEngine): void => parentPort!.postMessage(message);
 
@@ -36,15 +36,16 @@ function pump(): void {
 async function load(spec: Extract<ToEngine, { kind: "load" }>["spec"]): Promise<void> {
   const begun = performance.now();
   loaded = await loadModel(spec, (done, total) => send({ kind: "progress", stage: "pack", done, total }));
-  const { stepper, team } = loaded;
-  scheduler = new Scheduler(stepper, {
+  const { stepper, team, pasts } = loaded;
+  const events: Events = {
     prompt: (run, done, total) => send({ kind: "prompt", run, done, total }),
     token: (run, token) => send({ kind: "token", run, token }),
     forced: (run, bytes) => send({ kind: "forced", run, bytes }),
     finished: (run, result) => send({ kind: "finished", run, ...result }),
     scored: (run, logprobs) => send({ kind: "scored", run, logprobs }),
     failed: (run, error) => send({ kind: "failed", run, error: wire(error) }),
-  });
+  };
+  scheduler = new Scheduler(stepper, events, () => performance.now(), pasts);
   const info = {
     context: spec.plan.context,
     threads: team.size,
@@ -57,6 +58,7 @@ async function load(spec: Extract<ToEngine, { kind: "load" }>["spec"]): Promise<
     pageBytes: stepper.network.pageBytes,
     memoryBytes: loaded.weightBytes + stepper.plan.workBytes + stepper.plan.pageCapacity * stepper.network.pageBytes,
     output: stepper.network.output,
+    noModules: stepper.noModules,
     columns: stepper.network.columns,
     answerStart: stepper.network.reader?.start,
   };
@@ -120,9 +122,10 @@ async function handle(message: ToEngine): Promise<void> {
     case "ask":
       return send({ kind: "status", run: message.run, status: scheduler!.status() });
     case "close":
+      scheduler?.close();
       scheduler = undefined;
       await loaded?.close();
-      parentPort!.close();
+      send({ kind: "closed" });
   }
 }
 

@@ -1,4 +1,5 @@
 /** `load` and `inspect` in Node: read the header on the caller's thread, then start the engine's thread with everything it needs. */
+import { resolve } from "node:path";
 import { bind, memoryNeeded } from "../engine/bind.ts";
 import { LatheError } from "../errors.ts";
 import { closeGguf, type Gguf } from "../files/gguf.ts";
@@ -83,6 +84,7 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
       numerics: o.numerics,
       threads: o.threads ?? defaultThreads(),
       memory: parseBytes(o.memory ?? availableMemory())!,
+      cache: o.cacheDir === undefined ? undefined : { dir: resolve(o.cacheDir), bytes: parseBytes(o.cacheDisk)! },
       plan: {
         context,
         cacheTokens: o.cacheTokens ?? 4 * context,

@@ -16,6 +16,7 @@ import { Conversation, type ConversationHost, type ConversationOptions } from ".
 import { type Answers, answerTexts, type Decision, decided, decisionPrompt } from "./decide.ts";
 import { embeddingOf } from "./embed.ts";
 import { type EngineClient, fromWire } from "./engine-client.ts";
+import { compose, declared, Modules, type ModulesOptions, moduleIds, type PromptModule, requireModules } from "./modules.ts";
 import { type GenerateOptions, type ProfileOptions, resolveProfile } from "./options.ts";
 import type { EngineStatus, LoadedInfo, Profile } from "./protocol.ts";
 import { pairIds, scoreOf, unit } from "./rank.ts";
@@ -38,6 +39,18 @@ export interface ModelInfo extends LoadedInfo {
   readonly name: string;
   /** Bytes of the model's files. */
   readonly fileBytes: number;
+}
+
+/** The messages with a mark in front of the first user message's content. @throws LatheError option.invalid where there is none. */
+function markedFirst(messages: readonly ChatMessage[], mark: string): ChatMessage[] {
+  const at = messages.findIndex(m => m.role === "user");
+  if (at < 0)
+    throw new LatheError("option.invalid", "Modules stand before the first user message, and there is none.", { option: "modules" });
+  return messages.map((m, i) => {
+    if (i !== at) return m;
+    const content = typeof m.content === "object" && m.content ? [{ type: "text", text: mark }, ...m.content] : mark + (m.content ?? "");
+    return { ...m, content };
+  });
 }
 
 type Answerer = (request: Request) => Promise<Response>;
@@ -129,7 +142,7 @@ export class Model implements AsyncDisposable {
    */
   chat<S = undefined>(messages: readonly ChatMessage[], options: ChatOptions<S> & { session?: Session } = {}): Run<ValueOf<S>> {
     const { session, ...rest } = options;
-    const answer = (s: Session): Run<ValueOf<S>> => answerRound(() => this.#chat(), s, messages, rest as ChatOptions<S>);
+    const answer = (s: Session): Run<ValueOf<S>> => answerRound(() => this.#chat(rest.modules), s, messages, rest as ChatOptions<S>);
     return session ? answer(session) : this.#alone(answer);
   }
 
@@ -153,7 +166,59 @@ export class Model implements AsyncDisposable {
     return this.tokenizer.encode(parts, { eos: false });
   }
 
-  #chat(): ChatHost {
+  /** The list of tokens of a prompt after these modules, for `generate`; with them, the option `modules` has no place any more. */
+  compose(
+    prompt: string | readonly ChatMessage[],
+    modules: readonly PromptModule[],
+    options: Omit<RenderChatOptions, "bosText" | "eosText"> & { readonly special?: boolean } = {},
+  ): Int32Array {
+    requireModules(this.info.noModules);
+    if (typeof prompt !== "string") return this.#composeChat(prompt, modules, options);
+    const tail = this.tokenizer.encode(prompt, { special: options.special, bos: false, eos: false });
+    return compose(this.tokenizer, this.tokenizer.encode("", { eos: false }), modules, tail);
+  }
+
+  /** Modules stand in front of the first user message's content. */
+  #composeChat(
+    messages: readonly ChatMessage[],
+    modules: readonly PromptModule[],
+    options: Omit<RenderChatOptions, "bosText" | "eosText">,
+  ): Int32Array {
+    const mark = `\u{e000}${crypto.randomUUID()}\u{e000}`; // nobody's text has it
+    const segments = this.#segments(markedFirst(messages, mark), options);
+    const at = segments.findIndex(s => s.text.includes(mark));
+    if (at < 0) throw new LatheError("template.failed", "The chat template leaves the first user message out, where the modules belong.");
+    const [before, after] = segments[at].text.split(mark);
+    const side = (text: string): Segment[] => (text ? [{ ...segments[at], text }] : []);
+    const head = this.#encode([...segments.slice(0, at), ...side(before)]);
+    const tail = [...side(after), ...segments.slice(at + 1)].map(s => ({ text: s.text, special: s.trusted }));
+    return compose(this.tokenizer, head, modules, this.tokenizer.encode(tail, { bos: false, eos: false }));
+  }
+
+  /**
+   * Declares modules, computes each alone, and each scaffold, and keeps them in memory until they are closed.
+   * @throws LatheError option.invalid (declarations; a model that cannot use modules), context.overflow, the signal's reason.
+   */
+  async modules<const N extends string>(texts: Readonly<Record<N, string>>, options: ModulesOptions<NoInfer<N>> = {}): Promise<Modules<N>> {
+    requireModules(this.info.noModules);
+    const { joined = [], ...rest } = options;
+    const sessions: Session[] = [];
+    const close = (): void => {
+      for (const s of sessions.splice(0)) s.close();
+    };
+    try {
+      for (const module of declared(texts, joined)) {
+        sessions.push(this.session());
+        await sessions.at(-1)!.generate(moduleIds(this.tokenizer, module), { ...rest, maxTokens: 0 });
+      }
+      return new Modules(texts, joined, close);
+    } catch (e) {
+      close();
+      throw e;
+    }
+  }
+
+  #chat(modules: readonly PromptModule[] = []): ChatHost {
     this.#template ??= chatTemplateFromMetadata(this.#metadata);
     const { main, variants } = this.#template;
     return {
@@ -161,7 +226,9 @@ export class Model implements AsyncDisposable {
       template: (variants.get("tool_use") ?? main).source,
       render: (messages, tools) => {
         const segments = this.#segments(messages, { tools });
-        return { ids: [...this.#encode(segments)], ending: segments.at(-1)?.text ?? "" };
+        const ending = segments.at(-1)?.text ?? "";
+        if (modules.length) return { ids: [...this.compose(messages, modules, { tools })], ending };
+        return { ids: [...this.#encode(segments)], ending };
       },
     };
   }
@@ -171,7 +238,7 @@ export class Model implements AsyncDisposable {
       chat: () => this.#chat(),
       session: () => this.session(),
       save: async (session, messages, settings) =>
-        encodeState({ identity: await this.#identified(), tokens: session.tokens, messages, settings }),
+        encodeState({ identity: await this.#identified(), tokens: session.marked, messages, settings }),
     };
   }
 
@@ -323,7 +390,8 @@ export class Model implements AsyncDisposable {
 
   #host(): Host {
     const save = (session: Session): Promise<Uint8Array> => this.#conversations().save(session, [], {});
-    return { client: this.#client, tokenizer: this.tokenizer, context: this.info.context, answerStart: this.info.answerStart, save };
+    const { context, answerStart, noModules } = this.info;
+    return { client: this.#client, tokenizer: this.tokenizer, context, answerStart, noModules, save };
   }
 
   /** A run in a session that lives as long as the run; made when it begins. */

@@ -7,6 +7,7 @@ import { LatheError } from "../errors.ts";
 import type { StoreOptions } from "../files/store/pull.node.ts";
 import type { Numerics } from "../runtime/compile.ts";
 import { type Overflow, overflows } from "./context.ts";
+import type { PromptModule } from "./modules.ts";
 import { isStandard, jsonSchemaOf } from "./standard.ts";
 
 export type Target = "auto" | "native" | "wasm" | "interp";
@@ -23,6 +24,10 @@ export interface LoadOptions {
   readonly context?: number;
   /** Tokens that all sessions together can hold. Default: four contexts, or what memory allows. */
   readonly cacheTokens?: number;
+  /** A folder in which computed prompts outlive memory and the program. Default: none, prompts are cached in memory alone. */
+  readonly cacheDir?: string;
+  /** Most bytes of that folder, as a number or like "8GiB". Default "8GiB". */
+  readonly cacheDisk?: number | string;
   /** Threads that compute. Default: the cores of the machine. */
   readonly threads?: number;
   /** Most bytes of memory, as a number or like "6GiB". Default: what the machine has free. */
@@ -52,6 +57,11 @@ export interface GenerateOptions<S = unknown> extends SamplingOptions {
   readonly stop?: string | readonly string[];
   /** Whether the prompt may spell control tokens such as `<|im_end|>`. Default false: a user's text never becomes a control token. */
   readonly special?: boolean;
+  /**
+   * Texts in front of the prompt that are computed once, wherever they stand; in a conversation, in front of the first user message. Each sees
+   * itself alone, so answers differ from those to one long text (docs/prompt-cache.md).
+   */
+  readonly modules?: readonly PromptModule[];
   /** Tell this many of the likeliest tokens with each token: 0 .. 20. Default 0. */
   readonly alternatives?: number;
   /** Whose request it is: clients share the machine evenly and never each other's cached prompts. Default: one for all. */
@@ -116,16 +126,22 @@ const count = (from: number, to = 2 ** 30) => optional(numberRule(0, { from, to,
 const signal = optional({ accepts: "an AbortSignal", check: v => v instanceof AbortSignal });
 const flag = { default: false, accepts: "true or false", check: (v: unknown) => typeof v === "boolean" };
 const isRecord = (v: unknown): boolean => typeof v === "object" && v !== null && !Array.isArray(v);
+/** Modules of a prompt. */
+const MOST_MODULES = 1024;
 const isText = (v: unknown): v is string => typeof v === "string";
+
+const size = {
+  accepts: 'a size such as 4000000000 or "6GiB"',
+  check: (v: unknown) => (isText(v) || typeof v === "number") && parseBytes(v) !== undefined,
+};
 
 const loadRules: OptionRules<LoadOptions> = {
   context: count(1),
   cacheTokens: count(1),
+  cacheDir: optional({ accepts: "the path of a folder", check: v => isText(v) && v !== "" }),
+  cacheDisk: { default: "8GiB", ...size },
   threads: count(1, 256),
-  memory: optional({
-    accepts: 'a size such as 4000000000 or "6GiB"',
-    check: v => (isText(v) || typeof v === "number") && parseBytes(v) !== undefined,
-  }),
+  memory: optional(size),
   target: {
     default: "auto",
     accepts: '"auto", "native", "wasm" or "interp"',
@@ -144,6 +160,11 @@ const generateRules: OptionRules<Own> = {
   maxTokens: count(0),
   stop: { default: [], accepts: "a text or a list of texts", check: v => isText(v) || (Array.isArray(v) && v.every(isText)) },
   special: flag,
+  modules: {
+    default: [],
+    accepts: "a list of objects with a text",
+    check: v => Array.isArray(v) && v.length <= MOST_MODULES && v.every(m => isRecord(m) && isText(m.text)),
+  },
   alternatives: numberRule(0, { from: 0, to: 20, integer: true }),
   client: optional({ accepts: "a text", check: isText }),
   salt: optional({ accepts: "a text", check: isText }),
@@ -224,6 +245,10 @@ export function resolveGenerate(given: GenerateOptions): ResolvedGenerate {
   const mine = Object.fromEntries(entries.filter(([k]) => k in generateRules)) as Own;
   const own = resolveOptions("generate option", generateRules, mine);
   const sampling = Object.fromEntries(entries.filter(([k]) => !(k in generateRules))) as SamplingOptions;
+  if (own.modules.length && own.overflow !== "error")
+    throw new LatheError("option.invalid", "With modules nothing can be dropped from a prompt; leave overflow out.", {
+      option: "overflow",
+    });
   return { own, sampling, stops: isText(own.stop) ? [own.stop] : own.stop, constraint: constraintOf(own) };
 }
 

@@ -16,7 +16,7 @@ export interface WireError {
 export interface RunRequest {
   readonly run: number;
   readonly session: number;
-  /** Everything from the session's first token on; what the session already holds is not computed again. */
+  /** Everything from the session's first token on, with marks (kv/marks.ts); what the session already holds is not computed again. */
   readonly tokens: Int32Array;
   /** The text that they answer, in models that read one first. */
   readonly source?: Int32Array;
@@ -65,6 +65,7 @@ export type ToEngine =
   | ({ readonly kind: "profile"; readonly run: number; readonly code: boolean } & ProfileRequest)
   /** Is answered between two steps. */
   | { readonly kind: "ask"; readonly run: number }
+  /** Pasts are kept, where they are to outlive the engine; it answers `closed`. */
   | { readonly kind: "close" };
 
 export interface Usage {
@@ -118,6 +119,8 @@ export interface LoadedInfo {
   readonly output: Output;
   /** In models that read a text before they answer: the token that answers begin with. */
   readonly answerStart?: number;
+  /** Why modules cannot be used with this model; absent where they can. */
+  readonly noModules?: string;
   /** Numbers of a row of output. */
   readonly columns: number;
 }
@@ -152,5 +155,6 @@ export type FromEngine =
   | { readonly kind: "embedded"; readonly run: number; readonly vectors: readonly Float32Array[] }
   | { readonly kind: "profiled"; readonly run: number; readonly profile: Profile }
   | { readonly kind: "status"; readonly run: number; readonly status: EngineStatus }
+  | { readonly kind: "closed" }
   /** Without a run: loading, or the whole engine, has failed. */
   | { readonly kind: "failed"; readonly run?: number; readonly error: WireError };

@@ -9,6 +9,7 @@ import { LatheError } from "../errors.ts";
 import type { TextPart, Tokenizer } from "../text/tokenizer.ts";
 import { type Dropped, type Fitted, fitText, overflowed, promptRoom } from "./context.ts";
 import { type EngineClient, fromWire, type Inbox } from "./engine-client.ts";
+import { compose, isComposed, type PromptModule, plainIds, requireModules } from "./modules.ts";
 import { type GenerateOptions, type ResolvedGenerate, resolveGenerate } from "./options.ts";
 import type { Finished, Token, WireVocabulary } from "./protocol.ts";
 import { type Part, type Result, Run } from "./run.ts";
@@ -24,6 +25,8 @@ export interface Host {
   readonly context: number;
   /** In models that read a text before they answer: the token that answers begin with. */
   readonly answerStart?: number;
+  /** Why modules cannot be used with this model, if so. */
+  readonly noModules: string | undefined;
   readonly save: (session: Session) => Promise<Uint8Array>;
 }
 
@@ -53,6 +56,10 @@ export class Session implements Disposable {
 
   /** Everything so far: prompts and answers. */
   get tokens(): Int32Array {
+    return plainIds(this.#tokens);
+  }
+  /** The same with the marks of modules. */
+  get marked(): Int32Array {
     return Int32Array.from(this.#tokens);
   }
 
@@ -78,6 +85,7 @@ export class Session implements Disposable {
         const { ids: source, dropped } = fitText([...this.#encode(prompt, options)], context, options.overflow ?? "error", 0);
         return { ids: [answerStart], source, dropped };
       }
+      if (options.modules?.length) return { ids: this.#composed(prompt, options.modules, options) };
       const ids = [...this.#tokens, ...this.#encode(prompt, options)];
       const head = ids[0] === tokenizer.bos ? 1 : 0;
       return fitText(ids, promptRoom(context, options.maxTokens), options.overflow ?? "error", head);
@@ -114,8 +122,21 @@ export class Session implements Disposable {
       const first = reads || this.#tokens.length === 0;
       return tokenizer.encode(prompt, { special: options.special, bos: first ? undefined : false, eos: reads ? undefined : false });
     }
-    for (const id of prompt) checkId(id, tokenizer.size);
+    if (isComposed(prompt)) requireModules(this.#host.noModules);
+    else for (const id of prompt) checkId(id, tokenizer.size);
     return prompt;
+  }
+
+  /** Past, modules, prompt. */
+  #composed(prompt: Prompt, modules: readonly PromptModule[], options: GenerateOptions): number[] {
+    const { tokenizer, noModules } = this.#host;
+    requireModules(noModules);
+    const first = this.#tokens.length === 0;
+    const head = first ? tokenizer.encode("", { eos: false }) : this.#tokens;
+    const tail = isIds(prompt)
+      ? this.#encode(prompt, options)
+      : tokenizer.encode(prompt, { special: options.special, bos: false, eos: false });
+    return [...compose(tokenizer, head, modules, tail)];
   }
 
   /** Asks the engine for the run; it is told of the tokens' bytes first if it will need them. */

@@ -7,6 +7,7 @@ import { LatheError } from "../errors.ts";
 import { GROUP, ROW_PADDING, type WeightFormat } from "../formats/packed.ts";
 import { PAGE } from "../kernels/attend.ts";
 import { pack, packName } from "../kernels/pack.ts";
+import type { PastStore } from "../kv/past-store.ts";
 import { packedBytes, packedRows, paddedRows, type Source, type TensorRecord, type Weight } from "../nn/source.ts";
 import { Arena } from "../runtime/arena.ts";
 import { askedTarget, backendFor } from "../runtime/backend.node.ts";
@@ -17,6 +18,7 @@ import { Team } from "../runtime/team.node.ts";
 import { hasMemory64 } from "../target/wasm/features.ts";
 import { type Bindable, bind, memoryNeeded } from "./bind.ts";
 import { copyPath, formatIn, openCopy } from "./packed-copy.node.ts";
+import { openPasts } from "./pasts.node.ts";
 import { makePlan, type PlanOptions, pagesFor, programsOf, schedules } from "./plan.ts";
 import { Stepper } from "./step.ts";
 import { tuned } from "./tune.node.ts";
@@ -37,6 +39,8 @@ export interface LoadSpec extends Bindable, WeightPlaces {
   readonly memory: number;
   readonly plan: PlanOptions;
   readonly numerics?: Numerics;
+  /** Where pasts are kept that leave memory, and how many bytes of them. */
+  readonly cache?: { readonly dir: string; readonly bytes: number };
   /** Whether a packed copy beside the model is used where there is one. Default true; a folder has none. */
   readonly copy?: boolean;
   /** 64-bit addresses. Default: where 32 bits do not suffice and the runtime has them. */
@@ -54,6 +58,8 @@ export interface Loaded {
   readonly weightBytes: number;
   /** What the user should know: one sentence each. */
   readonly warnings: readonly string[];
+  /** Where `spec.cache` asks for it. */
+  readonly pasts?: PastStore;
   /** Ends the threads and gives back what the compiled kernels take. */
   readonly close: () => Promise<void>;
 }
@@ -114,7 +120,9 @@ async function loadOn(spec: LoadSpec, progress: Progress, open: typeof backendFo
     setTimeout(collectGarbage, 1000).unref();
     const seconds = { pack: (packed - begun) / 1000, compile: (performance.now() - packed) / 1000 };
     const stepper = new Stepper(plan, network, arena, team);
-    return { stepper, team, arena, backend, compiled, seconds, weightBytes: need.weights, warnings: [], close };
+    const pasts =
+      spec.cache && openPasts(spec.cache, spec.parts, stepper, { arena, states: source.states, backend, numerics: spec.numerics });
+    return { stepper, team, arena, backend, compiled, seconds, weightBytes: need.weights, warnings: [], pasts, close };
   } catch (e) {
     await close();
     throw e;

@@ -10,7 +10,7 @@ import { segmentFields } from "../kernels/segments.ts";
 import type { Network } from "../nn/arch.ts";
 import { Graph, type Region } from "../nn/graph.ts";
 import type { State } from "../nn/source.ts";
-import type { Rotation, Scalars, Schedule, Step } from "../nn/step.ts";
+import type { HeadLayout, Rotation, Scalars, Schedule, Step } from "../nn/step.ts";
 import type { Tensor } from "../nn/tensor.ts";
 import type { Arena } from "../runtime/arena.ts";
 import type { TargetName } from "../runtime/compile.ts";
@@ -85,7 +85,7 @@ function checkContext(network: Network, context: number): void {
   throw new LatheError("option.invalid", message, { context, longest: network.longestContext });
 }
 
-/** The tables that a step fills. */
+/** The tables that a step fills, and lists that tracing fills. */
 function stepTables(arena: Arena, { context, maxTokens, maxWanted }: PlanOptions, words: (n: number) => Region) {
   const tables = {
     ids: words(maxTokens),
@@ -106,7 +106,7 @@ function stepTables(arena: Arena, { context, maxTokens, maxWanted }: PlanOptions
   arena.i32(tables.numbers.address, tables.numbers.bytes / 4).forEach((_, i, all) => {
     all[i] = i;
   });
-  return tables;
+  return { ...tables, heads: [] as HeadLayout[], tied: new Set<string>() };
 }
 
 export function makePlan(

@@ -5,6 +5,7 @@
 import { LatheError } from "../errors.ts";
 import { PAGE } from "../kernels/attend.ts";
 import { segmentFields } from "../kernels/segments.ts";
+import { idOf } from "../kv/marks.ts";
 import { PagePool, type PageStore, Sequence, type Slot } from "../kv/pages.ts";
 import { SourceText } from "../kv/sources.ts";
 import { StatePool, type StateSegment } from "../kv/states.ts";
@@ -12,9 +13,11 @@ import type { Network } from "../nn/arch.ts";
 import { type Region, vars } from "../nn/graph.ts";
 import type { Rotation } from "../nn/step.ts";
 import type { Arena } from "../runtime/arena.ts";
+import { hindrance, moveTokens } from "./place.ts";
 import type { Plan } from "./plan.ts";
 
 export interface StepToken {
+  /** A mark (kv/marks.ts) is kept and changes nothing: modules are computed as sequences of their own. */
   readonly id: number;
   /** The token is appended to it. */
   readonly sequence: Sequence;
@@ -68,6 +71,7 @@ export class Stepper {
       pool: new PagePool(plan.pageCapacity),
       pageTokens: PAGE,
       states: plan.stateCapacity ? { pool: new StatePool(plan.stateCapacity), ...CHECKPOINTS } : undefined,
+      clear: page => void arena.bytes(address + page * pageBytes, pageBytes).fill(0),
       copy: (from, to) => arena.bytes(address, plan.step.pages.bytes).copyWithin(to * pageBytes, from * pageBytes, (from + 1) * pageBytes),
     };
   }
@@ -77,6 +81,23 @@ export class Stepper {
     if (origin && this.network.longestContext !== undefined) throw new RangeError("learned positions begin at 0");
     const text = source && this.network.reader && new SourceText(Array.from(source), new Sequence(this.store));
     return new Sequence(this.store, undefined, origin, text);
+  }
+
+  /** Why modules cannot be used with this model, if so. */
+  get noModules(): string | undefined {
+    return hindrance(this.network, this.plan);
+  }
+
+  /**
+   * Appends a module's tokens to the target without computing them: `source` begins with the same ids, without marks. Throws
+   * "memory.insufficient"; the target is then as before.
+   */
+  place(source: Sequence, target: Sequence, tokens: readonly number[]): void {
+    if (this.noModules !== undefined || source.origin !== 0) throw new RangeError("a module that cannot be moved");
+    if (source.length < tokens.length || tokens.some((t, i) => source.token(i) !== idOf(t))) throw new RangeError("another module");
+    target.adopt(tokens);
+    const { address, bytes } = this.plan.step.pages;
+    moveTokens(this.plan, this.#arena.f32(address, bytes / 4), source, target, tokens.length);
   }
 
   /**
@@ -179,7 +200,7 @@ export class Stepper {
         sourceStarts[i] = begin.get(source)!;
         sourceLasts[i] = source.length - 1;
       }
-      ids[i] = t.id;
+      ids[i] = idOf(t.id);
       positions[i] = slots[i].position;
       starts[i] = begin.get(t.sequence)!;
       ends[i] = t.sequence.length;

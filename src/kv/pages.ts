@@ -54,6 +54,8 @@ export interface PageStore {
   readonly pageTokens: number;
   /** Copies the bytes of a page. */
   readonly copy: (from: number, to: number) => void;
+  /** A page is taken that was free: whatever it held is nobody's business any more. */
+  readonly clear?: (page: number) => void;
   /** For models with recurrent layers. */
   readonly states?: StateStore;
 }
@@ -134,6 +136,28 @@ export class Sequence {
     return this.#state?.reserve(this.#length, keep) ?? [];
   }
 
+  /** Appends tokens whose keys and values the caller brings. Throws "memory.insufficient"; the sequence is then as before. */
+  adopt(tokens: Iterable<number>): void {
+    const before = this.#length;
+    try {
+      for (const token of tokens) this.append(token);
+    } catch (e) {
+      this.retract(before);
+      throw e;
+    }
+  }
+
+  /** A slot for the state after all tokens, which the caller brings. The sequence can go back to it. Throws "memory.insufficient". */
+  adoptState(): number {
+    if (!this.#state) throw new RangeError("a sequence without states");
+    return this.#state.adopt(this.#length);
+  }
+
+  /** Where the states of recurrent layers lie that are kept: of checkpoints, and the one that the sequence stands at. Positions rise. */
+  states(): readonly { readonly position: number; readonly slot: number }[] {
+    return this.#state?.kept() ?? [];
+  }
+
   /** What was appended has been evaluated. */
   settle(): void {
     this.#state?.settle();
@@ -156,8 +180,11 @@ export class Sequence {
     const { pages, tokens } = this.#table;
     const position = this.#length;
     const index = Math.floor(position / pageTokens);
-    if (index === pages.length) pages.push(pool.take());
-    else if (pool.shared(pages[index])) {
+    if (index === pages.length) {
+      const fresh = pool.take();
+      this.#store.clear?.(fresh);
+      pages.push(fresh);
+    } else if (pool.shared(pages[index])) {
       const fresh = pool.take();
       copy(pages[index], fresh);
       pool.release(pages[index]);

@@ -105,6 +105,8 @@ export function rotate(step: Step, rope: Rope, x: Tensor, heads: number, headDim
 export function writeCache(step: Step, a: AttentionShape, k: Tensor, v: Tensor): void {
   const { headDim, valueDim, rope } = a;
   const shape: HeadShape = { headDim, valueDim, ropeDim: rope?.dim ?? 0 };
+  const { cache, kvHeads } = a;
+  step.heads.push({ cache, kvHeads, headDim, valueDim: valueDim ?? headDim, ropeDim: shape.ropeDim, rotation: rope?.rotation(step) });
   const table = rope ? step.rotation(rope.rotation(step)) : step.numbers;
   const kernel = once(step.graph, `write_kv_${JSON.stringify(shape)}`, () => writeKv(shape));
   const inputs = [k.region, v.region, table, step.pageIds, step.places];
@@ -132,7 +134,10 @@ function options(step: Step, a: AttentionShape): { kernel: AttendOptions; args: 
     args.push(r.address);
   };
   if (bidirectional) region(step.ends);
-  if (window?.kind === "chunked") region(step.origins);
+  if (window?.kind === "chunked") {
+    region(step.origins);
+    step.tied.add("chunks");
+  }
   if (window) args.push(window.size);
   if (softcap !== undefined) args.push(softcap, 1 / softcap);
   if (sinks) region(vectorRegion(sinks));
@@ -292,6 +297,7 @@ export function attention(source: Source, at: string, o: AttentionOptions): Bran
     if (limit !== undefined) for (const t of [parts.q, parts.k, parts.v]) clamp(step, t, limit);
     const turnFirst = (qkNorm?.after === "rope" || normsAfterRope) && o.rope;
     if (turnFirst) {
+      step.tied.add("norms of rotated keys");
       rotate(step, turnFirst, parts.q, heads, headDim);
       rotate(step, turnFirst, parts.k, o.kvHeads, headDim);
     }

@@ -20,6 +20,18 @@ export interface Scalars {
   readonly at: (position: number) => number;
 }
 
+/** Where a layer's keys and values lie in every page. */
+export interface HeadLayout {
+  /** Byte offset of the first head. */
+  readonly cache: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly valueDim: number;
+  /** The first values of a key, which are rotated; 0 for none. */
+  readonly ropeDim: number;
+  readonly rotation?: Rotation;
+}
+
 export type Schedule = (packed: Packed) => MatmulSchedule;
 
 export interface Step {
@@ -45,6 +57,10 @@ export interface Step {
   readonly pageTable: Region;
   readonly pages: Region;
   readonly pageBytes: number;
+  /** Told by whoever writes pages, while the graph is traced. */
+  readonly heads: HeadLayout[];
+  /** What makes keys and values depend on where a text stands, besides their rotation; told likewise. */
+  readonly tied: Set<string>;
   /** i32: the step's rows, sequence after sequence; then the segments of their states (kernels/segments.ts). */
   readonly order: Region;
   readonly segments: Region;

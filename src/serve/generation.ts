@@ -127,7 +127,7 @@ function checkOptions({ options }: Ask): void {
 function admitted(lease: Lease, ask: Ask, call: Call): { hold: Hold; prompts: Int32Array[] } {
   const { service, caller } = call;
   try {
-    const prompts = ask.prompts.map(p => tokensOf(lease.model, p, ask.options.special));
+    const prompts = ask.prompts.map(p => tokensOf(lease.model, p, ask.options));
     const ticket = service.admission.enter(caller.tenant, costOf(lease.model, ask, prompts));
     service.metrics.add("requests_total");
     return { hold: new Hold(lease, ticket, call), prompts };

@@ -3,6 +3,8 @@
  * and their pieces are merged as they come. Nothing runs ahead of whoever takes the pieces.
  */
 import type { Model } from "../api/model.ts";
+import { type PromptModule, plainIds } from "../api/modules.ts";
+import type { GenerateOptions } from "../api/options.ts";
 import type { Finish, Token } from "../api/protocol.ts";
 import type { Part, Result } from "../api/run.ts";
 import { LatheError } from "../errors.ts";
@@ -42,11 +44,21 @@ function checkSize(model: Model, prompt: AskPrompt): void {
 }
 
 /** The prompt's tokens. @throws LatheError context.overflow, prompt.empty, template.*, option.invalid */
-export function tokensOf(model: Model, prompt: AskPrompt, special = false): Int32Array {
+export function tokensOf(model: Model, prompt: AskPrompt, { special = false, modules = [] }: GenerateOptions = {}): Int32Array {
   checkSize(model, prompt);
-  const tokens = encoded(model, prompt, special);
+  const tokens = modules.length ? composed(model, prompt, modules, special) : encoded(model, prompt, special);
   if (tokens.length > model.info.context) throw overflow(tokens.length, model.info.context);
   return tokens;
+}
+
+/** With modules in front of the text, or of the first user message. */
+function composed(model: Model, prompt: AskPrompt, modules: readonly PromptModule[], special: boolean): Int32Array {
+  for (const m of modules) checkSize(model, { kind: "text", ...m });
+  if (prompt.kind === "text") return model.compose(prompt.text, modules, { special });
+  if (prompt.kind === "tokens")
+    throw new LatheError("request.invalid", "Modules go with a text or with messages, not with tokens.", { field: "modules" });
+  checkParts(prompt.messages);
+  return model.compose(prompt.messages, modules, prompt);
 }
 
 function encoded(model: Model, prompt: AskPrompt, special: boolean): Int32Array {
@@ -134,7 +146,12 @@ const endOf = (finish: Result["finish"]): Finish => (finish === "tools" ? "stop"
 export function perform(model: Model, ask: Ask, prompts: readonly Int32Array[], signal: AbortSignal): AsyncGenerator<Piece> {
   const name = ask.logprobs ? new Namer(model).name : undefined;
   // The i-th answer to a prompt has the seed given plus i: different from the others, and the same again next time.
-  const options = (i: number) => ({ ...ask.options, signal, ...(ask.options.seed === undefined ? {} : { seed: ask.options.seed + i }) });
+  const options = (i: number) => ({
+    ...ask.options,
+    modules: undefined,
+    signal,
+    ...(ask.options.seed === undefined ? {} : { seed: ask.options.seed + i }),
+  });
   const run = (tokens: Int32Array, i: number) => model.generate(tokens, options(i));
   const group = (tokens: Int32Array, p: number): AsyncGenerator<Piece>[] =>
     ask.bestOf > ask.n
@@ -190,7 +207,7 @@ async function* echoed(
   for await (const piece of pieces) {
     if (piece.type !== "progress" && !begun.has(piece.choice)) {
       begun.add(piece.choice);
-      const text = model.tokenizer.decode(prompts[Math.floor(piece.choice / perPrompt)]);
+      const text = model.tokenizer.decode(plainIds(prompts[Math.floor(piece.choice / perPrompt)]));
       yield { type: "text", choice: piece.choice, text, tokens: [] };
     }
     yield piece;
