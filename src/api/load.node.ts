@@ -15,6 +15,7 @@ import type { Source } from "../nn/source.ts";
 import { availableMemory, defaultThreads } from "../runtime/platform.node.ts";
 import { chosenTemplate } from "../text/chat.ts";
 import { tokenizerFromMetadata } from "../text/tokenizer.ts";
+import { chosenSyntax } from "../text/tools/syntaxes.ts";
 import { type Channel, EngineClient } from "./engine-client.ts";
 import { Model } from "./model.ts";
 import { type InspectOptions, type LoadOptions, parseBytes, resolveInspect, resolveLoad } from "./options.ts";
@@ -84,6 +85,7 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
   const o = resolveLoad(options);
   o.signal?.throwIfAborted();
   const template = o.chatTemplate === undefined ? undefined : chosenTemplate(o.chatTemplate);
+  const syntax = o.toolSyntax === undefined ? undefined : chosenSyntax(o.toolSyntax);
   const pulled = ({ done, total }: { done: number; total: number }): void => o.onProgress?.({ stage: "pull", done, total });
   const path = await locate(name, { pull: o.pull, signal: o.signal, onProgress: pulled });
   if (isFolder(path)) throw unconverted(path);
@@ -116,7 +118,7 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
     const info = await client.load(spec, (done, total) => o.onProgress?.({ stage: "pack", done, total }), o.signal);
     o.onProgress?.({ stage: "ready", done: 1, total: 1 });
     const title = textOf(gguf, "general.name", path.split(/[\\/]/).at(-1)!);
-    return new Model({ ...info, path, architecture, name: title, fileBytes }, tokenizer, gguf.metadata, client, template);
+    return new Model({ ...info, path, architecture, name: title, fileBytes }, tokenizer, gguf.metadata, client, { template, syntax });
   } finally {
     await closeGguf(gguf);
   }

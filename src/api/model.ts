@@ -12,6 +12,7 @@ import {
   type Segment,
 } from "../text/chat.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import type { ToolSyntax } from "../text/tools/syntaxes.ts";
 import { Conversation, type ConversationHost, type ConversationOptions } from "./conversation.ts";
 import { type Answers, answerTexts, type Decision, decided, decisionPrompt } from "./decide.ts";
 import { embeddingOf } from "./embed.ts";
@@ -19,10 +20,11 @@ import { type EngineClient, fromWire } from "./engine-client.ts";
 import { type GenerateOptions, type ProfileOptions, resolveProfile } from "./options.ts";
 import type { EngineStatus, LoadedInfo, Profile } from "./protocol.ts";
 import { pairIds, scoreOf, unit } from "./rank.ts";
-import { answerRound, type ChatHost, type ChatOptions } from "./round.ts";
+import { answerRound, type ChatOptions, heard } from "./round.ts";
 import type { Part, Result, Run } from "./run.ts";
 import { Run as RunOf } from "./run.ts";
 import { checkId, type Host, type Prompt, Session } from "./session.ts";
+import { type ChatHost, type ChatPrompt, Speech, type SpeechOptions } from "./speech.ts";
 import type { ValueOf } from "./standard.ts";
 import { decodeState, encodeState, modelIdentity, type SavedState } from "./state.ts";
 
@@ -31,6 +33,9 @@ interface CallOptions {
   /** Tokens done, and all. */
   readonly onProgress?: (done: number, total: number) => void;
 }
+
+/** What reaches the chat template. */
+export type ChatRenderOptions = Omit<RenderChatOptions, "bosText" | "eosText">;
 
 export interface ModelInfo extends LoadedInfo {
   readonly path: string;
@@ -59,6 +64,7 @@ export class Model implements AsyncDisposable {
   readonly #client: EngineClient;
   readonly #metadata: ReadonlyMap<string, unknown>;
   #template: ChatTemplate | undefined;
+  readonly #syntax: ToolSyntax | undefined;
   #answer: Promise<Answerer> | undefined;
   #identity: Promise<string> | undefined;
 
@@ -68,13 +74,14 @@ export class Model implements AsyncDisposable {
     tokenizer: Tokenizer,
     metadata: ReadonlyMap<string, unknown>,
     client: EngineClient,
-    template?: ChatTemplate,
+    speaking: { template?: ChatTemplate; syntax?: ToolSyntax } = {},
   ) {
     this.info = info;
     this.tokenizer = tokenizer;
     this.#client = client;
     this.#metadata = metadata;
-    this.#template = template;
+    this.#template = speaking.template;
+    this.#syntax = speaking.syntax;
   }
 
   /** An empty timeline. Close it, or let `using` do so, to free its pages; closing the model closes all. */
@@ -134,11 +141,11 @@ export class Model implements AsyncDisposable {
   }
 
   /** The token ids of a conversation, ready to be answered; `options` reach the chat template. */
-  render(messages: readonly ChatMessage[], options: Omit<RenderChatOptions, "bosText" | "eosText"> = {}): Int32Array {
+  render(messages: readonly ChatMessage[], options: ChatRenderOptions = {}): Int32Array {
     return this.#encode(this.#segments(messages, options));
   }
 
-  #segments(messages: readonly ChatMessage[], options: Omit<RenderChatOptions, "bosText" | "eosText">): readonly Segment[] {
+  #segments(messages: readonly ChatMessage[], options: ChatRenderOptions): readonly Segment[] {
     this.#template ??= chatTemplateFromMetadata(this.#metadata);
     const { tokenizer } = this;
     return renderChat(this.#template, messages, {
@@ -153,17 +160,40 @@ export class Model implements AsyncDisposable {
     return this.tokenizer.encode(parts, { eos: false });
   }
 
-  #chat(): ChatHost {
+  /** `more`: further options for the template. */
+  #chat(more: ChatRenderOptions = {}): ChatHost {
     this.#template ??= chatTemplateFromMetadata(this.#metadata);
     const { main, variants } = this.#template;
+    const { tokenizer } = this;
     return {
       context: this.info.context,
       template: (variants.get("tool_use") ?? main).source,
-      render: (messages, tools) => {
-        const segments = this.#segments(messages, { tools });
-        return { ids: [...this.#encode(segments)], ending: segments.at(-1)?.text ?? "" };
+      syntax: this.#syntax,
+      isMark: text => {
+        const id = tokenizer.id(text);
+        return id !== undefined && tokenizer.isLiteral(id);
+      },
+      render: (messages, tools, opening) => {
+        const segments = this.#segments(messages, { ...more, tools });
+        const ending = segments.at(-1)?.text ?? "";
+        const begun = opening(ending);
+        return { ids: [...this.#encode(begun ? [...segments, { text: begun, trusted: true }] : segments)], ending };
       },
     };
+  }
+
+  /** A prompt of messages and how its answer is told apart, for those who answer in the words of another protocol. */
+  speech(options: SpeechOptions, render: ChatRenderOptions = {}): Speech {
+    return new Speech(this.#chat(render), options);
+  }
+
+  /** Answers a prompt of `speech`. `id`: of the n-th call where the model gives none. */
+  answer<S = undefined>(speech: Speech, prompt: ChatPrompt, options: GenerateOptions<S>, id: (n: number) => string): Run<ValueOf<S>> {
+    const generate = (speech.schema ? { ...options, schema: speech.schema } : options) as GenerateOptions;
+    return this.#alone(session => {
+      const run = session.answer<ValueOf<S>>(() => ({ ids: prompt.ids }), generate, speech.marks);
+      return new RunOf(settle => heard(run, prompt.parser, id, settle));
+    });
   }
 
   #conversations(): ConversationHost {

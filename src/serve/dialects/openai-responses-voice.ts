@@ -66,7 +66,7 @@ function envelope({ body, model, id, created }: Setting<ResponsesBody>): Json {
 class Output {
   readonly items: Json[] = [];
   readonly #event: (type: string, data: Json) => string;
-  #open: { kind: "text" | "reasoning"; id: string; text: string } | undefined;
+  #open: { kind: "text" | "reasoning" | "call"; id: string; text: string; call?: ToolCall } | undefined;
 
   constructor(event: (type: string, data: Json) => string) {
     this.#event = event;
@@ -76,9 +76,10 @@ class Output {
 
   close(): string[] {
     if (!this.#open) return [];
-    const { kind, id, text } = this.#open;
+    const { kind, id, text, call } = this.#open;
     const at = { ...this.#at(id), content_index: 0 };
     this.#open = undefined;
+    if (call) return this.#closeCall(id, { ...call, arguments: text }, "incomplete");
     const item = kind === "text" ? messageItem(id, "completed", [textPart(text)]) : reasoningItem(id, text);
     const done =
       kind === "text"
@@ -104,7 +105,10 @@ class Output {
   }
 
   add(piece: Exclude<Piece, { type: "progress" | "finish" }>): string[] {
-    if (piece.type === "call") return this.#call(piece.call);
+    if (piece.type === "call-start") return this.#startCall(piece);
+    if (piece.type === "call-delta") return this.#growCall(piece.text);
+    if (piece.type === "call") return this.#endCall(piece.call);
+    if (piece.type === "call-broken") return this.close();
     const begun = this.#start(piece.type);
     const open = this.#open!;
     open.text += piece.text;
@@ -116,20 +120,36 @@ class Output {
     return [...begun, grown];
   }
 
-  #call(call: ToolCall): string[] {
+  #startCall({ id: call_id, name }: Extract<Piece, { type: "call-start" }>): string[] {
     const closed = this.close();
     const id = newId("fc_");
+    const call = { id: call_id, name, arguments: "" };
+    this.#open = { kind: "call", id, text: "", call };
+    const item = callItem(id, call, "in_progress");
+    return [...closed, this.#event("response.output_item.added", { output_index: this.items.length, item })];
+  }
+
+  #growCall(text: string): string[] {
+    const open = this.#open!;
+    open.text += text;
+    return [this.#event("response.function_call_arguments.delta", { ...this.#at(open.id), delta: text })];
+  }
+
+  #endCall(call: ToolCall): string[] {
+    const { id, text } = this.#open!;
+    this.#open = undefined;
+    return this.#closeCall(id, { ...call, arguments: text }, "completed");
+  }
+
+  #closeCall(id: string, call: ToolCall, status: string): string[] {
+    const at = this.#at(id);
+    const item = callItem(id, call, status);
     const frames = [
-      this.#event("response.output_item.added", {
-        output_index: this.items.length,
-        item: callItem(id, { ...call, arguments: "" }, "in_progress"),
-      }),
-      this.#event("response.function_call_arguments.delta", { ...this.#at(id), delta: call.arguments }),
-      this.#event("response.function_call_arguments.done", { ...this.#at(id), name: call.name, arguments: call.arguments }),
-      this.#event("response.output_item.done", { output_index: this.items.length, item: callItem(id, call, "completed") }),
+      this.#event("response.function_call_arguments.done", { ...at, name: call.name, arguments: call.arguments }),
+      this.#event("response.output_item.done", { output_index: this.items.length, item }),
     ];
-    this.items.push(callItem(id, call, "completed"));
-    return [...closed, ...frames];
+    this.items.push(item);
+    return frames;
   }
 }
 
