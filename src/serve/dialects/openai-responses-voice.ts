@@ -8,6 +8,7 @@ import { answerMessage, conversationOf, type ResponsesBody, type StoredResponse,
 type Json = Record<string, unknown>;
 
 const textPart = (text: string): Json => ({ type: "output_text", text, annotations: [], logprobs: [] });
+const thoughtPart = (text: string): Json => ({ type: "reasoning_text", text });
 const messageItem = (id: string, status: string, content: readonly Json[]): Json => ({
   id,
   type: "message",
@@ -15,11 +16,12 @@ const messageItem = (id: string, status: string, content: readonly Json[]): Json
   status,
   content,
 });
+const partOf = { text: textPart, reasoning: thoughtPart };
 const reasoningItem = (id: string, text: string | undefined): Json => ({
   id,
   type: "reasoning",
   summary: [],
-  content: text === undefined ? [] : [{ type: "reasoning_text", text }],
+  content: text === undefined ? [] : [thoughtPart(text)],
 });
 const callItem = (id: string, call: ToolCall, status: string): Json => {
   return { id, type: "function_call", call_id: call.id, name: call.name, arguments: call.arguments, status };
@@ -81,13 +83,12 @@ class Output {
     this.#open = undefined;
     if (call) return this.#closeCall(id, { ...call, arguments: text }, "incomplete");
     const item = kind === "text" ? messageItem(id, "completed", [textPart(text)]) : reasoningItem(id, text);
-    const done =
+    const done = [
       kind === "text"
-        ? [
-            this.#event("response.output_text.done", { ...at, text, logprobs: [] }),
-            this.#event("response.content_part.done", { ...at, part: textPart(text) }),
-          ]
-        : [this.#event("response.reasoning_text.done", { ...at, text })];
+        ? this.#event("response.output_text.done", { ...at, text, logprobs: [] })
+        : this.#event("response.reasoning_text.done", { ...at, text }),
+      this.#event("response.content_part.done", { ...at, part: partOf[kind === "text" ? kind : "reasoning"](text) }),
+    ];
     const closed = this.#event("response.output_item.done", { output_index: this.items.length, item });
     this.items.push(item);
     return [...done, closed];
@@ -100,8 +101,8 @@ class Output {
     this.#open = { kind, id, text: "" };
     const item = kind === "text" ? messageItem(id, "in_progress", []) : reasoningItem(id, undefined);
     const added = this.#event("response.output_item.added", { output_index: this.items.length, item });
-    if (kind === "reasoning") return [...closed, added];
-    return [...closed, added, this.#event("response.content_part.added", { ...this.#at(id), content_index: 0, part: textPart("") })];
+    const part = this.#event("response.content_part.added", { ...this.#at(id), content_index: 0, part: partOf[kind]("") });
+    return [...closed, added, part];
   }
 
   add(piece: Exclude<Piece, { type: "progress" | "finish" }>): string[] {
