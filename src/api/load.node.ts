@@ -64,6 +64,7 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
   const o = resolveLoad(options);
   o.signal?.throwIfAborted();
   const template = o.chatTemplate === undefined ? undefined : (await import("../text/chat.ts")).chosenTemplate(o.chatTemplate);
+  const syntax = o.toolSyntax === undefined ? undefined : (await import("../text/tools/syntaxes.ts")).chosenSyntax(o.toolSyntax);
   const path = await pathOf(name, o);
   const gguf = await openModel(path);
   // It loads its code while the network is bound here.
@@ -96,7 +97,7 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
     const [tokenizer, info, model] = await Promise.all([tokenizerOf(gguf, network), loading, import("./model.ts")]);
     o.onProgress?.({ stage: "ready", done: 1, total: 1 });
     const title = textOf(gguf, "general.name", path.split(/[\\/]/).at(-1)!);
-    return new model.Model({ ...info, path, architecture, name: title, fileBytes }, tokenizer, gguf.metadata, client, template);
+    return new model.Model({ ...info, path, architecture, name: title, fileBytes }, tokenizer, gguf.metadata, client, { template, syntax });
   } catch (e) {
     await client.close();
     throw e;

@@ -12,6 +12,7 @@ import {
   type Segment,
 } from "../text/chat.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import type { ToolSyntax } from "../text/tools/syntaxes.ts";
 import { Conversation, type ConversationHost, type ConversationOptions } from "./conversation.ts";
 import { type Answers, answerTexts, type Decision, decided, decisionPrompt } from "./decide.ts";
 import { embeddingOf } from "./embed.ts";
@@ -20,10 +21,11 @@ import { compose, declared, Modules, type ModulesOptions, moduleIds, type Prompt
 import { type GenerateOptions, type ProfileOptions, resolveProfile } from "./options.ts";
 import type { EngineStatus, LoadedInfo, Profile } from "./protocol.ts";
 import { pairIds, scoreOf, unit } from "./rank.ts";
-import { answerRound, type ChatHost, type ChatOptions } from "./round.ts";
+import { answerRound, type ChatOptions, heard } from "./round.ts";
 import type { Part, Result, Run } from "./run.ts";
 import { Run as RunOf } from "./run.ts";
 import { checkId, type Host, type Prompt, Session } from "./session.ts";
+import { type ChatHost, type ChatPrompt, Speech, type SpeechOptions } from "./speech.ts";
 import type { ValueOf } from "./standard.ts";
 import { decodeState, encodeState, modelIdentity, type SavedState } from "./state.ts";
 
@@ -32,6 +34,9 @@ interface CallOptions {
   /** Tokens done, and all. */
   readonly onProgress?: (done: number, total: number) => void;
 }
+
+/** What reaches the chat template. */
+export type ChatRenderOptions = Omit<RenderChatOptions, "bosText" | "eosText">;
 
 export interface ModelInfo extends LoadedInfo {
   readonly path: string;
@@ -72,6 +77,7 @@ export class Model implements AsyncDisposable {
   readonly #client: EngineClient;
   readonly #metadata: ReadonlyMap<string, unknown>;
   #template: ChatTemplate | undefined;
+  readonly #syntax: ToolSyntax | undefined;
   #answer: Promise<Answerer> | undefined;
   #identity: Promise<string> | undefined;
 
@@ -81,13 +87,14 @@ export class Model implements AsyncDisposable {
     tokenizer: Tokenizer,
     metadata: ReadonlyMap<string, unknown>,
     client: EngineClient,
-    template?: ChatTemplate,
+    speaking: { template?: ChatTemplate; syntax?: ToolSyntax } = {},
   ) {
     this.info = info;
     this.tokenizer = tokenizer;
     this.#client = client;
     this.#metadata = metadata;
-    this.#template = template;
+    this.#template = speaking.template;
+    this.#syntax = speaking.syntax;
   }
 
   /** An empty timeline. Close it, or let `using` do so, to free its pages; closing the model closes all. */
@@ -142,16 +149,16 @@ export class Model implements AsyncDisposable {
    */
   chat<S = undefined>(messages: readonly ChatMessage[], options: ChatOptions<S> & { session?: Session } = {}): Run<ValueOf<S>> {
     const { session, ...rest } = options;
-    const answer = (s: Session): Run<ValueOf<S>> => answerRound(() => this.#chat(rest.modules), s, messages, rest as ChatOptions<S>);
+    const answer = (s: Session): Run<ValueOf<S>> => answerRound(() => this.#chat({}, rest.modules), s, messages, rest as ChatOptions<S>);
     return session ? answer(session) : this.#alone(answer);
   }
 
   /** The token ids of a conversation, ready to be answered; `options` reach the chat template. */
-  render(messages: readonly ChatMessage[], options: Omit<RenderChatOptions, "bosText" | "eosText"> = {}): Int32Array {
+  render(messages: readonly ChatMessage[], options: ChatRenderOptions = {}): Int32Array {
     return this.#encode(this.#segments(messages, options));
   }
 
-  #segments(messages: readonly ChatMessage[], options: Omit<RenderChatOptions, "bosText" | "eosText">): readonly Segment[] {
+  #segments(messages: readonly ChatMessage[], options: ChatRenderOptions): readonly Segment[] {
     this.#template ??= chatTemplateFromMetadata(this.#metadata);
     const { tokenizer } = this;
     return renderChat(this.#template, messages, {
@@ -170,7 +177,7 @@ export class Model implements AsyncDisposable {
   compose(
     prompt: string | readonly ChatMessage[],
     modules: readonly PromptModule[],
-    options: Omit<RenderChatOptions, "bosText" | "eosText"> & { readonly special?: boolean } = {},
+    options: ChatRenderOptions & { readonly special?: boolean } = {},
   ): Int32Array {
     requireModules(this.info.noModules);
     if (typeof prompt !== "string") return this.#composeChat(prompt, modules, options);
@@ -178,14 +185,15 @@ export class Model implements AsyncDisposable {
     return compose(this.tokenizer, this.tokenizer.encode("", { eos: false }), modules, tail);
   }
 
-  /** Modules stand in front of the first user message's content. */
+  /** Modules stand in front of the first user message's content. `closing`: what is said behind the rendered messages. */
   #composeChat(
     messages: readonly ChatMessage[],
     modules: readonly PromptModule[],
-    options: Omit<RenderChatOptions, "bosText" | "eosText">,
+    options: ChatRenderOptions,
+    closing: (rendered: readonly Segment[]) => readonly Segment[] = s => s,
   ): Int32Array {
     const mark = `\u{e000}${crypto.randomUUID()}\u{e000}`; // nobody's text has it
-    const segments = this.#segments(markedFirst(messages, mark), options);
+    const segments = closing(this.#segments(markedFirst(messages, mark), options));
     const at = segments.findIndex(s => s.text.includes(mark));
     if (at < 0) throw new LatheError("template.failed", "The chat template leaves the first user message out, where the modules belong.");
     const [before, after] = segments[at].text.split(mark);
@@ -218,19 +226,45 @@ export class Model implements AsyncDisposable {
     }
   }
 
-  #chat(modules: readonly PromptModule[] = []): ChatHost {
+  /** `more`: further options for the template. */
+  #chat(more: ChatRenderOptions = {}, modules: readonly PromptModule[] = []): ChatHost {
     this.#template ??= chatTemplateFromMetadata(this.#metadata);
     const { main, variants } = this.#template;
+    const { tokenizer } = this;
     return {
       context: this.info.context,
       template: (variants.get("tool_use") ?? main).source,
-      render: (messages, tools) => {
-        const segments = this.#segments(messages, { tools });
+      syntax: this.#syntax,
+      isMark: text => {
+        const id = tokenizer.id(text);
+        return id !== undefined && tokenizer.isLiteral(id);
+      },
+      render: (messages, tools, opening) => {
+        const options = { ...more, tools };
+        const segments = this.#segments(messages, options);
         const ending = segments.at(-1)?.text ?? "";
-        if (modules.length) return { ids: [...this.compose(messages, modules, { tools })], ending };
-        return { ids: [...this.#encode(segments)], ending };
+        const begun = opening(ending);
+        const closing = (rendered: readonly Segment[]): readonly Segment[] =>
+          begun ? [...rendered, { text: begun, trusted: true }] : rendered;
+        const ids = modules.length ? this.#composeChat(messages, modules, options, closing) : this.#encode(closing(segments));
+        return { ids: [...ids], ending };
       },
     };
+  }
+
+  /** A prompt of messages and how its answer is told apart, for those who answer in the words of another protocol. */
+  speech(options: SpeechOptions, render: ChatRenderOptions = {}, modules: readonly PromptModule[] = []): Speech {
+    if (modules.length) requireModules(this.info.noModules);
+    return new Speech(this.#chat(render, modules), options);
+  }
+
+  /** Answers a prompt of `speech`. `id`: of the n-th call where the model gives none. */
+  answer<S = undefined>(speech: Speech, prompt: ChatPrompt, options: GenerateOptions<S>, id: (n: number) => string): Run<ValueOf<S>> {
+    const generate = (speech.schema ? { ...options, schema: speech.schema } : options) as GenerateOptions;
+    return this.#alone(session => {
+      const run = session.answer<ValueOf<S>>(() => ({ ids: prompt.ids }), generate, speech.marks);
+      return new RunOf(settle => heard(run, prompt.parser, id, settle));
+    });
   }
 
   #conversations(): ConversationHost {

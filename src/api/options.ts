@@ -43,6 +43,8 @@ export interface LoadOptions {
   readonly batchTokens?: number;
   /** The chat template, by its short name ("chatml", "llama3" ...) or as Jinja text, instead of the model file's own. */
   readonly chatTemplate?: string;
+  /** How the model writes tool calls ("hermes", "mistral" ...), where its chat template does not show it. */
+  readonly toolSyntax?: string;
   /** Download a model that is named by `hf:...` or a URL and is not in the store yet. Default false. */
   readonly pull?: boolean;
   readonly onProgress?: (progress: LoadProgress) => void;
@@ -150,6 +152,7 @@ const loadRules: OptionRules<LoadOptions> = {
   numerics: { default: "fast", accepts: '"fast" or "strict"', check: v => v === "fast" || v === "strict" },
   batchTokens: numberRule(64, { from: 1, to: 1024, integer: true }),
   chatTemplate: optional({ accepts: "the name of a chat template, or its text", check: v => isText(v) && v.trim() !== "" }),
+  toolSyntax: optional({ accepts: "the name of a tool syntax", check: v => isText(v) && v.trim() !== "" }),
   pull: flag,
   onProgress: optional({ accepts: "a function", check: v => typeof v === "function" }),
   signal,

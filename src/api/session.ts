@@ -7,6 +7,7 @@ import { createSampler } from "../decode/sampler.ts";
 import { createStopMatcher } from "../decode/stops.ts";
 import { LatheError } from "../errors.ts";
 import type { TextPart, Tokenizer } from "../text/tokenizer.ts";
+import { spelled } from "../text/tools/marks.ts";
 import { type Dropped, type Fitted, fitText, overflowed, promptRoom } from "./context.ts";
 import { type EngineClient, fromWire, type Inbox } from "./engine-client.ts";
 import { compose, isComposed, type PromptModule, plainIds, requireModules } from "./modules.ts";
@@ -17,6 +18,9 @@ import { type ValueOf, validated } from "./standard.ts";
 
 /** A text, its parts with their right to spell control tokens, or token ids. */
 export type Prompt = string | readonly TextPart[] | Int32Array | readonly number[];
+
+/** Texts of special tokens, and what stands for each in an answer. */
+export type Marks = ReadonlyMap<string, string>;
 
 /** What sessions need of their model. */
 export interface Host {
@@ -94,9 +98,9 @@ export class Session implements Disposable {
 
   /**
    * Answers the tokens that `make` gives when the run begins; they replace the session's past, of which the common beginning is reused.
-   * @param shown control tokens, by their texts, that are part of the answer's text.
+   * @param shown special tokens, by their texts, and what stands for each in the text of the parts (text/tools/marks.ts).
    */
-  answer<T>(make: () => Fitted, options: GenerateOptions, shown: readonly string[] = []): Run<T> {
+  answer<T>(make: () => Fitted, options: GenerateOptions, shown: Marks = new Map()): Run<T> {
     return new Run(settle => this.#produce(make, options, shown, settle));
   }
 
@@ -167,7 +171,7 @@ export class Session implements Disposable {
   async *#produce<T>(
     make: () => Fitted,
     options: GenerateOptions,
-    shown: readonly string[],
+    shown: Marks,
     settle: (r: Result<T>) => void,
   ): AsyncGenerator<Part<T>, void, undefined> {
     this.#check();
@@ -293,19 +297,20 @@ class Answer<T> {
   readonly #detokenizer: ReturnType<Tokenizer["detokenizer"]>;
   readonly #matcher: ReturnType<typeof createStopMatcher>;
   readonly #dropped: Dropped | undefined;
-  /** Control tokens that are text, and that text. */
+  readonly #marks: Marks;
+  /** Special tokens that are text, and that text. */
   readonly #shown: ReadonlyMap<number, string>;
 
   constructor(
     tokenizer: Tokenizer,
     matcher: ReturnType<typeof createStopMatcher>,
-    options: { continued: boolean; shown: readonly string[]; dropped?: Dropped },
+    options: { continued: boolean; shown: Marks; dropped?: Dropped },
   ) {
     this.#detokenizer = tokenizer.detokenizer({ continued: options.continued });
     this.#matcher = matcher;
     this.#dropped = options.dropped;
-    const ids = options.shown.map(text => [tokenizer.id(text), text] as const);
-    this.#shown = new Map(ids.filter((entry): entry is [number, string] => entry[0] !== undefined && tokenizer.isControl(entry[0])));
+    this.#marks = options.shown;
+    this.#shown = new Map([...options.shown].map(([text, code]) => [tokenizer.id(text) ?? -1, code]));
   }
 
   /** The tokens since the last call. */
@@ -318,7 +323,7 @@ class Answer<T> {
   #emit(text: string): string {
     const { emit, stopped } = this.#matcher.push(text);
     this.stopped = stopped;
-    this.text += emit;
+    this.text += spelled(emit, this.#marks);
     return emit;
   }
 
@@ -333,7 +338,7 @@ class Answer<T> {
     const last = this.#emit(this.#detokenizer.end());
     if (this.stopped !== undefined) return last;
     const held = this.#matcher.end();
-    this.text += held;
+    this.text += spelled(held, this.#marks);
     return last + held;
   }
 

@@ -30,6 +30,8 @@ export class Stack {
   /** The same with only classes of bytes in front. */
   closed: Stack | undefined;
   row: Row | undefined;
+  /** Kinds of bytes (trie.ts) that all lead back here; found when first asked for. */
+  loops: number | undefined;
   /** For each byte, which heads take it, as a number; made with the row where there are few heads. */
   signature: Int32Array | undefined;
 
