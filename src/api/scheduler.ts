@@ -342,7 +342,8 @@ export class Scheduler {
     const source = run.sources.get(start);
     if (!source) {
       run.distrusts = true; // the beginning that had it was given up, or the store could not give it
-      return this.#sendBack(run);
+      this.#sendBack(run);
+      return;
     }
     while (!this.#makeRoom(run.sequence.needs(count), run) && this.#preempt());
     if (!run.running) return;
