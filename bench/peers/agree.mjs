@@ -1,0 +1,129 @@
+#!/usr/bin/env node
+/**
+ * Compares Lathe with llama.cpp (through node-llama-cpp) on toy models of every architecture: test/models/toys.ts names them, both run the same
+ * tokens, and the greatest difference between the probabilities of any token at any position is printed, or what llama.cpp says where it refuses.
+ *
+ *   node bench/peers/agree.mjs [--only NAME[/VARIATION],...] [--json] [--record test/models/peer.json] [--keep FOLDER]
+ *
+ * llama.cpp runs on F32 caches without flash attention; the prompt is one batch, the rest comes token by token. Its GELU is a table of half
+ * precision, which costs up to a few 1e-4. Needs `npm run build` and `npm run bench:setup`.
+ */
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { register } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { parseArgs } from "node:util";
+
+register("./typescript.mjs", import.meta.url);
+const { toys } = await import("../../test/models/toys.ts");
+const { toy } = await import("../../test/models/toy.ts");
+const { peerTokens, pooled, probabilities, CONTEXT, PROMPT } = await import("../../test/models/peer.ts");
+const { openEngine } = await import("../../test/fixtures/engine.ts");
+const { writeModelFile } = await import("../../dist/files/write.node.js");
+
+/** llama.cpp in a process of its own; a new one after it has ended itself. */
+class Peer {
+  #child;
+  #lines;
+  #heard = "";
+
+  #start() {
+    this.#child = spawn(process.execPath, [join(import.meta.dirname, "agree-llamacpp.mjs")], { stdio: ["pipe", "pipe", "pipe"] });
+    this.#child.stderr.on("data", text => {
+      this.#heard += text;
+    });
+    this.#child.stdin.on("error", () => {});
+    this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
+  }
+
+  async ask(job) {
+    if (!this.#child) this.#start();
+    this.#heard = "";
+    this.#child.stdin.write(`${JSON.stringify(job)}\n`);
+    for (;;) {
+      const { value, done } = await this.#lines.next();
+      if (!done && !value.startsWith("{")) continue;
+      if (!done) return JSON.parse(value);
+      this.#child = undefined;
+      const why = this.#heard.split("\n").find(l => /GGML_ASSERT|error|abort/i.test(l)) ?? this.#heard.trim().split("\n").at(-1);
+      return { error: `ended itself: ${why}` };
+    }
+  }
+
+  close = () => this.#child?.stdin.end();
+}
+
+/** Lathe's and llama.cpp's numbers, a list for each position; `error`: why there are none. */
+async function both(peer, path) {
+  let engine;
+  try {
+    engine = await openEngine(path, { context: CONTEXT, maxTokens: 64 });
+  } catch (error) {
+    return { error: `Lathe: ${error.message}` };
+  }
+  try {
+    const ids = peerTokens();
+    const { output } = engine.stepper.network;
+    const embedding = output.kind === "embedding" && (output.pooling === "rank" ? "rank" : "pooled");
+    const s = engine.stepper.newSequence();
+    const rows = engine.feed(s, ids);
+    s.close();
+    const prompt = engine.stepper.network.bidirectional ? ids.length : PROMPT;
+    const theirs = await peer.ask({ path, ids, prompt, context: CONTEXT, embedding });
+    if (theirs.error) return theirs;
+    return embedding
+      ? { own: [pooled(engine, rows)], theirs: [theirs.embedding] }
+      : { own: rows.map(probabilities), theirs: theirs.rows.map(probabilities) };
+  } finally {
+    await engine.close();
+  }
+}
+
+/** The greatest difference at each position. */
+const distances = (own, theirs) =>
+  own.map((row, i) => {
+    if (row.length !== theirs[i].length) throw new Error(`${row.length} numbers against ${theirs[i].length}`);
+    return row.reduce((most, p, k) => (Math.abs(p - theirs[i][k]) <= most ? most : Math.abs(p - theirs[i][k])), 0);
+  });
+
+async function main() {
+  const options = { only: { type: "string" }, json: { type: "boolean" }, record: { type: "string" }, keep: { type: "string" } };
+  const { values } = parseArgs({ options });
+  const folder = values.keep ?? mkdtempSync(join(tmpdir(), "lathe-agree-"));
+  mkdirSync(folder, { recursive: true });
+  const only = values.only?.split(",");
+  const wanted = (name, variation) => !only || only.includes(name) || only.includes(`${name}/${variation}`);
+  const peer = new Peer();
+  const results = {};
+  for (const [name, variations] of Object.entries(toys)) {
+    for (const [variation, shape] of Object.entries(variations)) {
+      if (!wanted(name, variation)) continue;
+      const path = join(folder, `${name}-${variation.replaceAll(" ", "-")}.gguf`);
+      let result;
+      try {
+        await writeModelFile(path, toy(name, shape));
+        const { error, own, theirs } = await both(peer, path);
+        result = error ? { error } : { distances: distances(own, theirs), most: Math.max(...own.flat()), theirs };
+      } catch (error) {
+        result = { error: error.message };
+      }
+      results[name] = { ...results[name], [variation]: result };
+      if (!values.json) print(name, variation, result);
+    }
+  }
+  peer.close();
+  if (!values.keep) rmSync(folder, { recursive: true });
+  if (values.json) console.log(JSON.stringify(results));
+}
+
+function print(name, variation, { error, distances: list, most }) {
+  const title = `${name} ${variation}`.padEnd(36);
+  if (error) return console.log(`${title} refused: ${error.slice(0, 400)}`);
+  const worst = list.reduce((a, b) => (b <= a ? a : b), 0);
+  const first = list.findIndex(d => !(d < 1e-4));
+  console.log(`${title} ${worst.toExponential(1)}${worst < 1e-4 ? "" : `, first at position ${first} of ${list.length}`} (largest ${most.toFixed(2)})`);
+}
+
+await main();
