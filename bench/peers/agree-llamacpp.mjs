@@ -7,6 +7,8 @@ import { createInterface } from "node:readline";
 import { loadPeer } from "../peers.mjs";
 
 const F32 = 0;
+/** Milliseconds. */
+const LOG_DELAY = 60;
 const said = [];
 const { getLlama, LlamaLogLevel } = await loadPeer("native");
 const llama = await getLlama({
@@ -66,7 +68,11 @@ async function answer(job) {
 
 for await (const line of createInterface({ input: process.stdin })) {
   said.length = 0;
-  const result = await answer(JSON.parse(line)).catch(error => ({ error: `${error.message}: ${said.join(" ")}` }));
+  const result = await answer(JSON.parse(line)).catch(async error => {
+    await new Promise(done => setTimeout(done, LOG_DELAY)); // what it logs comes later than its errors
+    const why = said.join(" ").replaceAll(/llama_model_load\S*: (error loading model: )?|failed to load model/g, "").trim();
+    return { error: why || error.message };
+  });
   process.stdout.write(`${JSON.stringify(result)}\n`);
 }
 process.exit(0);

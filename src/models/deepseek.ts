@@ -8,7 +8,7 @@ import { linear } from "../nn/linear.ts";
 import { type MlaOptions, mla, mlaSizes } from "../nn/mla.ts";
 import { expertHidden, moeOrFfn } from "../nn/moe.ts";
 import { layerNorm } from "../nn/norm.ts";
-import { type Pairs, rope } from "../nn/rope.ts";
+import { type Pairs, rope, yarnMagnitude } from "../nn/rope.ts";
 import type { Source } from "../nn/source.ts";
 
 /** Of the norm of index keys, which the metadata does not give. */
@@ -29,16 +29,18 @@ export function mlaConfig(source: Source) {
 }
 export type MlaConfig = ReturnType<typeof mlaConfig>;
 
-/** Scores over the root of the key's size; with YaRN times the square of the magnitude that is then not in cosines and sines. */
+/**
+ * Scores over the root of the key's size. With YaRN both the rotated part and the scores have magnitudes: the metadata's own factor, and 1 + 0.1 m
+ * ln(factor), which stands in the scores where there is such an m, else in both.
+ */
 export function mlaAttention(source: Source, c: MlaConfig, pairs: Pairs): MlaOptions {
-  const stretched = source.text("rope.scaling.type", "none") === "yarn";
-  const factor = stretched ? source.orNone("rope.scaling.factor", 1) : 1;
-  const multiplier = source.orNone("rope.scaling.yarn_log_multiplier", 0) / 0.1;
-  const magnitude = (multiplier ? 1 : 1 + 0.1 * Math.log(factor)) * (1 + 0.1 * multiplier * Math.log(factor));
+  const m = source.orNone("rope.scaling.yarn_log_multiplier", 0) / 0.1;
+  const rotated = m ? 1 : yarnMagnitude(source);
+  const magnitude = rotated * yarnMagnitude(source, m) * source.positive("rope.scaling.attn_factor", 1);
   const s = source.orNone("attention.temperature_scale", 0);
   const original = source.positive("rope.scaling.original_context_length", source.positive("context_length"));
   const temperature = s ? { at: (p: number) => 1 + s * Math.log(1 + Math.floor(p / original)) } : undefined;
-  return { ...c, scale: magnitude ** 2 / Math.sqrt(c.keyDim), rope: rope(source, { dim: c.ropeDim, pairs }), temperature };
+  return { ...c, scale: magnitude ** 2 / Math.sqrt(c.keyDim), rope: rope(source, { dim: c.ropeDim, pairs, yarnMagnitude: rotated }), temperature };
 }
 
 export const deepseek2 = arch(["deepseek2", "mistral4"], source => {

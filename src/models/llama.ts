@@ -7,7 +7,7 @@ import { type AttentionOptions, attention } from "../nn/attention.ts";
 import { type Config, config, type DecoderParts, decoder, preNorm, rotary } from "../nn/decoder.ts";
 import type { FfnOptions } from "../nn/ffn.ts";
 import { expertHidden, type MoeOptions, moeOrFfn } from "../nn/moe.ts";
-import type { Pairs } from "../nn/rope.ts";
+import { type Pairs, yarnMagnitude } from "../nn/rope.ts";
 import type { Source } from "../nn/source.ts";
 
 interface Changes extends Partial<DecoderParts> {
@@ -70,12 +70,15 @@ export const orion = arch(["orion"], source => plain(source, config(source, "lay
 /** Seed-OSS: the norm before the feed-forward network bears another name. */
 export const seed = arch(["seed_oss"], source => plain(source, config(source), "halves", { ffnNorm: "post_attention_norm" }));
 
-/** Ministral 3: queries grow with the logarithm of the position beyond the original context. */
+/** Ministral 3: queries grow with the logarithm of the position beyond the original context; YaRN has a magnitude of its own. */
 export const mistral3 = arch(["mistral3"], source => {
   const s = source.orNone("attention.temperature_scale", 0);
   const original = source.positive("rope.scaling.original_context_length", source.positive("context_length"));
   const temperature = s ? { at: (p: number) => 1 + s * Math.log(1 + Math.floor(p / original)) } : undefined;
-  return plain(source, config(source), "neighbours", { attention: { temperature } });
+  const m = source.orNone("rope.scaling.yarn_log_multiplier", 0);
+  const c = config(source);
+  const turn = rotary(source, c, { pairs: "neighbours", yarnMagnitude: yarnMagnitude(source) / yarnMagnitude(source, m) });
+  return plain(source, c, "neighbours", { attention: { rope: turn, temperature } });
 });
 
 /** SmolLM 3: every fourth layer has no positions. */

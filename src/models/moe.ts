@@ -34,9 +34,9 @@ export const minimaxM2 = arch(["minimax-m2"], source => {
 /** Ling 1, ERNIE 4.5. */
 export const bailing = arch(["bailingmoe", "ernie4_5-moe"], source => plain(source, config(source), "neighbours"));
 
-/** DeepSeek V1: weights as they are. */
+/** DeepSeek V1: weights as they are. The text model of DeepSeek-OCR: values turn half a head apart. */
 export const deepseek = arch(["deepseek", "deepseek2-ocr"], source =>
-  plain(source, config(source), "neighbours", { moe: { normalise: false } }),
+  plain(source, config(source), source.architecture === "deepseek" ? "neighbours" : "halves", { moe: { normalise: false } }),
 );
 
 /** Hunyuan: queries and keys are normed after they are rotated. */

@@ -11,7 +11,7 @@ import { Source, type TensorRecord } from "../../src/nn/source.ts";
 import { typeNamed } from "../fixtures/blocks.ts";
 import { Random } from "../fixtures/random.ts";
 
-type Value = number | string | boolean | readonly number[] | readonly boolean[];
+type Value = number | string | boolean | readonly number[] | readonly boolean[] | readonly string[];
 
 export interface Toy {
   /** Added to, or in place of, the usual keys; lists are arrays. undefined: the key is absent. */
@@ -53,7 +53,7 @@ const usual: NonNullable<Toy["keys"]> = {
 
 /** Numbers that files store as floats even where they are whole. */
 const floats =
-  /epsilon|freq_base|softcapping|scale|factor|alpha|beta|clamp|xielu|eps$|multiplier|_bias$|weights_scale|yarn|situ|probability|residual/;
+  /epsilon|freq_base|softcapping|scale|factor|alpha|beta|clamp|xielu|eps$|multiplier|_bias$|weights_scale|yarn|situ/;
 
 type Shapes = Map<string, readonly number[]>;
 
@@ -107,8 +107,8 @@ function valuesOf(name: string, shape: readonly number[], random: Random): Float
 
 /** Names for the ids; they mean nothing. */
 function vocabulary(): [string, GgufInput][] {
-  const texts = Array.from({ length: VOCABULARY }, (_, i) => ["<unk>", "<s>", "</s>"][i] ?? `t${i}`);
-  const types = texts.map((_, i) => (i === 0 ? 2 : i < 3 ? 3 : 1));
+  const texts = Array.from({ length: VOCABULARY }, (_, i) => ["<unk>", "<s>", "</s>", "<0x0A>"][i] ?? `t${i}`);
+  const types = texts.map((_, i) => [2, 3, 3, 6][i] ?? 1);
   return [
     ["tokenizer.ggml.model", "llama"],
     ["tokenizer.ggml.tokens", { of: "string", items: texts }],
@@ -123,14 +123,18 @@ function stored(key: string, v: Value): GgufInput {
   const real = floats.test(key);
   if (typeof v === "number") return real || !Number.isInteger(v) ? { type: "f32", value: v } : v;
   if (!Array.isArray(v)) return v as string | boolean;
+  if (typeof v[0] === "string") return { of: "string", items: v as readonly string[] };
   if (typeof v[0] === "boolean") return { of: "bool", items: Uint8Array.from(v, Number) };
   const numbers = v as readonly number[];
   return real ? { of: "f32", items: Float32Array.from(numbers) } : { of: "i32", items: Int32Array.from(numbers) };
 }
 
+/** Keys that do not begin with the architecture's name. */
+const bare = (key: string): boolean => /^(xielu|tokenizer)/.test(key);
+
 export function toy(architecture: string, { keys = {}, tensors = {}, tied = false }: Toy, seed = 7): GgufContent {
   const all = Object.entries({ ...usual, ...keys }).filter((e): e is [string, Value] => e[1] !== undefined);
-  const metadata = new Map(all.map(([k, v]) => [k.startsWith("xielu") ? k : `${architecture}.${k}`, listed(v)]));
+  const metadata = new Map(all.map(([k, v]) => [bare(k) ? k : `${architecture}.${k}`, listed(v)]));
   const size = (key: string): number => metadata.get(`${architecture}.${key}`) as number;
   const shapes: Shapes = new Map([["token_embd.weight", [size("embedding_length"), VOCABULARY]]]);
   if (!tied) shapes.set("output.weight", [size("embedding_length"), VOCABULARY]);
@@ -145,6 +149,6 @@ export function toy(architecture: string, { keys = {}, tensors = {}, tied = fals
     const values = valuesOf(name, shape, new Random(seed + hashOf(name)));
     return { name, type: typeNamed("F32"), shape: [...shape], data: new Uint8Array(values.buffer) };
   });
-  const entries = all.map(([k, v]): [string, GgufInput] => [k.startsWith("xielu") ? k : `${architecture}.${k}`, stored(k, v)]);
+  const entries = all.map(([k, v]): [string, GgufInput] => [bare(k) ? k : `${architecture}.${k}`, stored(k, v)]);
   return { metadata: [["general.architecture", architecture], ...entries, ...vocabulary()], tensors: content };
 }
