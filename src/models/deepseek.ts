@@ -31,14 +31,15 @@ export type MlaConfig = ReturnType<typeof mlaConfig>;
 
 /**
  * Scores over the root of the key's size. With YaRN both the rotated part and the scores have magnitudes: the metadata's own factor, and 1 + 0.1 m
- * ln(factor), which stands in the scores where there is such an m, else in both.
+ * ln(factor), which stands in the scores where there is such an m (Mistral 4: the rest of 1 + 0.1 ln(factor) in the rotation), else in both.
  */
 export function mlaAttention(source: Source, c: MlaConfig, pairs: Pairs): MlaOptions {
   const m = source.orNone("rope.scaling.yarn_log_multiplier", 0) / 0.1;
-  const rotated = m ? 1 : yarnMagnitude(source);
+  const rotated = m && source.architecture !== "mistral4" ? 1 : yarnMagnitude(source) / yarnMagnitude(source, m);
   const magnitude = rotated * yarnMagnitude(source, m) * source.positive("rope.scaling.attn_factor", 1);
   const s = source.orNone("attention.temperature_scale", 0);
-  const original = source.positive("rope.scaling.original_context_length", source.positive("context_length"));
+  const trained = source.positive("rope.scaling.original_context_length", source.positive("context_length"));
+  const original = source.positive("attention.temperature_length", trained);
   const temperature = s ? { at: (p: number) => 1 + s * Math.log(1 + Math.floor(p / original)) } : undefined;
   return { ...c, scale: magnitude ** 2 / Math.sqrt(c.keyDim), rope: rope(source, { dim: c.ropeDim, pairs, yarnMagnitude: rotated }), temperature };
 }

@@ -7,7 +7,7 @@ import { type AttentionOptions, attention } from "../nn/attention.ts";
 import { type Config, config, type DecoderParts, decoder, preNorm, rotary } from "../nn/decoder.ts";
 import type { FfnOptions } from "../nn/ffn.ts";
 import { expertHidden, type MoeOptions, moeOrFfn } from "../nn/moe.ts";
-import { type Pairs, yarnMagnitude } from "../nn/rope.ts";
+import { type Pairs, type RopeChoices, yarnMagnitude } from "../nn/rope.ts";
 import type { Source } from "../nn/source.ts";
 
 interface Changes extends Partial<DecoderParts> {
@@ -19,9 +19,15 @@ interface Changes extends Partial<DecoderParts> {
   readonly ffnNorm?: string;
 }
 
+/** How the text models of those that see assign pairs to streams of positions. */
+const sectionsOf: ReadonlyMap<string, RopeChoices["sections"]> = new Map([
+  ...["qwen2vl", "paddleocr", "hunyuan_vl", "glm4moe"].map(n => [n, "stretches"] as const),
+  ...["qwen3vl", "qwen3vlmoe"].map(n => [n, "turns"] as const),
+]);
+
 /** The plain decoder, with experts in the layers that have a router; biases, norms of queries and keys, and gates are bound where the file has them. */
 export function plain(source: Source, c: Config, pairs: Pairs, changes: Changes = {}) {
-  const rope = rotary(source, c, { pairs });
+  const rope = rotary(source, c, { pairs, sections: sectionsOf.get(source.architecture) });
   const scale = source.orNone("attention.scale", 0) || undefined;
   const own = (i: number) => (typeof changes.attention === "function" ? changes.attention(i) : changes.attention);
   return decoder(source, c, {
@@ -110,10 +116,11 @@ export const nanbeige = arch(["nanbeige"], source =>
   plain(source, config(source), "neighbours", { loops: source.size("num_loops", { or: 1, max: 64 }) }),
 );
 
-/** Baichuan: the 13B model (40 layers) has ALiBi in place of rotation. */
+/** Baichuan: the 7B model (32 layers) is rotated, the 13B one (40) has ALiBi; llama.cpp gives others neither. */
 export const baichuan = arch(["baichuan"], source => {
   const c = config(source);
-  return plain(source, c, "neighbours", { attention: c.layers === 40 ? { rope: undefined, alibi: 8 } : {} });
+  const positions = c.layers === 32 ? {} : { rope: undefined, alibi: c.layers === 40 ? 8 : undefined };
+  return plain(source, c, "neighbours", { attention: positions });
 });
 
 /** Refact: ALiBi. */

@@ -41,7 +41,7 @@ function hybrid(source: Source, delta: (at: string, shape: DeltaShape) => Branch
   const recurrent = recurrentLayers(source, 4);
   const c = mixedConfig(source, "rms", recurrent.indexOf(false));
   const shape = deltaShape(source, c.dim);
-  const rope = rotary(source, c, { pairs: "halves" });
+  const rope = rotary(source, c, { pairs: "halves", sections: "turns" });
   const mixer = (at: string, i: number): Branch =>
     recurrent[i] ? delta(at, shape) : gatedAttention(source, at, { ...c, ...headSizes(source, c.dim, i) }, rope);
   const hidden = expertHidden(source);

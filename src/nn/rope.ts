@@ -93,8 +93,26 @@ export interface RopeChoices {
   readonly scaling?: RopeScaling;
   /** Of cosines and sines where they are stretched by YaRN. Default: 1 + 0.1 ln(factor). */
   readonly yarnMagnitude?: number;
+  /**
+   * The metadata's rope.dimension_sections give pairs to four streams of positions: one stretch after the other, or the first three in turn. Text has
+   * its position in the first three; in the fourth it stands at 0, so that pairs of that stream are not turned.
+   */
+  readonly sections?: "stretches" | "turns";
   /** Whether the tensors rope_freqs and rope_factors_* are for this rotation. Default: yes. */
   readonly factors?: boolean;
+}
+
+/** Which pairs text does not turn. */
+function standing(source: Source, { sections: kind }: RopeChoices): (pair: number) => boolean {
+  const sizes = kind ? source.list("rope.dimension_sections") : [];
+  const all = sizes.reduce((a, b) => a + b, 0);
+  const [t = 0, h = 0, w = 0] = sizes;
+  if (!all) return () => false;
+  if (kind === "stretches") return pair => pair % all >= t + h + w;
+  return pair => {
+    const at = pair % all;
+    return at >= 3 * [t, h, w][at % 3];
+  };
 }
 
 /**
@@ -114,6 +132,7 @@ export function rope(source: Source, o: RopeChoices): Rope {
   if (o.factors !== false) requireBoth(source, stretched);
   const [freqs, short, long] = ["rope_freqs", "rope_factors_short", "rope_factors_long"].map(bind);
   const originalContext = short || long ? source.positive("rope.scaling.original_context_length") : 0;
+  const stands = standing(source, o);
   let made: { readonly step: Step; readonly rotation: Rotation } | undefined;
   return {
     dim,
@@ -121,7 +140,9 @@ export function rope(source: Source, o: RopeChoices): Rope {
     rotation: step => {
       if (made?.step !== step) {
         const name = freqs ?? (step.context > originalContext ? long : short);
-        made = { step, rotation: rotation({ dim, base, scaling, magnitude, factors: name === undefined ? undefined : step.values(name) }) };
+        const factors = name === undefined ? undefined : step.values(name);
+        const all = rotation({ dim, base, scaling, magnitude, factors });
+        made = { step, rotation: { ...all, frequencies: all.frequencies.map((f, pair) => (stands(pair) ? 0 : f)) } };
       }
       return made.rotation;
     },
