@@ -3,6 +3,7 @@ import type { Architecture } from "../nn/arch.ts";
 import * as bert from "./bert.ts";
 import * as deepseek from "./deepseek.ts";
 import * as gemma from "./gemma.ts";
+import * as gemma3n from "./gemma3n.ts";
 import * as gemma4 from "./gemma4.ts";
 import * as gpt from "./gpt.ts";
 import * as kimi from "./kimi.ts";
@@ -24,6 +25,7 @@ const files: readonly Readonly<Record<string, unknown>>[] = [
   bert,
   deepseek,
   gemma,
+  gemma3n,
   gemma4,
   gpt,
   kimi,

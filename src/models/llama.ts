@@ -28,13 +28,11 @@ const sectionsOf: ReadonlyMap<string, RopeChoices["sections"]> = new Map([
 /** The plain decoder, with experts in the layers that have a router; biases, norms of queries and keys, and gates are bound where the file has them. */
 export function plain(source: Source, c: Config, pairs: Pairs, changes: Changes = {}) {
   const rope = rotary(source, c, { pairs, sections: sectionsOf.get(source.architecture) });
-  const scale = source.orNone("attention.scale", 0) || undefined;
   const own = (i: number) => (typeof changes.attention === "function" ? changes.attention(i) : changes.attention);
   return decoder(source, c, {
     layer: (at, i) => {
-      const { bidirectional } = changes;
       const parts = {
-        attention: attention(source, at, { ...c, rope, scale, bidirectional, ...own(i) }),
+        attention: attention(source, at, { ...c, rope, ...own(i) }),
         ffn: moeOrFfn(source, at, { ...c, denseHidden: c.hidden, ...changes.ffn, ...changes.moe, hidden: expertHidden(source) }),
       };
       return preNorm(source, c, at, parts, { scale: changes.residualScale, names: { ffn: changes.ffnNorm } });
@@ -105,6 +103,7 @@ export const minicpm = arch(["minicpm"], source => {
 /** Granite 3 and 4, dense and MoE: the same scales, of attention as well; logits are divided. */
 export const granite = arch(["granite", "granitemoe"], source =>
   plain(source, config(source), "neighbours", {
+    attention: { scale: source.orNone("attention.scale", 0) || undefined },
     embeddingScale: source.positive("embedding_scale", 1),
     residualScale: source.positive("residual_scale", 1),
     logitScale: 1 / source.positive("logit_scale", 1),
@@ -137,9 +136,7 @@ export const phi3 = arch(["phi3"], source => plain(source, config(source), "halv
 export const chatglm = arch(["chatglm"], source => plain(source, config(source), "neighbours"));
 
 /** Models whose tokens see the whole text: diffusion language models (LLaDA, Dream), embeddings (Llama-Embed, EuroBERT). */
-export const llada = arch(["llada"], source => plain(source, config(source), "neighbours", { bidirectional: true }));
-export const dream = arch(["dream"], source => plain(source, config(source), "halves", { bidirectional: true }));
-export const llamaEmbed = arch(["llama-embed"], source =>
-  plain(source, config(source), "neighbours", { bidirectional: true, encoder: true }),
-);
-export const eurobert = arch(["eurobert"], source => plain(source, config(source), "halves", { bidirectional: true, encoder: true }));
+export const llada = arch(["llada"], source => plain(source, config(source), "neighbours"));
+export const dream = arch(["dream"], source => plain(source, config(source), "halves"));
+export const llamaEmbed = arch(["llama-embed"], source => plain(source, config(source), "neighbours", { encoder: true }));
+export const eurobert = arch(["eurobert"], source => plain(source, config(source), "halves", { encoder: true }));

@@ -174,11 +174,11 @@ export const smallthinker = arch(["smallthinker"], source => {
 /** LLaDA MoE, a diffusion language model: weights as they are, queries and keys normed. */
 export const lladaMoe = arch(["llada-moe"], source => {
   const c = config(source);
-  return plain(source, c, "halves", { bidirectional: true, attention: { qkNorm: { eps: c.eps } }, moe: { normalise: false } });
+  return plain(source, c, "halves", { attention: { qkNorm: { eps: c.eps } }, moe: { normalise: false } });
 });
 
 /** RND1, a diffusion language model: Qwen 3 MoE whose tokens see the whole text. */
 export const rnd1 = arch(["rnd1"], source => {
   const c = config(source);
-  return plain(source, c, "halves", { bidirectional: true, attention: { qkNorm: { eps: c.eps } } });
+  return plain(source, c, "halves", { attention: { qkNorm: { eps: c.eps } } });
 });

@@ -191,7 +191,24 @@ const gemma4Keys = keys({
   final_logit_softcapping: 3,
 });
 const gemma4: Toy = mix(gate, qk, tied, gemma4Keys, freqs, { tensors: { "blk.0.attn_q_norm.weight": [8], "blk.0.attn_k_norm.weight": [8], "blk.2.attn_q_norm.weight": [8], "blk.2.attn_k_norm.weight": [8] } }, each("attn_v.weight", "layer_output_scale.weight"));
+/** Matrices of 256 values a layer. */
+const gemma3n = (layers: number): Toy =>
+  mix(tied, gate, qk, keys({ block_count: layers, "attention.sliding_window": 7, "rope.freq_base_swa": 500 }), {
+    tensors: {
+      "per_layer_token_embd.weight": [256 * layers, 48],
+      "altup_proj.weight": [32, 32, 3],
+      "altup_unembd_proj.weight": [32, 32, 3],
+      "blk.{i}.laurel_l.weight": [32, 64],
+      "blk.{i}.attn_v.weight": [32, 32],
+      "blk.{i}.attn_k.weight": [32, 32],
+      "blk.{i}.attn_k_norm.weight": [16],
+      "blk.{i}.altup_predict_coef.weight": [4, 16],
+      "blk.{i}.altup_correct_coef.weight": [4, 4],
+    },
+  });
+
 const gemma4s: Readonly<Record<string, Variations>> = {
+  gemma3n: { small: gemma3n(5), sparse: gemma3n(12), shared: gemma3n(23) },
   gemma4: {
     plain: gemma4,
     shared: mix(gemma4, keys({ "attention.shared_kv_layers": 2 }), { tensors: { "blk.{2-3}.attn_v.weight": undefined, "blk.3.attn_k_norm.weight": [16] } }),
@@ -259,7 +276,8 @@ const classics: Readonly<Record<string, Variations>> = {
   },
   lfm2: { mixed: mix(gate, narrow, some("1-1", "attn_q_norm.weight", "attn_k_norm.weight"), some("3-3", "attn_q_norm.weight", "attn_k_norm.weight"), tied, keys({ "attention.head_count_kv": [0, 2, 0, 2], "shortconv.l_cache": 3 }), { tensors: { "token_embd_norm.weight": [32] } }, ...[0, 2].map(i => ({ tensors: { [`blk.${i}.shortconv.conv.weight`]: [3, 32] } }))) },
   lfm2moe: { experts: mix(narrow, biasedAfterDense, some("1-1", "attn_q_norm.weight", "attn_k_norm.weight"), some("3-3", "attn_q_norm.weight", "attn_k_norm.weight"), tied, sigmoid, keys({ "attention.head_count_kv": [0, 2, 0, 2], "shortconv.l_cache": 3 }), { tensors: { "token_embd_norm.weight": [32] } }, ...[0, 2].map(i => ({ tensors: { [`blk.${i}.shortconv.conv.weight`]: [3, 32] } }))) },
-  arwkv7: { plain: mix(gate, keys({ "wkv.head_size": 16, "attention.head_count": 0, "attention.head_count_kv": undefined, "attention.decay_lora_rank": 8, "attention.iclr_lora_rank": 8, "attention.value_residual_mix_lora_rank": 8, "attention.gate_lora_rank": 8, token_shift_count: 1 }), { tensors: { "blk.{i}.time_mix_w1.weight": [32, 8], "blk.{i}.time_mix_a1.weight": [32, 8], "blk.{i}.time_mix_v1.weight": [32, 8], "blk.{i}.time_mix_g1.weight": [32, 8], "blk.{i}.time_mix_lerp_fused.weight": [32, 1, 1, 6], "blk.0.time_mix_v0.weight": [32], "blk.0.time_mix_v1.weight": [32, 8], "blk.0.time_mix_v2.weight": [8, 32] } }), normed: mix(gate, keys({ "wkv.head_size": 16, "attention.head_count": 0, "attention.head_count_kv": undefined, "attention.decay_lora_rank": 8, "attention.iclr_lora_rank": 8, "attention.value_residual_mix_lora_rank": 8, "attention.gate_lora_rank": 8, token_shift_count: 1 }), { tensors: { "blk.{i}.time_mix_w1.weight": [32, 8], "blk.{i}.time_mix_a1.weight": [32, 8], "blk.{i}.time_mix_v1.weight": [32, 8], "blk.{i}.time_mix_g1.weight": [32, 8], "blk.{i}.time_mix_lerp_fused.weight": [32, 1, 1, 6], "blk.0.time_mix_v0.weight": [32], "blk.0.time_mix_v1.weight": [32, 8], "blk.0.time_mix_v2.weight": [8, 32] } }, each("time_mix_ln.weight", "time_mix_ln.bias")), bare: mix(gate, keys({ "wkv.head_size": 16, "attention.head_count": 0, "attention.head_count_kv": undefined, "attention.decay_lora_rank": 8, "attention.iclr_lora_rank": 8, "attention.value_residual_mix_lora_rank": 8, token_shift_count: 1 }), { tensors: { "blk.{i}.time_mix_w1.weight": [32, 8], "blk.{i}.time_mix_a1.weight": [32, 8], "blk.{i}.time_mix_v1.weight": [32, 8], "blk.{i}.time_mix_lerp_fused.weight": [32, 1, 1, 5], "blk.0.time_mix_v0.weight": [32], "blk.0.time_mix_v1.weight": [32, 8], "blk.0.time_mix_v2.weight": [8, 32] } }) },
+  arwkv7: { plain: mix(gate, keys({ embedding_length: 128, "wkv.head_size": 64, "attention.head_count": 0, "attention.head_count_kv": undefined, "attention.decay_lora_rank": 8, "attention.iclr_lora_rank": 8, "attention.value_residual_mix_lora_rank": 8, "attention.gate_lora_rank": 8, token_shift_count: 1 }), { tensors: { "blk.{i}.time_mix_w1.weight": [128, 8], "blk.{i}.time_mix_a1.weight": [128, 8], "blk.{i}.time_mix_v1.weight": [128, 8], "blk.{i}.time_mix_g1.weight": [128, 8], "blk.{i}.time_mix_lerp_fused.weight": [128, 1, 1, 6], "blk.0.time_mix_v0.weight": [128], "blk.0.time_mix_v1.weight": [128, 8], "blk.0.time_mix_v2.weight": [8, 128] } }), normed: mix(gate, keys({ embedding_length: 128, "wkv.head_size": 64, "attention.head_count": 0, "attention.head_count_kv": undefined, "attention.decay_lora_rank": 8, "attention.iclr_lora_rank": 8, "attention.value_residual_mix_lora_rank": 8, "attention.gate_lora_rank": 8, token_shift_count: 1 }), { tensors: { "blk.{i}.time_mix_w1.weight": [128, 8], "blk.{i}.time_mix_a1.weight": [128, 8], "blk.{i}.time_mix_v1.weight": [128, 8], "blk.{i}.time_mix_g1.weight": [128, 8], "blk.{i}.time_mix_lerp_fused.weight": [128, 1, 1, 6], "blk.0.time_mix_v0.weight": [128], "blk.0.time_mix_v1.weight": [128, 8], "blk.0.time_mix_v2.weight": [8, 128] } }, each("time_mix_ln.weight", "time_mix_ln.bias")), bare: mix(gate, keys({ embedding_length: 128, "wkv.head_size": 64, "attention.head_count": 0, "attention.head_count_kv": undefined, "attention.decay_lora_rank": 8, "attention.iclr_lora_rank": 8, "attention.value_residual_mix_lora_rank": 8, token_shift_count: 1 }), { tensors: { "blk.{i}.time_mix_w1.weight": [128, 8], "blk.{i}.time_mix_a1.weight": [128, 8], "blk.{i}.time_mix_v1.weight": [128, 8], "blk.{i}.time_mix_lerp_fused.weight": [128, 1, 1, 5], "blk.0.time_mix_v0.weight": [128], "blk.0.time_mix_v1.weight": [128, 8], "blk.0.time_mix_v2.weight": [8, 128] } }) },
+  rwkv7: { plain: mix(keys({ embedding_length: 128, "wkv.head_size": 64, "attention.head_count": 0, "attention.head_count_kv": undefined, "attention.decay_lora_rank": 8, "attention.iclr_lora_rank": 8, "attention.value_residual_mix_lora_rank": 8, "attention.gate_lora_rank": 8, token_shift_count: 2 }), { tensors: { "blk.{i}.time_mix_w1.weight": [128, 8], "blk.{i}.time_mix_a1.weight": [128, 8], "blk.{i}.time_mix_v1.weight": [128, 8], "blk.{i}.time_mix_g1.weight": [128, 8], "blk.{i}.time_mix_lerp_fused.weight": [128, 1, 1, 6], "blk.0.time_mix_v0.weight": [128], "blk.0.time_mix_v1.weight": [128, 8], "blk.0.time_mix_v2.weight": [8, 128] } }, each("time_mix_ln.weight", "time_mix_ln.bias")) },
 };
 
 /** Two kinds of tokens. */
