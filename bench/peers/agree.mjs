@@ -3,23 +3,26 @@
  * Compares Lathe with llama.cpp (through node-llama-cpp) on toy models of every architecture: test/models/toys.ts names them, both run the same
  * tokens, and the greatest difference between the probabilities of any token at any position is printed, or what llama.cpp says where it refuses.
  *
- *   node bench/peers/agree.mjs [--only NAME[/VARIATION],...] [--json] [--record test/models/peer.json] [--keep FOLDER]
+ *   node bench/peers/agree.mjs [--only NAME[/VARIATION],...] [--json] [--sweep] [--record] [--keep FOLDER]
+ *
+ * --sweep changes keys one by one that some families read and others do not, and prints where both disagree. --record writes the differences to
+ * test/models/peer.json and an excerpt of llama.cpp's numbers, of one toy of each architecture that shared/data/arch-oracle lacks, for the test beside it.
  *
  * llama.cpp runs on F32 caches without flash attention; the prompt is one batch, the rest comes token by token. Its GELU is a table of half
- * precision, which costs up to a few 1e-4. Needs `npm run build` and `npm run bench:setup`.
+ * precision, so Lathe's is rounded to halves here as well; what is left is that roundings tip over, up to 1e-3 in deep models. Needs `npm run build` and `npm run bench:setup`.
  */
 import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { register } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 
-register("./typescript.mjs", import.meta.url);
+register("./typescript.mjs", { parentURL: import.meta.url, data: { halfGelu: true } });
 const { toys } = await import("../../test/models/toys.ts");
 const { toy } = await import("../../test/models/toy.ts");
-const { peerTokens, pooled, probabilities, CONTEXT, PROMPT } = await import("../../test/models/peer.ts");
+const { CONTEXT, excerpt, peerTokens, pooled, probabilities, PROMPT } = await import("../../test/models/peer.ts");
 const { openEngine } = await import("../../test/fixtures/engine.ts");
 const { writeModelFile } = await import("../../dist/files/write.node.js");
 
@@ -141,7 +144,7 @@ function* variationsOf(sweep) {
 }
 
 async function main() {
-  const options = { sweep: { type: "boolean" }, only: { type: "string" }, json: { type: "boolean" }, record: { type: "string" }, keep: { type: "string" } };
+  const options = { sweep: { type: "boolean" }, only: { type: "string" }, json: { type: "boolean" }, record: { type: "boolean" }, keep: { type: "string" } };
   const { values } = parseArgs({ options });
   const folder = values.keep ?? mkdtempSync(join(tmpdir(), "lathe-agree-"));
   mkdirSync(folder, { recursive: true });
@@ -168,7 +171,36 @@ async function main() {
   for (const job of variationsOf(values.sweep)) if (wanted(job.name, job.variation)) await compare(job);
   peer.close();
   if (!values.keep) rmSync(folder, { recursive: true });
+  if (values.record) record(results);
   if (values.json) console.log(JSON.stringify(results));
+}
+
+const MODELS = join(import.meta.dirname, "..", "..", "test", "models");
+const ORACLE = join(import.meta.dirname, "..", "..", "..", "shared", "data", "arch-oracle");
+
+/** Adds to the two files what was compared now. */
+function record(results) {
+  const names = existsSync(ORACLE) ? readdirSync(ORACLE).filter(n => n.endsWith(".json")) : [];
+  const known = new Set(names.map(n => JSON.parse(readFileSync(join(ORACLE, n), "utf8")).architecture));
+  const [differences, excerpts] = ["peer.json", "peer-excerpts.json"].map(file => {
+    const path = join(MODELS, file);
+    const found = existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : {};
+    return { path, found };
+  });
+  const { tag } = JSON.parse(readFileSync(join(import.meta.dirname, "node_modules", "node-llama-cpp", "llama", "llama.cpp.info.json"), "utf8"));
+  const compared = differences.found.architectures ?? {};
+  for (const [name, variations] of Object.entries(results)) {
+    compared[name] = {};
+    for (const [variation, { error, distances: list, theirs }] of Object.entries(variations)) {
+      compared[name][variation] = error ? null : Number(Math.max(...list).toExponential(1));
+      const first = variation === Object.keys(toys[name])[0];
+      if (first && !error && !known.has(name)) excerpts.found[name] = { variation, ...excerpt(theirs) };
+    }
+  }
+  const sorted = o => Object.fromEntries(Object.entries(o).sort(([a], [b]) => (a < b ? -1 : 1)));
+  writeFileSync(differences.path, `${JSON.stringify({ llamaCpp: tag, architectures: sorted(compared) }, null, 1)}\n`);
+  const lines = Object.entries(sorted(excerpts.found)).map(([k, v]) => `${JSON.stringify(k)}: ${JSON.stringify(v)}`);
+  writeFileSync(excerpts.path, `{\n${lines.join(",\n")}\n}\n`);
 }
 
 function print(name, variation, { error, distances: list, most }) {

@@ -78,14 +78,14 @@ export const deepseek32 = arch(["deepseek32"], source => {
   });
 });
 
-/** MiniCPM 3: the same attention in a dense model with the scales of MiniCPM; values turn half a head apart. */
+/** MiniCPM 3: the same attention in a dense model with the first MiniCPM's scales, which files do not repeat; values turn half a head apart. */
 export const minicpm3 = arch(["minicpm3"], source => {
   const c = mlaConfig(source);
   const own = mlaAttention(source, c, "halves");
-  const scale = source.positive("residual_scale", 1.4 / Math.sqrt(c.layers));
+  const scale = 1.4 / Math.sqrt(c.layers);
   return decoder(source, c, {
-    embeddingScale: source.positive("embedding_scale", 12),
-    logitScale: 1 / source.positive("logit_scale", c.dim / 256),
+    embeddingScale: 12,
+    logitScale: 256 / c.dim,
     layer: at => preNorm(source, c, at, { attention: mla(source, at, own), ffn: ffn(source, at, c) }, { scale }),
   });
 });

@@ -148,6 +148,7 @@ export const muse = arch(["muse-glimmer"], source => {
   const turn = rotary(source, c, {
     pairs: "neighbours",
     base: source.positive("rope.freq_base_swa", source.positive("rope.freq_base", 10000)),
+    scaling: { kind: "none" },
   });
   const window = sliding(source);
   const windowed = windowedLayers(source, 4);

@@ -159,7 +159,7 @@ const qwens: Readonly<Record<string, Variations>> = {
   qwen2: { yarn: mix(gate, narrow, qkvBias, yarn), tied: mix(gate, narrow, qkvBias, tied) },
   qwen2vl: { sections: mix(gate, narrow, qkvBias, keys({ "rope.dimension_sections": [1, 1, 2, 0] })), rest: mix(gate, narrow, qkvBias, keys({ "rope.dimension_sections": [1, 1, 1, 1] })) },
   qwen2moe: { shared: mix(routed, narrow, qkvBias, sharedKeys, shared, { tensors: { "blk.{i}.ffn_gate_inp_shexp.weight": [32] } }) },
-  qwen3: { tied: mix(gate, qk, tied), yarn: mix(gate, qk, yarn), pooled: mix(gate, qk, keys({ pooling_type: 3 })), ranked: mix(gate, qk, tied, keys({ pooling_type: 4, "classifier.output_labels": ["yes", "no"] }), { tensors: { "cls.output.weight": [32, 2], "cls.output.bias": undefined } }) },
+  qwen3: { tied: mix(gate, qk, tied), yarn: mix(gate, qk, yarn), pooled: mix(gate, qk, keys({ pooling_type: 3 })) },
   qwen3vl: { sections: mix(gate, qk, keys({ "rope.dimension_sections": [4, 2, 2, 0], n_deepstack_layers: 0 })) },
   qwen3vlmoe: { sections: mix(routed, qk, keys({ "rope.dimension_sections": [4, 2, 2, 0], n_deepstack_layers: 0 })) },
   qwen3moe: { plain: mix(routed, qk) },
@@ -177,7 +177,7 @@ const gemmas: Readonly<Record<string, Variations>> = {
   gemma: { plain: mix(gate, tied) },
   gemma2: { plain: mix(gate, tied), pattern: mix(gate, tied, keys({ attn_logit_softcapping: 5, final_logit_softcapping: 3 })) },
   gemma3: { linear: mix(gate, qk, tied, linear), softcap: mix(gate, qk, tied, keys({ final_logit_softcapping: 3, block_count: 7 })), tuned: mix(gate, qk, tied, keys({ "rope.freq_base_swa": 500, block_count: 7 })) },
-  "gemma-embedding": { mean: mix(gate, qk, tied, keys({ pooling_type: 1, block_count: 7 })), dense: mix(gate, qk, tied, keys({ pooling_type: 1, dense_2_feat_in: 32, dense_2_feat_out: 64, dense_3_feat_in: 64, dense_3_feat_out: 32 }), { tensors: { "dense_2.weight": [32, 64], "dense_3.weight": [64, 32] } }) },
+  "gemma-embedding": { mean: mix(gate, qk, tied, keys({ pooling_type: 1, block_count: 7 })) },
 };
 
 const gemma4Keys = keys({
@@ -267,6 +267,7 @@ const classics: Readonly<Record<string, Variations>> = {
   stablelm: { small: mix(gate, qkvBias, narrow, keys({ "rope.dimension_count": 4 })), large: mix(gate, narrow, keys({ block_count: 40 }), { tensors: { "blk.{i}.attn_q_norm.weight": [8, 4], "blk.{i}.attn_k_norm.weight": [8, 2] } }) },
   mpt: { alibi: mix(narrow, single, fused, tied, keys({ "attention.max_alibi_bias": 8, "attention.clamp_kqv": 1.5 })), biases: mix(narrow, single, fused, tied, each("attn_qkv.bias", "attn_output.bias", "ffn_up.bias", "ffn_down.bias"), { tensors: { "position_embd.weight": [32, 256] } }) },
   bitnet: { scales: mix(gate, narrow, tied, each("attn_q.scale", "ffn_up.scale")) },
+  "bitnet-b1.58": { plain: mix(gate, narrow, tied, each("attn_q.scale")) },
   refact: { plain: mix(gate, narrow) },
   "falcon-h1": { plain: mix(gate, mamba2, { tensors: { "blk.{i}.ssm_a": [1, 4], "blk.{i}.ssm_d": [1, 4], "blk.{i}.ffn_norm": [32] } }, convolution(128, "0-3")), normed: mix(gate, mamba2, { tensors: { "blk.{i}.ssm_a": [1, 4], "blk.{i}.ssm_d": [1, 4], "blk.{i}.ffn_norm": [32] } }, { tensors: { "blk.{i}.ssm_norm.weight": [32, 2] } }, convolution(128, "0-3"), tied) },
   jamba: { mixed: mix(narrow, mamba1, convolution(64, "0-0"), convolution(64, "2-3"), some("0-0", "ssm_dt_norm.weight", "ssm_b_norm.weight", "ssm_c_norm.weight"), some("2-3", "ssm_dt_norm.weight", "ssm_b_norm.weight", "ssm_c_norm.weight"), { tensors: { "blk.{i}.ssm_a": undefined, "blk.0.ssm_a": [16, 64], "blk.2.ssm_a": [16, 64], "blk.3.ssm_a": [16, 64] } }, gate, keys({ "attention.head_count_kv": [0, 2, 0, 0] })), experts: mix(narrow, mamba1, convolution(64, "0-0"), convolution(64, "2-3"), some("0-0", "ssm_dt_norm.weight", "ssm_b_norm.weight", "ssm_c_norm.weight"), some("2-3", "ssm_dt_norm.weight", "ssm_b_norm.weight", "ssm_c_norm.weight"), { tensors: { "blk.{i}.ssm_a": undefined, "blk.0.ssm_a": [16, 64], "blk.2.ssm_a": [16, 64], "blk.3.ssm_a": [16, 64] } }, gate, keys({ "attention.head_count_kv": [0, 2, 0, 0] }), counts, { tensors: { "blk.1.ffn_gate_inp.weight": [1], "blk.1.ffn_gate_exps.weight": [1], "blk.1.ffn_gate.weight": undefined } }, keys({ expert_feed_forward_length: undefined })) },
