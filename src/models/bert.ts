@@ -55,12 +55,11 @@ function twiceNormedSum(branch: Branch, first: Norm, second: Norm): Block {
 function postSum(source: Source, c: Config, own: Partial<AttentionOptions>) {
   return decoder(source, c, {
     encoder: true,
-    bidirectional: true,
     embed: embeddings(source, c),
     norm: asTheyAre,
     longestContext: source.rowsOf("position_embd.weight") || undefined,
     layer: at => {
-      const options = { ...c, ...own, bidirectional: true, qkNorm: { kind: "layer", eps: c.eps, over: "all", optional: true } } as const;
+      const options = { ...c, ...own, qkNorm: { kind: "layer", eps: c.eps, over: "all", optional: true } } as const;
       const attends = attention(source, at, options);
       const after = normOf(source, c, `${at}.attn_output_norm`);
       const second = source.has(`${at}.attn_norm_2.weight`) ? normOf(source, c, `${at}.attn_norm_2`) : undefined;
@@ -98,11 +97,10 @@ export const modern = arch(["modern-bert"], source => {
   const windowed = windowedLayers(source, 3, true);
   return decoder(source, c, {
     encoder: true,
-    bidirectional: true,
     embed: embeddings(source, c),
     layer: (at, i) => {
       const own = windowed(i) ? { rope: near, window } : { rope: far };
-      const attends = attention(source, at, { ...c, ...own, bidirectional: true });
+      const attends = attention(source, at, { ...c, ...own });
       const before = source.has(`${at}.attn_norm.weight`) ? normOf(source, c, `${at}.attn_norm`) : undefined;
       const network = ffn(source, at, { ...c, activation: "gelu_erf" });
       return inTurn(residual(before, attends), residual(normOf(source, c, `${at}.ffn_norm`), network));
@@ -116,8 +114,7 @@ export const neo = arch(["neo-bert"], source => {
   const rope = rotary(source, c, { pairs: "neighbours" });
   return decoder(source, c, {
     encoder: true,
-    bidirectional: true,
     norm: normOf(source, c, "enc.output_norm"),
-    layer: at => preNorm(source, c, at, { attention: attention(source, at, { ...c, rope, bidirectional: true }), ffn: ffn(source, at, c) }),
+    layer: at => preNorm(source, c, at, { attention: attention(source, at, { ...c, rope }), ffn: ffn(source, at, c) }),
   });
 });

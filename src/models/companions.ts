@@ -39,6 +39,7 @@ const families: readonly (readonly [names: string, rules: readonly Rule[]])[] = 
   ["mamba2 granitehybrid nemotron_h", [convolution, stateSteps, stateNorm]],
   ["nemotron_h_moe", [convolution, stateSteps, stateNorm, selection]],
   ["plamo2", [stateSteps]],
+  ["gemma3n", [{ beside: /^attn_k$/, needs: ["attn_v.weight"] }]],
   ["rwkv6", [norms]],
   ["rwkv7", [norms, ...[0, 1, 2].map(i => ({ beside: /^time_mix_w0$/, needs: [`time_mix_v${i}.weight`], from: 1 }))]],
   [

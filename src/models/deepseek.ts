@@ -8,7 +8,7 @@ import { linear } from "../nn/linear.ts";
 import { type MlaOptions, mla, mlaSizes } from "../nn/mla.ts";
 import { expertHidden, moeOrFfn } from "../nn/moe.ts";
 import { layerNorm } from "../nn/norm.ts";
-import { type Pairs, rope } from "../nn/rope.ts";
+import { type Pairs, rope, yarnMagnitude } from "../nn/rope.ts";
 import type { Source } from "../nn/source.ts";
 
 /** Of the norm of index keys, which the metadata does not give. */
@@ -29,16 +29,24 @@ export function mlaConfig(source: Source) {
 }
 export type MlaConfig = ReturnType<typeof mlaConfig>;
 
-/** Scores over the root of the key's size; with YaRN times the square of the magnitude that is then not in cosines and sines. */
+/**
+ * Scores over the root of the key's size. With YaRN both the rotated part and the scores have magnitudes: the metadata's own factor, and 1 + 0.1 m
+ * ln(factor), which stands in the scores where there is such an m (Mistral 4: the rest of 1 + 0.1 ln(factor) in the rotation), else in both.
+ */
 export function mlaAttention(source: Source, c: MlaConfig, pairs: Pairs): MlaOptions {
-  const stretched = source.text("rope.scaling.type", "none") === "yarn";
-  const factor = stretched ? source.orNone("rope.scaling.factor", 1) : 1;
-  const multiplier = source.orNone("rope.scaling.yarn_log_multiplier", 0) / 0.1;
-  const magnitude = (multiplier ? 1 : 1 + 0.1 * Math.log(factor)) * (1 + 0.1 * multiplier * Math.log(factor));
+  const m = source.orNone("rope.scaling.yarn_log_multiplier", 0) / 0.1;
+  const rotated = m && source.architecture !== "mistral4" ? 1 : yarnMagnitude(source) / yarnMagnitude(source, m);
+  const magnitude = rotated * yarnMagnitude(source, m) * source.positive("rope.scaling.attn_factor", 1);
   const s = source.orNone("attention.temperature_scale", 0);
-  const original = source.positive("rope.scaling.original_context_length", source.positive("context_length"));
+  const trained = source.positive("rope.scaling.original_context_length", source.positive("context_length"));
+  const original = source.positive("attention.temperature_length", trained);
   const temperature = s ? { at: (p: number) => 1 + s * Math.log(1 + Math.floor(p / original)) } : undefined;
-  return { ...c, scale: magnitude ** 2 / Math.sqrt(c.keyDim), rope: rope(source, { dim: c.ropeDim, pairs }), temperature };
+  return {
+    ...c,
+    scale: magnitude ** 2 / Math.sqrt(c.keyDim),
+    rope: rope(source, { dim: c.ropeDim, pairs, yarnMagnitude: rotated }),
+    temperature,
+  };
 }
 
 export const deepseek2 = arch(["deepseek2", "mistral4"], source => {
@@ -75,14 +83,14 @@ export const deepseek32 = arch(["deepseek32"], source => {
   });
 });
 
-/** MiniCPM 3: the same attention in a dense model with the scales of MiniCPM; values turn half a head apart. */
+/** MiniCPM 3: the same attention in a dense model with the first MiniCPM's scales, which files do not repeat; values turn half a head apart. */
 export const minicpm3 = arch(["minicpm3"], source => {
   const c = mlaConfig(source);
   const own = mlaAttention(source, c, "halves");
-  const scale = source.positive("residual_scale", 1.4 / Math.sqrt(c.layers));
+  const scale = 1.4 / Math.sqrt(c.layers);
   return decoder(source, c, {
-    embeddingScale: source.positive("embedding_scale", 12),
-    logitScale: 1 / source.positive("logit_scale", c.dim / 256),
+    embeddingScale: 12,
+    logitScale: 256 / c.dim,
     layer: at => preNorm(source, c, at, { attention: mla(source, at, own), ffn: ffn(source, at, c) }, { scale }),
   });
 });

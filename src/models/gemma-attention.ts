@@ -17,9 +17,9 @@ interface Options extends HeadSizes {
   readonly window?: AttentionShape["window"];
 }
 
-/** Binds the attention of one layer after the other. */
-export function sharingAttention(source: Source, layers: number, windowed: (layer: number) => boolean) {
-  const first = layers - source.size("attention.shared_kv_layers", { or: 0, min: 0, max: layers - 1 });
+/** Binds the attention of one layer after the other. The first layer that shares is as the metadata says, unless it is given. */
+export function sharingAttention(source: Source, layers: number, windowed: (layer: number) => boolean, firstSharing?: number) {
+  const first = firstSharing ?? layers - source.size("attention.shared_kv_layers", { or: 0, min: 0, max: layers - 1 });
   const latest = new Map<boolean, AttentionShape>();
   return (at: string, layer: number, o: Options): Branch => {
     const { dim, heads, kvHeads, headDim, rope, window, eps } = o;

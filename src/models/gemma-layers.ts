@@ -18,8 +18,9 @@ export interface LayerEmbeddings {
 export function layerEmbeddings(
   source: Source,
   c: { readonly dim: number; readonly layers: number; readonly eps: number },
+  usualWidth = 0,
 ): LayerEmbeddings {
-  const width = source.size("embedding_length_per_layer_input", { or: 0, min: 0 });
+  const width = source.size("embedding_length_per_layer_input", { or: usualWidth, min: 0 });
   if (!width) return { prepare: () => {}, gate: () => undefined };
   const tokens = embedding(source, "per_layer_token_embd", width * c.layers);
   const project = linear(source, "per_layer_model_proj", c.dim, width * c.layers, { scale: c.dim ** -0.5 });

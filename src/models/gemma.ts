@@ -3,7 +3,7 @@
  * ARCHITECTURES 3.3. (The + 1 of the norms' weights is in the files.)
  */
 import { arch } from "../nn/arch.ts";
-import { attention } from "../nn/attention.ts";
+import { attention, seesAll } from "../nn/attention.ts";
 import { config, decoder, postNorm, preNorm, rotary, windowedLayers } from "../nn/decoder.ts";
 import { ffn } from "../nn/ffn.ts";
 import type { Source } from "../nn/source.ts";
@@ -50,16 +50,16 @@ export const gemma2 = arch(["gemma2"], source => {
 /** Gemma 3: windowed layers have their own base and are not stretched. */
 export const gemma3 = arch(["gemma3"], source => gemma3Network(source, false));
 
-export function gemma3Network(source: Source, bidirectional: boolean) {
+function gemma3Network(source: Source, encoder: boolean) {
   const c = config(source);
+  const bidirectional = seesAll(source);
   const windowed = windowedLayers(source, 6);
   const window = { kind: bidirectional ? "symmetric" : "sliding", size: source.size("attention.sliding_window", { or: 1024 }) } as const;
   const far = rotary(source, c, { pairs: "halves", base: source.positive("rope.freq_base", 1e6) });
   const near = rotary(source, c, { pairs: "halves", base: source.positive("rope.freq_base_swa", 10000), scaling: { kind: "none" } });
-  const shared = { ...c, scale: scaleOf(c, 62), qkNorm: { eps: c.eps }, bidirectional };
+  const shared = { ...c, scale: scaleOf(c, 62), qkNorm: { eps: c.eps } };
   return decoder(source, c, {
-    bidirectional,
-    encoder: bidirectional,
+    encoder,
     embeddingScale: Math.sqrt(c.dim),
     logitSoftcap: source.orNone("final_logit_softcapping", 0),
     layer: (at, i) => {

@@ -18,13 +18,19 @@ function gpt(source: Source, c: Config, own: Partial<AttentionOptions>, activati
   });
 }
 
+/** Embeddings of positions beside those of tokens, where the file has them. */
+function learnedPositions(source: Source, c: Config): Partial<DecoderParts> {
+  if (!source.has("position_embd.weight")) return {};
+  const tokens = embedding(source, "token_embd", c.dim);
+  const positions = embedding(source, "position_embd", c.dim, { by: "positions" });
+  return { embed: bothEmbeddings(tokens, positions), longestContext: source.rows("position_embd.weight") };
+}
+
 /** GPT-2, StarCoder: learned positions. */
 export const gpt2 = arch(["gpt2", "starcoder"], source => {
   const c = config(source, "layer");
-  const tokens = embedding(source, "token_embd", c.dim);
-  const positions = embedding(source, "position_embd", c.dim, { by: "positions" });
-  const longestContext = source.rows("position_embd.weight");
-  return gpt(source, c, {}, "gelu", { embed: bothEmbeddings(tokens, positions), longestContext });
+  source.need("position_embd.weight");
+  return gpt(source, c, {}, "gelu", learnedPositions(source, c));
 });
 
 /** CodeShell, StarCoder 2: rotary positions. */
@@ -55,12 +61,13 @@ export const stablelm = arch(["stablelm"], source => {
   });
 });
 
-/** MPT: ALiBi or none; queries, keys and values are limited. */
+/** MPT: ALiBi or learned positions, or none; queries, keys and values are limited. */
 export const mpt = arch(["mpt"], source => {
   const c = config(source, "layer");
   const alibi = source.orNone("attention.max_alibi_bias", 0) || undefined;
   const clamp = source.orNone("attention.clamp_kqv", 0) || undefined;
-  return gpt(source, c, { alibi, clamp, qkNorm: { kind: "layer", eps: c.eps, over: "all", optional: true } }, "gelu_erf");
+  const positions = learnedPositions(source, c);
+  return gpt(source, c, { alibi, clamp, qkNorm: { kind: "layer", eps: c.eps, over: "all", optional: true } }, "gelu_erf", positions);
 });
 
 /** BLOOM: ALiBi, a norm of the embeddings. */

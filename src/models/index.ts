@@ -4,6 +4,7 @@ import * as bert from "./bert.ts";
 import * as deepseek from "./deepseek.ts";
 import * as deepseek4 from "./deepseek4.ts";
 import * as gemma from "./gemma.ts";
+import * as gemma3n from "./gemma3n.ts";
 import * as gemma4 from "./gemma4.ts";
 import * as gpt from "./gpt.ts";
 import * as kimi from "./kimi.ts";
@@ -27,6 +28,7 @@ const files: readonly Readonly<Record<string, unknown>>[] = [
   deepseek,
   deepseek4,
   gemma,
+  gemma3n,
   gemma4,
   gpt,
   kimi,

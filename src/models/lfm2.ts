@@ -42,7 +42,9 @@ export const lfm2 = arch(["lfm2", "lfm2moe"], source => {
   const mixer = (at: string, i: number): Branch =>
     recurrent[i]
       ? shortConvolution(source, at, c.dim)
-      : attention(source, at, { ...c, ...headSizes(source, c.dim, i), rope, qkNorm: { eps: c.eps } });
+      : attention(source, at, { ...c, ...headSizes(source, c.dim, i), rope, window, qkNorm: { eps: c.eps } });
+  const size = source.architecture === "lfm2" ? source.size("attention.sliding_window", { or: 0, min: 0 }) : 0;
+  const window = size ? ({ kind: "sliding", size } as const) : undefined;
   const hidden = expertHidden(source);
   const feedForward = (at: string): Branch => moeOrFfn(source, at, { dim: c.dim, hidden, denseHidden: c.hidden, scores: "sigmoid" });
   return decoder(source, c, {

@@ -7,7 +7,7 @@ import { type AttentionOptions, attention } from "../nn/attention.ts";
 import { type Config, config, type DecoderParts, decoder, preNorm, rotary } from "../nn/decoder.ts";
 import type { FfnOptions } from "../nn/ffn.ts";
 import { expertHidden, type MoeOptions, moeOrFfn } from "../nn/moe.ts";
-import type { Pairs } from "../nn/rope.ts";
+import { type Pairs, type RopeChoices, yarnMagnitude } from "../nn/rope.ts";
 import type { Source } from "../nn/source.ts";
 
 interface Changes extends Partial<DecoderParts> {
@@ -19,16 +19,20 @@ interface Changes extends Partial<DecoderParts> {
   readonly ffnNorm?: string;
 }
 
+/** How the text models of those that see assign pairs to streams of positions. */
+const sectionsOf: ReadonlyMap<string, RopeChoices["sections"]> = new Map([
+  ...["qwen2vl", "paddleocr", "hunyuan_vl", "glm4moe"].map(n => [n, "stretches"] as const),
+  ...["qwen3vl", "qwen3vlmoe"].map(n => [n, "turns"] as const),
+]);
+
 /** The plain decoder, with experts in the layers that have a router; biases, norms of queries and keys, and gates are bound where the file has them. */
 export function plain(source: Source, c: Config, pairs: Pairs, changes: Changes = {}) {
-  const rope = rotary(source, c, { pairs });
-  const scale = source.orNone("attention.scale", 0) || undefined;
+  const rope = rotary(source, c, { pairs, sections: sectionsOf.get(source.architecture) });
   const own = (i: number) => (typeof changes.attention === "function" ? changes.attention(i) : changes.attention);
   return decoder(source, c, {
     layer: (at, i) => {
-      const { bidirectional } = changes;
       const parts = {
-        attention: attention(source, at, { ...c, rope, scale, bidirectional, ...own(i) }),
+        attention: attention(source, at, { ...c, rope, ...own(i) }),
         ffn: moeOrFfn(source, at, { ...c, denseHidden: c.hidden, ...changes.ffn, ...changes.moe, hidden: expertHidden(source) }),
       };
       return preNorm(source, c, at, parts, { scale: changes.residualScale, names: { ffn: changes.ffnNorm } });
@@ -70,12 +74,15 @@ export const orion = arch(["orion"], source => plain(source, config(source, "lay
 /** Seed-OSS: the norm before the feed-forward network bears another name. */
 export const seed = arch(["seed_oss"], source => plain(source, config(source), "halves", { ffnNorm: "post_attention_norm" }));
 
-/** Ministral 3: queries grow with the logarithm of the position beyond the original context. */
+/** Ministral 3: queries grow with the logarithm of the position beyond the original context; YaRN has a magnitude of its own. */
 export const mistral3 = arch(["mistral3"], source => {
   const s = source.orNone("attention.temperature_scale", 0);
   const original = source.positive("rope.scaling.original_context_length", source.positive("context_length"));
   const temperature = s ? { at: (p: number) => 1 + s * Math.log(1 + Math.floor(p / original)) } : undefined;
-  return plain(source, config(source), "neighbours", { attention: { temperature } });
+  const m = source.orNone("rope.scaling.yarn_log_multiplier", 0);
+  const c = config(source);
+  const turn = rotary(source, c, { pairs: "neighbours", yarnMagnitude: yarnMagnitude(source) / yarnMagnitude(source, m) });
+  return plain(source, c, "neighbours", { attention: { rope: turn, temperature } });
 });
 
 /** SmolLM 3: every fourth layer has no positions. */
@@ -96,6 +103,7 @@ export const minicpm = arch(["minicpm"], source => {
 /** Granite 3 and 4, dense and MoE: the same scales, of attention as well; logits are divided. */
 export const granite = arch(["granite", "granitemoe"], source =>
   plain(source, config(source), "neighbours", {
+    attention: { scale: source.orNone("attention.scale", 0) || undefined },
     embeddingScale: source.positive("embedding_scale", 1),
     residualScale: source.positive("residual_scale", 1),
     logitScale: 1 / source.positive("logit_scale", 1),
@@ -107,10 +115,11 @@ export const nanbeige = arch(["nanbeige"], source =>
   plain(source, config(source), "neighbours", { loops: source.size("num_loops", { or: 1, max: 64 }) }),
 );
 
-/** Baichuan: the 13B model (40 layers) has ALiBi in place of rotation. */
+/** Baichuan: the 7B model (32 layers) is rotated, the 13B one (40) has ALiBi; llama.cpp gives others neither. */
 export const baichuan = arch(["baichuan"], source => {
   const c = config(source);
-  return plain(source, c, "neighbours", { attention: c.layers === 40 ? { rope: undefined, alibi: 8 } : {} });
+  const positions = c.layers === 32 ? {} : { rope: undefined, alibi: c.layers === 40 ? 8 : undefined };
+  return plain(source, c, "neighbours", { attention: positions });
 });
 
 /** Refact: ALiBi. */
@@ -127,9 +136,7 @@ export const phi3 = arch(["phi3"], source => plain(source, config(source), "halv
 export const chatglm = arch(["chatglm"], source => plain(source, config(source), "neighbours"));
 
 /** Models whose tokens see the whole text: diffusion language models (LLaDA, Dream), embeddings (Llama-Embed, EuroBERT). */
-export const llada = arch(["llada"], source => plain(source, config(source), "neighbours", { bidirectional: true }));
-export const dream = arch(["dream"], source => plain(source, config(source), "halves", { bidirectional: true }));
-export const llamaEmbed = arch(["llama-embed"], source =>
-  plain(source, config(source), "neighbours", { bidirectional: true, encoder: true }),
-);
-export const eurobert = arch(["eurobert"], source => plain(source, config(source), "halves", { bidirectional: true, encoder: true }));
+export const llada = arch(["llada"], source => plain(source, config(source), "neighbours"));
+export const dream = arch(["dream"], source => plain(source, config(source), "halves"));
+export const llamaEmbed = arch(["llama-embed"], source => plain(source, config(source), "neighbours", { encoder: true }));
+export const eurobert = arch(["eurobert"], source => plain(source, config(source), "halves", { encoder: true }));

@@ -20,8 +20,8 @@ const sliding = (source: Source, or?: number): AttentionOptions["window"] => {
   const size = source.size("attention.sliding_window", { or: or ?? 0, min: 0 });
   return size ? { kind: "sliding", size } : undefined;
 };
-const network = (source: Source, at: string, c: Config) =>
-  moeOrFfn(source, at, { dim: c.dim, denseHidden: c.hidden, hidden: expertHidden(source), scores: "sigmoid" });
+const network = (source: Source, at: string, c: Config, normalise = true) =>
+  moeOrFfn(source, at, { dim: c.dim, denseHidden: c.hidden, hidden: expertHidden(source), scores: "sigmoid", normalise });
 
 /** Trinity (AFMoE): norms on both sides, embeddings scaled, every fourth layer full and without positions. */
 export const afmoe = arch(["afmoe"], source => {
@@ -33,7 +33,8 @@ export const afmoe = arch(["afmoe"], source => {
     layer: (at, i) => {
       const own = (i + 1) % 4 ? { rope: turn, window } : {};
       const attends = attention(source, at, { ...c, ...own, qkNorm: { eps: c.eps } });
-      return postNorm(source, c, at, { attention: attends, ffn: network(source, at, c) }, { sandwich: true });
+      const normalise = source.flag("expert_weights_norm", false);
+      return postNorm(source, c, at, { attention: attends, ffn: network(source, at, c, normalise) }, { sandwich: true });
     },
   });
 });
@@ -114,7 +115,7 @@ export const step35 = arch(["step35"], source => {
 
 /** Command A MoE: side by side from one norm; the mean of routed and shared experts; leading dense layers are rotated though full. */
 export const cohere2moe = arch(["cohere2moe"], source => {
-  const c = config(source, source.hasKey("attention.layer_norm_epsilon") ? "layer" : "rms");
+  const c = config(source, source.hasKey("attention.layer_norm_rms_epsilon") ? "rms" : "layer");
   const turn = rotary(source, c, { pairs: "neighbours" });
   const window = sliding(source);
   const windowed = windowedLayers(source, 4, true);
@@ -147,6 +148,7 @@ export const muse = arch(["muse-glimmer"], source => {
   const turn = rotary(source, c, {
     pairs: "neighbours",
     base: source.positive("rope.freq_base_swa", source.positive("rope.freq_base", 10000)),
+    scaling: { kind: "none" },
   });
   const window = sliding(source);
   const windowed = windowedLayers(source, 4);

@@ -34,9 +34,9 @@ export const minimaxM2 = arch(["minimax-m2"], source => {
 /** Ling 1, ERNIE 4.5. */
 export const bailing = arch(["bailingmoe", "ernie4_5-moe"], source => plain(source, config(source), "neighbours"));
 
-/** DeepSeek V1: weights as they are. */
+/** DeepSeek V1: weights as they are. The text model of DeepSeek-OCR: values turn half a head apart. */
 export const deepseek = arch(["deepseek", "deepseek2-ocr"], source =>
-  plain(source, config(source), "neighbours", { moe: { normalise: false } }),
+  plain(source, config(source), source.architecture === "deepseek" ? "neighbours" : "halves", { moe: { normalise: false } }),
 );
 
 /** Hunyuan: queries and keys are normed after they are rotated. */
@@ -174,11 +174,11 @@ export const smallthinker = arch(["smallthinker"], source => {
 /** LLaDA MoE, a diffusion language model: weights as they are, queries and keys normed. */
 export const lladaMoe = arch(["llada-moe"], source => {
   const c = config(source);
-  return plain(source, c, "halves", { bidirectional: true, attention: { qkNorm: { eps: c.eps } }, moe: { normalise: false } });
+  return plain(source, c, "halves", { attention: { qkNorm: { eps: c.eps } }, moe: { normalise: false } });
 });
 
 /** RND1, a diffusion language model: Qwen 3 MoE whose tokens see the whole text. */
 export const rnd1 = arch(["rnd1"], source => {
   const c = config(source);
-  return plain(source, c, "halves", { bidirectional: true, attention: { qkNorm: { eps: c.eps } } });
+  return plain(source, c, "halves", { attention: { qkNorm: { eps: c.eps } } });
 });

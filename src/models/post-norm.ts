@@ -39,7 +39,8 @@ export const exaone4 = arch(["exaone4"], source => {
 /** GLM 4: norms on both sides; with sections of positions (its vision models) values turn half a head apart. */
 export const glm4 = arch(["glm4"], source => {
   const c = config(source);
-  const rope = rotary(source, c, { pairs: source.list("rope.dimension_sections").some(n => n) ? "halves" : "neighbours" });
+  const sees = source.list("rope.dimension_sections").some(n => n);
+  const rope = rotary(source, c, sees ? { pairs: "halves", sections: "stretches" } : { pairs: "neighbours" });
   return decoder(source, c, {
     layer: at => {
       const parts = { attention: attention(source, at, { ...c, rope }), ffn: ffn(source, at, c) };

@@ -24,8 +24,7 @@ function gatedAttention(source: Source, at: string, c: Config, rope: Rope): Bran
   const v = linear(source, `${at}.attn_v`, dim, kvHeads * valueDim);
   const qNorm = headNorm(source, `${at}.attn_q_norm`, { kind: "rms", eps, heads, headDim });
   const kNorm = headNorm(source, `${at}.attn_k_norm`, { kind: "rms", eps, heads: kvHeads, headDim });
-  const scale = source.orNone("attention.scale", 0) || headDim ** -0.5;
-  const shape: AttentionShape = { heads, kvHeads, headDim, valueDim, rope, scale, cache: reserveCache(source, c) };
+  const shape: AttentionShape = { heads, kvHeads, headDim, valueDim, rope, scale: headDim ** -0.5, cache: reserveCache(source, c) };
   return endingIn(linear(source, `${at}.attn_output`, heads * valueDim, dim), (step, x) => {
     const queries = both(step, x);
     const [q, gate] = [view(queries, 0, width), view(queries, width, width)];
@@ -41,7 +40,7 @@ function hybrid(source: Source, delta: (at: string, shape: DeltaShape) => Branch
   const recurrent = recurrentLayers(source, 4);
   const c = mixedConfig(source, "rms", recurrent.indexOf(false));
   const shape = deltaShape(source, c.dim);
-  const rope = rotary(source, c, { pairs: "halves" });
+  const rope = rotary(source, c, { pairs: "halves", sections: "turns" });
   const mixer = (at: string, i: number): Branch =>
     recurrent[i] ? delta(at, shape) : gatedAttention(source, at, { ...c, ...headSizes(source, c.dim, i) }, rope);
   const hidden = expertHidden(source);

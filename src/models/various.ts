@@ -28,7 +28,7 @@ export const olmo = arch(["olmo"], source => {
 export const commandR = arch(["command-r", "cohere2"], source => {
   const c = config(source, "layer");
   const rope = rotary(source, c, { pairs: "neighbours" });
-  const size = source.size("attention.sliding_window", { or: source.architecture === "cohere2" ? 4096 : 0, min: 0 });
+  const size = source.architecture === "cohere2" ? source.size("attention.sliding_window", { or: 4096, min: 0 }) : 0;
   const windowed = windowedLayers(source, 4);
   return decoder(source, c, {
     logitScale: source.positive("logit_scale", 1),

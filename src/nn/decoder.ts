@@ -3,7 +3,7 @@
  * arrangements of a block's norms. A model file says which of them it takes.
  */
 import type { Network } from "./arch.ts";
-import { checkHeads, type HeadSizes } from "./attention.ts";
+import { checkHeads, type HeadSizes, seesAll } from "./attention.ts";
 import { type Block, inTurn, residual } from "./block.ts";
 import { addScaled, scaleBy } from "./elementwise.ts";
 import { embedding } from "./embedding.ts";
@@ -147,8 +147,6 @@ export interface DecoderParts {
   readonly loops?: number;
   /** There are no logits: rows are embeddings. */
   readonly encoder?: boolean;
-  /** Tokens see what comes after them too. */
-  readonly bidirectional?: boolean;
   /** The longest sequence that the weights allow (learned positions). */
   readonly longestContext?: number;
 }
@@ -170,7 +168,7 @@ export function decoder(source: Source, c: Config, parts: DecoderParts): Network
     columns: end.columns,
     trainedContext: source.size("context_length", { max: 2 ** 30 }),
     longestContext: parts.longestContext,
-    bidirectional: parts.bidirectional,
+    bidirectional: seesAll(source),
     pageBytes: source.pageBytes,
     describe: { layers, dim, hidden, heads, kvHeads, headDim },
     constants: [...source.constants],

@@ -49,15 +49,19 @@ export function rotation({ dim, base, scaling, factors, magnitude = 1 }: RopeOpt
   return { frequencies: plain.map((f, i) => f * (1 - slowed(i)) + (f / factor) * slowed(i)), magnitude: magnitude * own };
 }
 
-/** The scaling that the metadata asks for; "model.unsupported-arch" for one that is not known. */
-export function ropeScaling(source: Source): RopeScaling {
+/** 1 + 0.1 m ln(factor) where the metadata asks for YaRN; else 1. */
+export function yarnMagnitude(source: Source, m = 1): number {
+  const factor = source.text("rope.scaling.type", "none") === "yarn" ? source.orNone("rope.scaling.factor", 1) || 1 : 1;
+  return 1 + 0.1 * m * Math.log(factor);
+}
+
+/** The scaling that the metadata asks for, YaRN with a magnitude of the family's own; "model.unsupported-arch" for one that is not known. */
+export function ropeScaling(source: Source, magnitude?: number): RopeScaling {
   const factor = source.orNone("rope.scaling.factor", 0) || source.orNone("rope.scale_linear", 0) || 1;
   const kind = source.text("rope.scaling.type", "linear");
   if (kind === "none" || kind === "longrope" || factor === 1) return { kind: "none" };
   if (kind === "linear") return { kind, factor };
   const originalContext = source.positive("rope.scaling.original_context_length", source.positive("context_length"));
-  // A model with its own factor for the scores (1 + 0.1 m ln(factor)) has it there, and none in cosines and sines.
-  const magnitude = source.orNone("rope.scaling.yarn_log_multiplier", 0) ? 1 : undefined;
   const [fast, slow] = [source.positive("rope.scaling.yarn_beta_fast", 32), source.positive("rope.scaling.yarn_beta_slow", 1)];
   if (kind === "yarn") return { kind, factor, originalContext, magnitude, fast, slow };
   const message = `RoPE scaling "${kind}" is not supported by this version, which runs none, linear, yarn and longrope; use another model.`;
@@ -87,8 +91,28 @@ export interface RopeChoices {
   readonly base?: number;
   /** Default: what the metadata says. */
   readonly scaling?: RopeScaling;
+  /** Of cosines and sines where they are stretched by YaRN. Default: 1 + 0.1 ln(factor). */
+  readonly yarnMagnitude?: number;
+  /**
+   * The metadata's rope.dimension_sections give pairs to four streams of positions: one stretch after the other, or the first three in turn. Text has
+   * its position in the first three; in the fourth it stands at 0, so that pairs of that stream are not turned.
+   */
+  readonly sections?: "stretches" | "turns";
   /** Whether the tensors rope_freqs and rope_factors_* are for this rotation. Default: yes. */
   readonly factors?: boolean;
+}
+
+/** Which pairs text does not turn. */
+function standing(source: Source, { sections: kind }: RopeChoices): (pair: number) => boolean {
+  const sizes = kind ? source.list("rope.dimension_sections") : [];
+  const all = sizes.reduce((a, b) => a + b, 0);
+  const [t = 0, h = 0, w = 0] = sizes;
+  if (!all) return () => false;
+  if (kind === "stretches") return pair => pair % all >= t + h + w;
+  return pair => {
+    const at = pair % all;
+    return at >= 3 * [t, h, w][at % 3];
+  };
 }
 
 /**
@@ -98,7 +122,7 @@ export interface RopeChoices {
 export function rope(source: Source, o: RopeChoices): Rope {
   const { pairs, dim } = o;
   const base = o.base ?? source.positive("rope.freq_base", 10000);
-  const scaling = o.scaling ?? ropeScaling(source);
+  const scaling = o.scaling ?? ropeScaling(source, o.yarnMagnitude);
   const magnitude = source.positive("rope.scaling.attn_factor", 1);
   const bind = (name: string): string | undefined =>
     o.factors !== false && source.has(`${name}.weight`)
@@ -108,6 +132,7 @@ export function rope(source: Source, o: RopeChoices): Rope {
   if (o.factors !== false) requireBoth(source, stretched);
   const [freqs, short, long] = ["rope_freqs", "rope_factors_short", "rope_factors_long"].map(bind);
   const originalContext = short || long ? source.positive("rope.scaling.original_context_length") : 0;
+  const stands = standing(source, o);
   let made: { readonly step: Step; readonly rotation: Rotation } | undefined;
   return {
     dim,
@@ -115,7 +140,9 @@ export function rope(source: Source, o: RopeChoices): Rope {
     rotation: step => {
       if (made?.step !== step) {
         const name = freqs ?? (step.context > originalContext ? long : short);
-        made = { step, rotation: rotation({ dim, base, scaling, magnitude, factors: name === undefined ? undefined : step.values(name) }) };
+        const factors = name === undefined ? undefined : step.values(name);
+        const all = rotation({ dim, base, scaling, magnitude, factors });
+        made = { step, rotation: { ...all, frequencies: all.frequencies.map((f, pair) => (stands(pair) ? 0 : f)) } };
       }
       return made.rotation;
     },
