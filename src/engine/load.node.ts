@@ -9,7 +9,7 @@ import { PAGE } from "../kernels/attend.ts";
 import { pack, packName } from "../kernels/pack.ts";
 import { packedBytes, packedRows, paddedRows, type Source, type TensorRecord, type Weight } from "../nn/source.ts";
 import { Arena } from "../runtime/arena.ts";
-import { backendFor } from "../runtime/backend.node.ts";
+import { askedTarget, backendFor } from "../runtime/backend.node.ts";
 import type { Backend, Numerics, TargetName } from "../runtime/compile.ts";
 import { openParts } from "../runtime/member.node.ts";
 import type { PackTask, ReadTask } from "../runtime/member.ts";
@@ -64,13 +64,15 @@ export async function loadModel(spec: LoadSpec, progress: (done: number, total: 
   arena.require(total, "This model");
   if (memory64) requireIndexable(source, pagesFor(spec.plan.context) * network.pageBytes);
   const mostPages = memory64 ? Math.floor(INDEXABLE / network.pageBytes) : Number.POSITIVE_INFINITY;
-  const backend = await backendFor(spec.target, arena, spec.numerics);
-  const team = Team.start(backend.name === "interp" ? 1 : spec.threads, arena);
+  // First of all, because threads take a while to start.
+  const team = Team.start(askedTarget(spec.target) === "interp" ? 1 : spec.threads, arena);
+  let backend: Backend | undefined;
   const close = async (): Promise<void> => {
     await team.close();
-    backend.close();
+    backend?.close();
   };
   try {
+    backend = await backendFor(spec.target, arena, spec.numerics);
     const begun = performance.now();
     loadVectors(source, spec.parts, arena);
     await bringWeights(source.weights, spec, arena, team, backend, progress);
