@@ -91,13 +91,15 @@ async function loadOn(spec: LoadSpec, progress: Progress, open: typeof backendFo
   arena.require(total, "This model");
   if (memory64) requireIndexable(source, pagesFor(spec.plan.context) * network.pageBytes);
   const mostPages = memory64 ? Math.floor(INDEXABLE / network.pageBytes) : Number.POSITIVE_INFINITY;
-  const backend = await open(spec.target, arena, spec.numerics);
-  const team = Team.start(backend.name === "interp" ? 1 : spec.threads, arena);
+  // First of all, because threads take a while to start.
+  const team = Team.start(askedTarget(spec.target) === "interp" ? 1 : spec.threads, arena);
+  let backend: Backend | undefined;
   const close = async (): Promise<void> => {
     await team.close();
-    backend.close();
+    backend?.close();
   };
   try {
+    backend = await open(spec.target, arena, spec.numerics);
     const begun = performance.now();
     const constants = new Map<string, Float32Array>();
     const files = await openWeights(spec);

@@ -89,7 +89,7 @@ function stack(source: Source, name: "enc" | "dec", c: Config) {
 export const t5Encoder = arch(["t5encoder"], source => {
   const c = config(source);
   const { norm, attention, ffn } = stack(source, "enc", c);
-  return decoder(source, c, { encoder: true, bidirectional: true, norm, layer: (_, i) => inTurn(attention(i), ffn(i)) });
+  return decoder(source, c, { encoder: true, norm, layer: (_, i) => inTurn(attention(i), ffn(i)) });
 });
 
 export const t5 = arch(["t5"], (source): Network => {

@@ -65,7 +65,7 @@ export interface Selection {
 }
 
 /** Architectures whose tokens see what comes after them too, where the metadata does not say. */
-const encoders = /^(llada|dream|rnd1|gemma-embedding)|bert/;
+const encoders = /^(llada|dream|rnd1|gemma-embedding|t5encoder)|bert/;
 
 /** Whether tokens see what comes after them too. */
 export const seesAll = (source: Source): boolean => !source.flag("attention.causal", !encoders.test(source.architecture));
@@ -297,7 +297,7 @@ export function attention(source: Source, at: string, o: AttentionOptions): Bran
   const sinks = source.has(`${at}.attn_sinks.weight`) ? source.vector(`${at}.attn_sinks.weight`, heads) : undefined;
   const gate = outputGate(source, at, o.dim, heads, valueDim);
   const out = linear(source, `${at}.${o.names?.out ?? "attn_output"}`, heads * valueDim, o.dim, { scale: o.outputScale });
-  const shape: AttentionShape = { ...o, scale, sinks, cache: reserveCache(source, o), bidirectional: seesAll(source) };
+  const shape: AttentionShape = { ...o, scale, sinks, cache: reserveCache(source, o), bidirectional: o.bidirectional ?? seesAll(source) };
   return endingIn(out, (step, x) => {
     const parts = project(step, x);
     if (limit !== undefined) for (const t of [parts.q, parts.k, parts.v]) clamp(step, t, limit);

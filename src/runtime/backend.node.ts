@@ -3,7 +3,7 @@ import { debuglog } from "node:util";
 import { LatheError } from "../errors.ts";
 import type { Level } from "../target/x64/instructions.ts";
 import type { Arena } from "./arena.ts";
-import { type Backend, interpreter, type Numerics, type TargetName, webAssembly } from "./compile.ts";
+import type { Backend, Numerics, TargetName } from "./compile.ts";
 import { NativeBackend } from "./native/backend.node.ts";
 import { type CpuFeatures, readFeatures } from "./native/features.node.ts";
 import { openSystem } from "./native/foreign.node.ts";
@@ -37,11 +37,15 @@ export async function openNative(arena: Arena, numerics: Numerics = "fast"): Pro
   return new NativeBackend(system, { levels, convention, strict: numerics === "strict", check }, arena.memory, prove);
 }
 
+/** The compiler to WebAssembly is loaded where it is used. */
+const webAssembly = async (arena: Arena, numerics: Numerics): Promise<Backend> =>
+  (await import("./compile.ts")).webAssembly(arena, compileOptimised, numerics);
+
 /** @throws LatheError target.unavailable where machine code was asked for and cannot be had. */
 export async function backendFor(asked: TargetName | "auto", arena: Arena, numerics: Numerics = "fast"): Promise<Backend> {
   const target = askedTarget(asked);
-  if (target === "interp") return interpreter(arena);
-  if (target === "wasm") return webAssembly(arena, compileOptimised, numerics);
+  if (target === "interp") return (await import("./compile.ts")).interpreter(arena);
+  if (target === "wasm") return webAssembly(arena, numerics);
   const native = await openNative(arena, numerics);
   if (!("reason" in native)) return native;
   if (target === "native") {
@@ -50,5 +54,5 @@ export async function backendFor(asked: TargetName | "auto", arena: Arena, numer
   }
   if (!told) debug("no machine code (%s): running WebAssembly", native.reason);
   told = true;
-  return webAssembly(arena, compileOptimised, numerics);
+  return webAssembly(arena, numerics);
 }

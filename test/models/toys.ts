@@ -64,7 +64,6 @@ const longrope = (dim: number): Toy => ({
   tensors: { "rope_factors_long.weight": [dim / 2], "rope_factors_short.weight": [dim / 2] },
 });
 const freqs: Toy = { tensors: { "rope_freqs.weight": [8] } };
-const pattern = (...p: boolean[]): Toy => keys({ "attention.sliding_window_pattern": p });
 
 const mamba2 = keys({ "ssm.conv_kernel": 4, "ssm.inner_size": 64, "ssm.state_size": 16, "ssm.time_step_rank": 4, "ssm.group_count": 2 });
 const mamba1 = keys({ "ssm.conv_kernel": 4, "ssm.inner_size": 64, "ssm.state_size": 16, "ssm.time_step_rank": 8 });
@@ -463,7 +462,6 @@ const experts: Readonly<Record<string, Variations>> = {
         "attention.head_count_kv": 4,
         "attention.key_length_mla": undefined,
         "attention.value_length_mla": undefined,
-        "attention.head_count_kv": 4,
       }),
       afterDense,
       sharedAfterDense,
