@@ -64,7 +64,7 @@ const survivors = (kernels: Iterable<Kernel>): string[] =>
 describe("kernels with one operation changed", () => {
   it("are found wrong where they are products", () => expect(survivors(products)).toEqual([]));
 
-  it("and nine in ten of all others: comparisons that only a long past meets may stay unseen", () => {
+  it("and more than eight in ten of all others: comparisons that only a long past meets may stay unseen", () => {
     const others = cases.map(c => c.kernel);
     const tried = others.flatMap(someOf).length;
     expect(tried).toBeGreaterThan(100);
