@@ -102,6 +102,15 @@ function stepTables(arena: Arena, { context, maxTokens, maxWanted }: PlanOptions
   return tables;
 }
 
+/** The graph of a step that reads a text, in models that read before they answer; it has buffers of its own. */
+function traceReader({ reader }: Network, step: Step, allocate: (bytes: number) => number): Graph | undefined {
+  if (!reader) return undefined;
+  const graph = new Graph({ limits: step.graph.limits, allocate });
+  reader.graph({ ...step, graph });
+  graph.sync();
+  return graph;
+}
+
 export function makePlan(
   network: Network,
   states: readonly State[],
@@ -148,11 +157,7 @@ export function makePlan(
   };
   const logits = network.graph(step);
   graph.sync();
-  const reader = network.reader && new Graph({ limits: graph.limits, allocate });
-  if (reader) {
-    network.reader!.graph({ ...step, graph: reader });
-    reader.sync();
-  }
+  const reader = traceReader(network, step, allocate);
   const workBytes = arena.used - before - pages.bytes - stateCapacity * stateBytes(states);
   return {
     options,
