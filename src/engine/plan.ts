@@ -125,14 +125,12 @@ export function makePlan(
   const { maxTokens, maxWanted, context } = options;
   checkContext(network, context);
   const graph = new Graph({ limits: { tokens: maxTokens, wanted: maxWanted, segments: maxTokens }, allocate });
-  const rotations = new Map<Rotation, Region>();
-  const scalars = new Map<Scalars, Region>();
+  const [rotations, scalars] = [new Map<Rotation, Region>(), new Map<Scalars, Region>()];
   const words = (n: number): Region => region(4 * n);
   const tables = stepTables(arena, options, words);
   const stateCapacity = placeStates(states, arena, options.cacheTokens / context);
   // Pages are only touched when they are used; the pool is as large as wished for, or as what is left allows.
-  const wish = pagesFor(options.cacheTokens);
-  const least = pagesFor(context);
+  const [wish, least] = [options.cacheTokens, context].map(pagesFor);
   const pageCapacity = Math.max(least, Math.min(wish, Math.floor((arena.left - 2 ** 26) / network.pageBytes)));
   const pages = {
     address: arena.allocate(pageCapacity * network.pageBytes, `A context of ${context} tokens`),
