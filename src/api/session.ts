@@ -180,11 +180,10 @@ export class Session implements Disposable {
     createSampler({ seed: 1, ...sampling }); // refuses wrong options before anything runs
     const matcher = createStopMatcher(stops);
     own.signal?.throwIfAborted();
-    const fitted = make();
-    const { ids: tokens, dropped } = fitted;
+    const { ids: tokens, source, dropped } = make();
     const { client, tokenizer } = this.#host;
     const run = client.number();
-    const inbox = this.#enter(run, fitted, resolved);
+    const inbox = this.#enter(run, { ids: tokens, source }, resolved);
     this.#running = true;
     const answer = new Answer<T>(tokenizer, matcher, { continued: tokens.length > 1, shown, dropped });
     let finished: Finished | undefined;

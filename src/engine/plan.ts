@@ -109,6 +109,15 @@ function stepTables(arena: Arena, { context, maxTokens, maxWanted }: PlanOptions
   return { ...tables, heads: [] as HeadLayout[], tied: new Set<string>() };
 }
 
+/** The graph of a step that reads a text, in models that read before they answer; it has buffers of its own. */
+function traceReader({ reader }: Network, step: Step, allocate: (bytes: number) => number): Graph | undefined {
+  if (!reader) return undefined;
+  const graph = new Graph({ limits: step.graph.limits, allocate });
+  reader.graph({ ...step, graph });
+  graph.sync();
+  return graph;
+}
+
 export function makePlan(
   network: Network,
   states: readonly State[],
@@ -123,14 +132,12 @@ export function makePlan(
   const { maxTokens, maxWanted, context } = options;
   checkContext(network, context);
   const graph = new Graph({ limits: { tokens: maxTokens, wanted: maxWanted, segments: maxTokens }, allocate });
-  const rotations = new Map<Rotation, Region>();
-  const scalars = new Map<Scalars, Region>();
+  const [rotations, scalars] = [new Map<Rotation, Region>(), new Map<Scalars, Region>()];
   const words = (n: number): Region => region(4 * n);
   const tables = stepTables(arena, options, words);
   const stateCapacity = placeStates(states, arena, options.cacheTokens / context);
   // Pages are only touched when they are used; the pool is as large as wished for, or as what is left allows.
-  const wish = pagesFor(options.cacheTokens);
-  const least = pagesFor(context);
+  const [wish, least] = [options.cacheTokens, context].map(pagesFor);
   const pageCapacity = Math.max(least, Math.min(wish, Math.floor((arena.left - 2 ** 26) / network.pageBytes)));
   const pages = {
     address: arena.allocate(pageCapacity * network.pageBytes, `A context of ${context} tokens`),
@@ -155,11 +162,7 @@ export function makePlan(
   };
   const logits = network.graph(step);
   graph.sync();
-  const reader = network.reader && new Graph({ limits: graph.limits, allocate });
-  if (reader) {
-    network.reader!.graph({ ...step, graph: reader });
-    reader.sync();
-  }
+  const reader = traceReader(network, step, allocate);
   const workBytes = arena.used - before - pages.bytes - stateCapacity * stateBytes(states);
   return {
     options,

@@ -227,6 +227,22 @@ function page(u: Unit, keys: Int, first: Int, { end, begin, lanes }: Visible, st
   return next;
 }
 
+/** All pages with keys between positions `begin` and `end`, one after the other; `keysOf` says where a page's keys lie. */
+function overPages(
+  u: Unit,
+  keysOf: (p: Int) => Int,
+  { begin, end, lanes }: Visible,
+  state: readonly Val<"f32", 1>[],
+): readonly Val<"f32", 1>[] {
+  const firstPage = begin?.shr(5);
+  const lastPage = end.add(PAGE - 1).shr(5);
+  return fold(firstPage ? lastPage.sub(firstPage) : lastPage, state, (i, carried) => {
+    const p = firstPage ? i.add(firstPage) : i;
+    const first = p.mul(PAGE);
+    return page(u, keysOf(p), first, { end: end.sub(first).min(PAGE), begin: begin?.sub(first), lanes }, carried);
+  });
+}
+
 /** The further arguments that the options ask for, in this order. */
 function optionalSlots(s: Slots, o: AttendOptions) {
   return {
@@ -323,31 +339,21 @@ export function attend(h: HeadShape, group: number, o: AttendOptions = {}, sched
       const maxima = heads(u).map(g => sinks?.load("f32", 1, firstHead.add(g).mul(4)) ?? konst("f32", 1, -1e30));
       const sums = heads(u).map(() => konst("f32", 1, sinks ? 1 : 0));
       const { begin, end } = reach(o, optional, token, position);
-      const firstPage = begin?.shr(5);
-      const lastPage = end.add(PAGE - 1).shr(5);
-      const keysOf = (p: Int, layer: Int): Int => {
-        const id = table.load("i32", 1, start.add(p).mul(4));
-        return id
-          .mul(pageBytes)
-          .add(layer)
-          .add(head.mul(headBytes(h.headDim, valueDim(h))));
-      };
-      const state = fold(firstPage ? lastPage.sub(firstPage) : lastPage, [...maxima, ...sums], (i, carried) => {
-        const p = firstPage ? i.add(firstPage) : i;
-        const first = p.mul(PAGE);
-        const visible = { end: end.sub(first).min(PAGE), begin: begin?.sub(first), lanes: numbers };
-        return page(u, keysOf(p, layer), first, visible, carried);
-      });
+      const keysOf =
+        (first: Int) =>
+        (p: Int): Int => {
+          const id = table.load("i32", 1, start.add(p).mul(4));
+          return id
+            .mul(pageBytes)
+            .add(first)
+            .add(head.mul(headBytes(h.headDim, valueDim(h))));
+        };
+      const past = overPages(u, keysOf(layer), { begin, end, lanes: numbers }, [...maxima, ...sums]);
       const { entries } = optional;
-      const both = entries
-        ? fold(lastPage, state, (p, carried) => {
-            const first = p.mul(PAGE);
-            const marks = entries.rows.load("f32", 32, token.mul(entries.bytes).add(first.mul(4)));
-            const marked = { ...u, adjust: (raw: Lanes) => raw.add(marks) };
-            return page(marked, keysOf(p, entries.layer), first, { end: end.sub(first).min(PAGE), lanes: numbers }, carried);
-          })
-        : state;
-      normalise(u, both.slice(group));
+      const mark: Unit["adjust"] = (raw, _, first) =>
+        entries ? raw.add(entries.rows.load("f32", 32, token.mul(entries.bytes).add(first.mul(4)))) : raw;
+      const all = entries ? overPages({ ...u, adjust: mark }, keysOf(entries.layer), { end, lanes: numbers }, past) : past;
+      normalise(u, all.slice(group));
     };
   });
 }

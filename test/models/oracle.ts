@@ -28,27 +28,28 @@ type Logits = (file: ReferenceFile, ids: readonly number[]) => number[][];
 /**
  * Records that depend on a choice which is llama.cpp's own. The float64 reference that chooses alike must give the record, within `record`, and the
  * engine is compared with the reference that does not. minimax-m3: made with flash attention, whose first layer (the one that sees all keys) then
- * computed in half precision: queries, keys, values and running sums. deepseek4: many index scores are 0, and among equal ones its partial sort keeps
+ * computed in half precision: queries, keys, values and running sums. deepseek32 and deepseek4: many index scores are 0, and among equal ones its partial sort keeps
  * others than the first (reference/top.ts).
  */
 export const throughReference: ReadonlyMap<string, { readonly recorded: Logits; readonly record: number; readonly own: Logits }> = new Map([
   [
     "minimax-m3",
     {
-      recorded: (file, ids) => decoderLogits("minimax-m3", file, ids, half),
+      recorded: (file, ids) => decoderLogits("minimax-m3", file, ids, { round: half }),
       record: 1e-3,
       own: (file, ids) => decoderLogits("minimax-m3", file, ids),
     },
   ],
+  [
+    "deepseek32",
+    {
+      recorded: (file, ids) => decoderLogits("deepseek32", file, ids, { best: heapBest }),
+      record: 5e-6,
+      own: (file, ids) => decoderLogits("deepseek32", file, ids),
+    },
+  ],
   ["deepseek4", { recorded: (file, ids) => deepseek4Logits(file, ids, heapBest), record: 5e-6, own: deepseek4Logits }],
 ]);
-
-/**
- * Positions that can be compared where not all can. deepseek32: index scores are sums of max(0, q . k) and many are 0; from position 55 on the choice
- * among equal ones decides which keys are seen, and llama.cpp's depends on the inside of its partial sort.
- */
-const compared: ReadonlyMap<string, number> = new Map([["deepseek32", 55]]);
-export const comparable = <T>(name: string, positions: readonly T[]): readonly T[] => positions.slice(0, compared.get(name));
 
 /** The probabilities that logits stand for. */
 export function shares(row: ArrayLike<number>): number[] {
