@@ -11,12 +11,21 @@ const PEAK_CLIENTS = 16;
 const OVER = 5;
 /** Seconds after which a client gives up; what it had got by then counts for nothing. */
 const PATIENCE = 60;
+/** Seconds until as many first prompts are read and answers are at different places. */
+const WARM_SECONDS = 10;
 const SOCKETS = 1000;
 const REFUSED_MS = 50;
 
 async function peakOf({ server, signal, options }, seed) {
   const source = workload(seed, server.vocabulary, server.context);
-  const window = await closedLoop({ place: server.place, source, clients: PEAK_CLIENTS, seconds: options.seconds, signal });
+  const window = await closedLoop({
+    place: server.place,
+    source,
+    clients: PEAK_CLIENTS,
+    seconds: options.seconds,
+    warm: WARM_SECONDS,
+    signal,
+  });
   const ended = window.answers.filter(a => a.ended);
   const tokensEach = ended.reduce((sum, a) => sum + a.times.length, 0) / Math.max(1, ended.length);
   return { tokensPerSecond: window.tokensPerSecond, requestsPerSecond: window.tokensPerSecond / tokensEach };

@@ -61,7 +61,7 @@ export async function streams({ server, signal, say, add, options }) {
       ratios.push(speeds.eight[round] / speeds.one[round]);
       if (peer) {
         speeds.peer.push(await peer.run(100 + round));
-        beside.push(speeds.eight[round] / speeds.peer[round]);
+        if (speeds.peer[round] > 0) beside.push(speeds.eight[round] / speeds.peer[round]);
       }
       noise.push(others());
     }
