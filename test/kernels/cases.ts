@@ -3,6 +3,7 @@ import { blockFormats } from "../fixtures/blocks.ts";
 import { attendCase, ropeCase, writeKvCase } from "./attend-cases.ts";
 import type { KernelCase } from "./case.ts";
 import { compressCases } from "./compress-cases.ts";
+import { expertCases } from "./expert-cases.ts";
 import { recurrentCases } from "./recurrent-cases.ts";
 import { convertCase, embedCase, rmsNormCase, swigluCase } from "./row-cases.ts";
 import { selectCases } from "./select-cases.ts";
@@ -34,4 +35,5 @@ export const cases: readonly KernelCase[] = [
   ...selectCases,
   ...streamCases,
   ...compressCases,
+  ...expertCases,
 ];
