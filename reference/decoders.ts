@@ -98,7 +98,9 @@ function indexed(f: File, at: string, best: Best): Layer {
     const w = f.values(`${at}.attn_k_b.weight`); // [plain, latent, heads]: its transpose makes keys
     const k = c.map((row, t) => {
       const shared = turn(all[t].slice(latent), t);
-      return range(count).flatMap(h => [...range(plain).map(i => sum(row.map((v, l) => v * w[(h * latent + l) * plain + i]))), ...shared]);
+      const made = (h: number): number[] =>
+        range(plain).map(i => f.scale(`${at}.attn_k_b`, h) * sum(row.map((v, l) => v * w[(h * latent + l) * plain + i])));
+      return range(count).flatMap(h => [...made(h), ...shared]);
     });
     const values = range(count).map(h => f.linear(`${at}.attn_v_b`, c, h));
     const queries = f.linear(`${at}.indexer.attn_q_b`, low).map((row, t) => heads(row, width).map(h => indexTurn(h, t)));
@@ -154,7 +156,7 @@ export function decoderLogits(architecture: string, file: ReferenceFile, tokens:
   const f = new File(file);
   const family = decoders[architecture];
   const embedding = heads(f.values("token_embd.weight"), f.number("embedding_length"));
-  const scale = family.embeddingScale?.(f) ?? 1;
+  const scale = (family.embeddingScale?.(f) ?? 1) * f.scale("token_embd");
   let x: Rows = tokens.map(t => embedding[t].map(v => v * scale));
   const branch = (before: string, inner: Layer, after: string | undefined): void => {
     const y = inner(f.rmsNorm(before, x));

@@ -51,14 +51,21 @@ export class File {
     return Number(own);
   }
   text = (key: string): string | undefined => this.#file.metadata.get(key)?.toString();
-  /** y = W x + b for each row; `expert` picks a slice of a three-dimensional weight. */
+  /** What a matrix, or one of several in one tensor, is multiplied with. */
+  scale(name: string, expert = 0): number {
+    if (!this.has(`${name}.scale`)) return 1;
+    const scales = this.values(`${name}.scale`);
+    return scales[scales.length === 1 ? 0 : expert];
+  }
+  /** y = s W x + b for each row; `expert` picks a slice of a three-dimensional weight. */
   linear(name: string, x: Rows, expert = 0): number[][] {
     const w = this.values(`${name}.weight`);
     const [inputs, outputs = 1] = this.shape(name);
     const bias = this.has(`${name}.bias`) ? this.values(`${name}.bias`) : undefined;
     const first = expert * inputs * outputs;
+    const s = this.scale(name, expert);
     return x.map(row =>
-      range(outputs).map(o => sum(row.map((v, i) => v * w[first + o * inputs + i])) + (bias?.[expert * outputs + o] ?? 0)),
+      range(outputs).map(o => s * sum(row.map((v, i) => v * w[first + o * inputs + i])) + (bias?.[expert * outputs + o] ?? 0)),
     );
   }
   /** Over stretches of the weight's own length. */

@@ -4,7 +4,7 @@
  */
 import { Activations, activationBytes, type Int, type Packed, type Rows } from "../formats/packed.ts";
 import type { Kernel } from "../ir/node.ts";
-import { type Bytes, each, fold, int, kernel, konst, type Val } from "../ir/trace.ts";
+import { type Bytes, each, fold, int, kernel, konst, type Slots, type Val } from "../ir/trace.ts";
 
 /** Numbers that change speed and never results. */
 export interface MatmulSchedule {
@@ -22,11 +22,13 @@ export const rowsPerUnit = (s: MatmulSchedule): number => 8 * s.groups;
 /** Stores the rows of one token: `set` overwrites, `add` adds to what is there (the residual stream). */
 export type Epilogue = "set" | "add";
 
-/** What is done to a sum before it is stored: times a number, plus a bias for each row. */
+/** What is done to a sum before it is stored: times a number (of several matrices each its own), plus a bias for each row. */
 export interface After {
   readonly scale?: boolean;
   readonly bias?: boolean;
 }
+
+const suffixOf = ({ scale, bias }: After): string => `${scale ? "_scale" : ""}${bias ? "_bias" : ""}`;
 
 interface Operands {
   readonly w: Bytes;
@@ -50,6 +52,12 @@ interface Tile {
   readonly from?: Int;
   readonly first: Int;
   readonly tokens: number;
+}
+
+/** The numbers that the sums of several matrices are multiplied with. Slots: the numbers, bytes between them (0: one for all). */
+function scalesOf(s: Slots): (matrix: Int) => Val<"f32", 1> {
+  const [scales, stride] = [s.in("scales"), s.size("scaleStride")];
+  return matrix => scales.load("f32", 1, matrix.mul(stride));
 }
 
 /** One tile: `groups` x 8 rows from `group` on, `tokens` from `first` on. */
@@ -123,8 +131,7 @@ const MOST_TOKENS = 1 << 16;
  * as `after` says. Grid: units of `rowsPerUnit(schedule)` rows. y is f32, and is written for whole units, so its rows are padded.
  */
 export function matmul(packed: Packed, schedule: MatmulSchedule, epilogue: Epilogue, xStride: number, after: After = {}): Kernel {
-  const suffix = `${after.scale ? "_scale" : ""}${after.bias ? "_bias" : ""}`;
-  const name = `matmul_${packed.name}_${epilogue}_x${xStride}${tiles(schedule)}${suffix}`;
+  const name = `matmul_${packed.name}_${epilogue}_x${xStride}${tiles(schedule)}${suffixOf(after)}`;
   return kernel(name, s => {
     const [w, x, y] = [s.in("w"), s.in("x"), s.out("y")];
     const [blocks, tokens, yStride] = [s.size("blocks", mostBlocks(packed)), s.size("tokens", MOST_TOKENS), s.size("yStride")];
@@ -150,19 +157,21 @@ export function matmul(packed: Packed, schedule: MatmulSchedule, epilogue: Epilo
 /**
  * The same with one of several matrices for each stretch of rows of x, which are sorted by matrix (kernels/route.ts). Slots: w (the matrices one
  * after the other), x, y, starts (i32: first row of each matrix), active (i32: how many matrices have rows, then which); blocks per row, groups
- * of eight rows of one matrix, bytes between rows of y; for a bias its values, matrix after matrix. Grid: units of rows of one matrix. Only the
- * matrices that have rows are read.
+ * of eight rows of one matrix, bytes between rows of y; then scales (`scalesOf`) and biases, matrix after matrix, as `after` says. Grid: units of
+ * rows of one matrix. Only the matrices that have rows are read.
  */
-export function routedMatmul(packed: Packed, schedule: MatmulSchedule, xStride: number, bias: boolean): Kernel {
-  const name = `routed_matmul_${packed.name}_x${xStride}${tiles(schedule)}${bias ? "_bias" : ""}`;
+export function routedMatmul(packed: Packed, schedule: MatmulSchedule, xStride: number, after: After = {}): Kernel {
+  const name = `routed_matmul_${packed.name}_x${xStride}${tiles(schedule)}${suffixOf(after)}`;
   return kernel(name, s => {
     const [w, x, y, starts, active] = [s.in("w"), s.in("x"), s.out("y"), s.in("starts"), s.in("active")];
     const [blocks, matrixGroups, yStride] = [s.size("blocks", mostBlocks(packed)), s.size("matrixGroups", 1 << 24), s.size("yStride")];
-    const operands: Operands = { w, x, y, blocks, xStride, yStride, prefetch: schedule.prefetch, bias: bias ? s.in("bias") : undefined };
+    const scales = after.scale ? scalesOf(s) : undefined;
+    const bias = after.bias ? s.in("bias") : undefined;
     return unit =>
       each(0, active.load("i32", 1, 0), i => {
         const matrix = active.load("i32", 1, i.add(1).mul(4));
         const [begin, end] = [starts.load("i32", 1, matrix.mul(4)), starts.load("i32", 1, matrix.add(1).mul(4))];
+        const operands: Operands = { w, x, y, blocks, xStride, yStride, prefetch: schedule.prefetch, scale: scales?.(matrix), bias };
         cover(schedule, begin, end, ({ group, ...rest }) => {
           const result = unit.mul(schedule.groups).add(group);
           const own = matrix.mul(matrixGroups).add(result);
@@ -174,17 +183,20 @@ export function routedMatmul(packed: Packed, schedule: MatmulSchedule, xStride: 
 
 /**
  * Every head of x times a matrix of its own: y[head] = W[head] x[head]. Slots: w (the matrices one after the other), x, y; blocks per row, groups
- * of eight rows of one matrix, bytes of one head in x, tokens, bytes between rows of y. Grid: heads x units of rows, heads outermost.
+ * of eight rows of one matrix, bytes of one head in x, tokens, bytes between rows of y; with `scale` scales (`scalesOf`). Grid: heads x units of
+ * rows, heads outermost.
  */
-export function headMatmul(packed: Packed, schedule: MatmulSchedule, xStride: number): Kernel {
-  return kernel(`head_matmul_${packed.name}_x${xStride}${tiles(schedule)}`, s => {
+export function headMatmul(packed: Packed, schedule: MatmulSchedule, xStride: number, scale = false): Kernel {
+  return kernel(`head_matmul_${packed.name}_x${xStride}${tiles(schedule)}${suffixOf({ scale })}`, s => {
     const [w, x, y] = [s.in("w"), s.in("x"), s.out("y")];
     const [blocks, matrixGroups, headBytes] = [s.size("blocks", mostBlocks(packed)), s.size("matrixGroups", 1 << 24), s.size("headBytes")];
     const [tokens, yStride] = [s.size("tokens", MOST_TOKENS), s.size("yStride")];
-    const operands: Operands = { w, x, y, blocks, xStride, yStride, prefetch: schedule.prefetch };
+    const scales = scale ? scalesOf(s) : undefined;
     return unit => {
       const begin = unit.mul(schedule.groups); // rows of all heads lie one after the other, in w and in y
-      const from = begin.quotient(matrixGroups.max(1)).mul(headBytes);
+      const head = begin.quotient(matrixGroups.max(1));
+      const from = head.mul(headBytes);
+      const operands: Operands = { w, x, y, blocks, xStride, yStride, prefetch: schedule.prefetch, scale: scales?.(head) };
       cover(schedule, int(0), tokens, ({ group, ...rest }) => tile(packed, operands, "set", { ...rest, from, group: begin.add(group) }));
     };
   });

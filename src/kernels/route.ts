@@ -206,17 +206,6 @@ export const sortByExpert = (experts: number): Kernel =>
     };
   });
 
-/** Slots: weights (f32 an entry), chosen (i32 alike), factors (f32 an expert). Grid: entries. */
-export const weighByExpert = (): Kernel =>
-  kernel("weigh_by_expert", s => {
-    const [weights, chosen, factors] = [s.out("weights"), s.in("chosen"), s.in("factors")];
-    return entry => {
-      const place = entry.mul(4);
-      const factor: Scalar = factors.load("f32", 1, chosen.load("i32", 1, place).mul(4));
-      weights.store(place, weights.load("f32", 1, place).mul(factor));
-    };
-  });
-
 /**
  * Rows in sorted order, in the form that the experts multiply with. Slots: x, entries, with `weighted` weights (f32 an entry), out; chunks of 32
  * columns, strides in bytes. Grid: entries.

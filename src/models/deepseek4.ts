@@ -108,7 +108,7 @@ function attention(source: Source, at: string, c: Config, ratio: number, turn: R
   const sinks = source.vector(`${at}.attn_sinks.weight`, heads);
   const shape: AttentionShape = { heads, kvHeads: 1, headDim, scale: headDim ** -0.5, cache: reserveCache(source, c), window, sinks };
   const entries = ratio ? entriesOf(source, at, c, shape, { ratio, turn, queryRank }) : undefined;
-  const low = headLinear(source, `${at}.attn_output_a.weight`, (heads * headDim) / groups, rank, groups);
+  const low = headLinear(source, `${at}.attn_output_a`, (heads * headDim) / groups, rank, groups);
   return endingIn(linear(source, `${at}.attn_output_b`, groups * rank, dim), (step, x) => {
     const latent = firstNorm(step, first(step, x));
     const [queries, keys] = [q(step, latent), kv(step, x)];

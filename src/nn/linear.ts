@@ -6,7 +6,7 @@ import { type Epilogue, matmul, rowsPerUnit } from "../kernels/matmul.ts";
 import type { Arg } from "../runtime/launch.ts";
 import { addScaled } from "./elementwise.ts";
 import { once } from "./graph.ts";
-import { blocksPerRow, paddedRows, type Source, vectorRegion, weightRegion } from "./source.ts";
+import { blocksPerRow, paddedRows, type Source, type Vector, vectorRegion, weightRegion } from "./source.ts";
 import type { Step } from "./step.ts";
 import { countOf, type Input, type Tensor, tensor } from "./tensor.ts";
 
@@ -26,12 +26,15 @@ export interface LinearOptions {
   readonly scale?: number;
 }
 
+/** What a launch over several matrices gets for their scales: the address and the bytes between them. */
+export const scaleArgs = (scales: Vector): Arg[] => [scales.address, scales.length === 1 ? 0 : 4];
+
 /** Binds `<name>.weight` [inputs, outputs] and, where the file has them, `<name>.bias` [outputs] and `<name>.scale` [1]. */
 export function linear(source: Source, name: string, inputs: number, outputs: number, options: LinearOptions = {}): Linear {
   const { order, or, scale: factor = 1 } = options;
   const weight = source.matrix(`${name}.weight`, inputs, outputs, { order, or: or && `${or}.weight` });
   const bias = source.has(`${name}.bias`) ? source.vector(`${name}.bias`, outputs, order) : undefined;
-  const scaleName = source.elements(`${name}.scale`) === 1 ? source.constant(`${name}.scale`, 1) : undefined;
+  const scaleName = source.scale(or !== undefined && !source.has(`${name}.weight`) ? or : name);
   const record = (step: Step, x: Input, y: Tensor, epilogue: Epilogue, times: number): void => {
     const { packed } = weight.format;
     const schedule = step.schedule(packed);

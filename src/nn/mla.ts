@@ -9,11 +9,11 @@ import { headMatmul } from "../kernels/matmul.ts";
 import { type AttentionShape, attend, outputGate, reserveCache, type Selection } from "./attention.ts";
 import { gatedBy, scaleRows } from "./elementwise.ts";
 import { count, once } from "./graph.ts";
-import { type Branch, endingIn, type Linear, linear } from "./linear.ts";
+import { type Branch, endingIn, type Linear, linear, scaleArgs } from "./linear.ts";
 import { fitting } from "./moe.ts";
 import { norm } from "./norm.ts";
 import { type Rope, splitPairs } from "./rope.ts";
-import { blocksPerRow, paddedRows, type Source, weightRegion } from "./source.ts";
+import { blocksPerRow, paddedRows, type Source, vectorRegion, weightRegion } from "./source.ts";
 import type { Scalars, Step } from "./step.ts";
 import { countOf, type Input, input, type Tensor, tensor, view } from "./tensor.ts";
 
@@ -60,7 +60,7 @@ function join(step: Step, j: Joined, first: Tensor, second: Tensor): Tensor {
   return out;
 }
 
-/** y[head] = W[head] x[head], of a tensor [inputs, outputs, heads]. */
+/** y[head] = W[head] x[head], of the tensor `<name>.weight` [inputs, outputs, heads], and of `<name>.scale` where the file has it. */
 export function headLinear(
   source: Source,
   name: string,
@@ -69,22 +69,24 @@ export function headLinear(
   heads: number,
 ): (step: Step, x: Tensor) => Tensor {
   const pad = outputs % GROUP !== 0;
-  const weight = source.matrix(name, inputs, outputs, { parts: heads, pad });
+  const weight = source.matrix(`${name}.weight`, inputs, outputs, { parts: heads, pad });
+  const scales = source.scales(name, heads);
   const rows = pad ? paddedRows(outputs) : outputs;
   return (step, x) => {
     const { packed } = weight.format;
     const schedule = fitting(step.schedule(packed), rows);
     const from = input(step, x).form(packed.activation);
     const y = tensor(step.graph, x.rows, heads * rows);
-    const key = `head_matmul_${packed.name}_${from.stride}_${JSON.stringify(schedule)}`;
-    const kernel = once(step.graph, key, () => headMatmul(packed, schedule, from.stride));
+    const key = `head_matmul_${packed.name}_${from.stride}_${JSON.stringify([schedule, scales !== undefined])}`;
+    const kernel = once(step.graph, key, () => headMatmul(packed, schedule, from.stride, scales !== undefined));
     const sizes = [blocksPerRow(weight), rows / GROUP, activationBytes(packed.activation, inputs), count(x.rows), y.stride];
+    const more = scales ? scaleArgs(scales) : [];
     step.graph.launch(
       kernel,
       (heads * rows) / (GROUP * schedule.groups),
-      [weight.address, from.region.address, y.region.address, ...sizes],
+      [weight.address, from.region.address, y.region.address, ...sizes, ...more],
       {
-        reads: [weightRegion(weight), from.region],
+        reads: [weightRegion(weight), from.region, ...(scales ? [vectorRegion(scales)] : [])],
         writes: [y.region],
         bytes: weightRegion(weight).bytes,
         operations: 2 * inputs * outputs * heads,
@@ -142,8 +144,8 @@ type Attends = (step: Step, q: { rotated: Tensor; plain: Tensor }, k: { c: Input
 
 function absorbed(source: Source, at: string, o: MlaOptions): Attends {
   const { heads, ropeDim, keyDim, valueDim, rank, rope, scale, temperature } = o;
-  const toLatent = headLinear(source, `${at}.attn_k_b.weight`, keyDim - ropeDim, rank, heads);
-  const toValues = headLinear(source, `${at}.attn_v_b.weight`, rank, valueDim, heads);
+  const toLatent = headLinear(source, `${at}.attn_k_b`, keyDim - ropeDim, rank, heads);
+  const toValues = headLinear(source, `${at}.attn_v_b`, rank, valueDim, heads);
   const sizes = { heads, kvHeads: 1, headDim: ropeDim + rank, valueDim: rank };
   const shape: AttentionShape = { ...sizes, rope, scale, cache: reserveCache(source, sizes) };
   return (step, q, k, selection) => {

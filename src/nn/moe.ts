@@ -5,22 +5,13 @@
 import { LatheError } from "../errors.ts";
 import { GROUP } from "../formats/packed.ts";
 import { type MatmulSchedule, routedMatmul } from "../kernels/matmul.ts";
-import {
-  combine,
-  gather,
-  type RouterGating,
-  type Routing,
-  route,
-  routeScratch,
-  sortByExpert,
-  weighByExpert as weighByExpertKernel,
-} from "../kernels/route.ts";
+import { combine, gather, type RouterGating, type Routing, route, routeScratch, sortByExpert } from "../kernels/route.ts";
 import type { Arg } from "../runtime/launch.ts";
 import { type ActivationName, activate, activations, addGated, addScaled, type Gating, gated, gatings } from "./elementwise.ts";
 import { type FfnOptions, ffn } from "./ffn.ts";
 import { count, once, type Region } from "./graph.ts";
-import { type Branch, linear } from "./linear.ts";
-import { blocksPerRow, type Source, type Vector, vectorRegion, type Weight, weightRegion } from "./source.ts";
+import { type Branch, linear, scaleArgs } from "./linear.ts";
+import { blocksPerRow, type Source, vectorRegion, type Weight, weightRegion } from "./source.ts";
 import type { Step } from "./step.ts";
 import { chunks, countOf, forms, type Input, type Tensor, tensor, view } from "./tensor.ts";
 
@@ -120,10 +111,12 @@ export function fitting(schedule: MatmulSchedule, rows: number): MatmulSchedule 
 
 type ExpertLinear = (step: Step, routes: Routes, x: Input) => Tensor;
 
-/** The matrices `<name>.weight` [inputs, outputs, experts], each for its own rows of sorted x, and their biases where the file has them. */
+/** The matrices `<name>.weight` [inputs, outputs, experts], each for its own rows of sorted x, and their scales and biases where the file has them. */
 export function expertLinear(source: Source, name: string, inputs: number, outputs: number, experts: number): ExpertLinear {
   const weight: Weight = source.matrix(`${name}.weight`, inputs, outputs, { parts: experts });
   const bias = source.has(`${name}.bias`) ? source.vector(`${name}.bias`, outputs * experts) : undefined;
+  const scales = source.scales(name, experts);
+  const after = { scale: scales !== undefined, bias: bias !== undefined };
   if (outputs % GROUP) {
     const message = `Tensor ${name}.weight has ${outputs} rows for each expert, and a multiple of ${GROUP} is needed; use another model.`;
     throw new LatheError("model.wrong-shape", message, { tensor: `${name}.weight`, rows: outputs });
@@ -133,14 +126,16 @@ export function expertLinear(source: Source, name: string, inputs: number, outpu
     const schedule = fitting(step.schedule(packed), outputs);
     const from = x.form(packed.activation);
     const y = tensor(step.graph, "tokens", outputs, x.per);
-    const key = `routed_${packed.name}_${from.stride}_${JSON.stringify([schedule, bias !== undefined])}`;
-    const kernel = once(step.graph, key, () => routedMatmul(packed, schedule, from.stride, bias !== undefined));
+    const key = `routed_${packed.name}_${from.stride}_${JSON.stringify([schedule, after])}`;
+    const kernel = once(step.graph, key, () => routedMatmul(packed, schedule, from.stride, after));
     const lists = [routes.starts, routes.active];
+    const vectors = [scales, bias].filter(v => v !== undefined).map(vectorRegion);
     const args: Arg[] = [weight.address, from.region.address, y.region.address, ...lists.map(r => r.address)];
     args.push(blocksPerRow(weight), outputs / GROUP, y.stride);
+    if (scales) args.push(...scaleArgs(scales));
     if (bias) args.push(bias.address);
     step.graph.launch(kernel, outputs / (GROUP * schedule.groups), args, {
-      reads: [weightRegion(weight), from.region, ...lists, ...(bias ? [vectorRegion(bias)] : [])],
+      reads: [weightRegion(weight), from.region, ...lists, ...vectors],
       writes: [y.region],
       bytes: (weightRegion(weight).bytes * routes.routing.used) / experts,
       operations: 2 * inputs * outputs * routes.routing.used,
@@ -156,15 +151,6 @@ function combined(step: Step, routes: Routes, y: Tensor, to: Tensor, o: { weight
   const reads = [y.region, routes.places, ...(o.weighted ? [routes.weights] : [])];
   const args: Arg[] = [...reads.map(r => r.address), to.region.address, count("tokens"), y.stride, to.stride, o.scale];
   step.graph.launch(kernel, chunks(to.columns), args, { reads, writes: [to.region] });
-}
-
-/** weights *= factor of the chosen expert. */
-function weighByExpert(step: Step, routes: Routes, factors: Vector): void {
-  const { used } = routes.routing;
-  const kernel = once(step.graph, "weigh_by_expert", weighByExpertKernel);
-  const reads = [routes.chosen, vectorRegion(factors)];
-  const args: Arg[] = [routes.weights.address, ...reads.map(r => r.address)];
-  step.graph.launch(kernel, count("tokens", used), args, { reads, writes: [routes.weights] });
 }
 
 export interface ExpertsOptions {
@@ -198,8 +184,6 @@ export function experts(source: Source, at: string, o: ExpertsOptions): Experts 
   const gate = there("gate") || (needsGate && !both) ? bind("gate", dim, hidden) : undefined;
   const up = both ? undefined : bind("up", dim, hidden);
   const down = bind("down", hidden, dim);
-  // One factor for each expert's result goes into the weights.
-  const factors = source.elements(`${at}.ffn_down${suffix}.scale`) === n ? source.vector(`${at}.ffn_down${suffix}.scale`, n) : undefined;
   const inner = (step: Step, routes: Routes, x: Input): Input => {
     if (both) {
       const h = both(step, routes, x);
@@ -209,7 +193,6 @@ export function experts(source: Source, at: string, o: ExpertsOptions): Experts 
     return gate ? gated(step, gating, gate(step, routes, x), h) : activate(step, activations[activation], h);
   };
   const record = (step: Step, routes: Routes, x: Input, to: Tensor, add: boolean, scale: number): void => {
-    if (factors) weighByExpert(step, routes, factors);
     const y = down(step, routes, inner(step, routes, sorted(step, routes, x, weightInput)));
     combined(step, routes, y, to, { weighted: !weightInput, add, scale });
   };

@@ -239,6 +239,22 @@ export class Source {
     return this.#vector(tensor, length, order);
   }
 
+  /**
+   * The numbers that products with `<name>.weight` are multiplied with, in `<name>.scale`: one, or one for each of the `parts` that the matrix
+   * consists of. Files have them whose blocks' own scales reach too short (NVFP4). What activations were scaled with elsewhere is not needed.
+   */
+  scales(name: string, parts = 1): Vector | undefined {
+    this.ignore(`${name}.input_scale`);
+    const count = this.elements(`${name}.scale`);
+    return count === 1 || count === parts ? this.vector(`${name}.scale`, count) : undefined;
+  }
+
+  /** As `scales`, of a matrix that is one: the tensor whose only value it is, for `Step.values`. */
+  scale(name: string): string | undefined {
+    this.ignore(`${name}.input_scale`);
+    return this.elements(`${name}.scale`) === 1 ? this.constant(`${name}.scale`, 1) : undefined;
+  }
+
   /** As `vector`, of whole numbers (I32), which become f32. */
   integers(name: string, length: number): Vector {
     const tensor = this.#tensor(name);

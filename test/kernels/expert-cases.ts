@@ -2,8 +2,8 @@
 import { expect } from "vitest";
 import { weightFormats } from "../../src/formats/index.ts";
 import { activationBytes, type Form } from "../../src/formats/packed.ts";
-import { headMatmul, type MatmulSchedule, routedMatmul, rowsPerUnit } from "../../src/kernels/matmul.ts";
-import { combine, gather, type Routing, route, routeScratch, sortByExpert, weighByExpert } from "../../src/kernels/route.ts";
+import { type After, headMatmul, type MatmulSchedule, routedMatmul, rowsPerUnit } from "../../src/kernels/matmul.ts";
+import { combine, gather, type Routing, route, routeScratch, sortByExpert } from "../../src/kernels/route.ts";
 import { wordsAt } from "../fixtures/machines.ts";
 import { packRows, paddedTo } from "../fixtures/packing.ts";
 import { Random } from "../fixtures/random.ts";
@@ -118,24 +118,6 @@ export function sortCase(experts: number): KernelCase {
   };
 }
 
-export function weighCase(): KernelCase {
-  const random = new Random(92);
-  const [weights, factors] = [random.floats(choices.length), random.floats(7)];
-  return {
-    name: "weights by expert",
-    kernel: weighByExpert(),
-    bytes: 12 * choices.length,
-    operations: choices.length,
-    lay: image => {
-      const at = image.f32(weights);
-      const values = choices.map((e, i) => weights[i] * factors[e]);
-      const bounds = values.map(v => U * Math.abs(v));
-      const args = [at, image.i32(choices), image.f32(factors)];
-      return { grid: choices.length, args, expected: [{ what: "weights", at, values, bounds }] };
-    },
-  };
-}
-
 const USED = 2;
 
 export function gatherCase(form: Form, weighted: boolean): KernelCase {
@@ -202,18 +184,19 @@ function matrices(random: Random, count: number, outputs: number, inputs: number
 /** Rows of x as products take them, without padding between them. */
 const dense = (t: Table): readonly number[] => t.rows.flat();
 
-export function routedCase(schedule: MatmulSchedule, biased: boolean): KernelCase {
+export function routedCase(schedule: MatmulSchedule, after: After, scaleCount = 7): KernelCase {
   const random = new Random(95);
   const [inputs, outputs, experts] = [64, 24, 7];
   const { packed, bytes, product } = matrices(random, experts, outputs, inputs);
   const x = table(random, choices.length, inputs);
   const padded = paddedTo(outputs);
   const bias = table(random, experts, padded).rows;
+  const scales = random.floats(scaleCount);
   const { starts, active, entries } = sorted(choices, experts);
   const stride = activationBytes("f32", inputs);
   return {
-    name: `product with experts' matrices ${JSON.stringify(schedule)}${biased ? ", bias" : ""}`,
-    kernel: routedMatmul(packed, schedule, stride, biased),
+    name: `product with experts' matrices ${JSON.stringify(schedule)}${JSON.stringify(after)} ${scaleCount}`,
+    kernel: routedMatmul(packed, schedule, stride, after),
     bytes: 4 * inputs * (outputs * (active.length - 1) + choices.length),
     operations: 2 * inputs * outputs * choices.length,
     lay: image => {
@@ -222,28 +205,31 @@ export function routedCase(schedule: MatmulSchedule, biased: boolean): KernelCas
       const y = image.space(yStride * choices.length, 0x77);
       const expected = entries.map((e, place): Expected => {
         const sums = product(choices[e], x.rows[place]);
-        const own = bias[choices[e]];
-        const values = Array.from({ length: padded }, (_, r) => (sums[r]?.sum ?? 0) + (biased ? own[r] : 0));
-        const bounds = values.map((_, r) => (inputs + 2) * U * ((sums[r]?.size ?? 0) + (biased ? Math.abs(own[r]) : 0)));
+        const own = bias[choices[e]].map(b => (after.bias ? b : 0));
+        const scale = after.scale ? scales[scaleCount === 1 ? 0 : choices[e]] : 1;
+        const values = Array.from({ length: padded }, (_, r) => scale * (sums[r]?.sum ?? 0) + own[r]);
+        const bounds = values.map((_, r) => (inputs + 3) * U * (Math.abs(scale) * (sums[r]?.size ?? 0) + Math.abs(own[r])));
         return { what: `row ${place}`, at: y + place * yStride, values, bounds };
       });
       const lists = [image.i32(starts), image.i32(active)];
-      const more = biased ? [image.f32(...bias)] : [];
+      const more = after.scale ? [image.f32(scales), scaleCount === 1 ? 0 : 4] : [];
+      if (after.bias) more.push(image.f32(...bias));
       const args = [w, from, y, ...lists, inputs / packed.inputs, padded / 8, yStride, ...more];
       return { grid: padded / rowsPerUnit(schedule), args, expected };
     },
   };
 }
 
-export function headProductCase(schedule: MatmulSchedule): KernelCase {
+export function headProductCase(schedule: MatmulSchedule, scaled = false): KernelCase {
   const random = new Random(96);
   const [inputs, outputs, heads, tokens] = [32, 32, 3, 5];
   const { packed, bytes, product } = matrices(random, heads, outputs, inputs);
   const x = table(random, tokens, heads * inputs);
   const stride = activationBytes("f32", heads * inputs);
+  const scales = random.floats(heads).map(s => (scaled ? s : 1));
   return {
-    name: `product with heads' matrices ${JSON.stringify(schedule)}`,
-    kernel: headMatmul(packed, schedule, stride),
+    name: `product with heads' matrices ${JSON.stringify(schedule)}${scaled ? ", scales" : ""}`,
+    kernel: headMatmul(packed, schedule, stride, scaled),
     bytes: 4 * heads * inputs * (outputs + tokens),
     operations: 2 * inputs * outputs * heads * tokens,
     lay: image => {
@@ -252,10 +238,12 @@ export function headProductCase(schedule: MatmulSchedule): KernelCase {
       const y = image.space(yStride * tokens, 0x77);
       const expected = x.rows.map((row, t): Expected => {
         const sums = Array.from({ length: heads }, (_, h) => product(h, row.slice(h * inputs, (h + 1) * inputs))).flat();
-        const bounds = sums.map(s => (inputs + 2) * U * s.size);
-        return { what: `token ${t}`, at: y + t * yStride, values: sums.map(s => s.sum), bounds };
+        const values = sums.map((s, i) => s.sum * scales[Math.floor(i / outputs)]);
+        const bounds = sums.map((s, i) => (inputs + 3) * U * s.size * Math.abs(scales[Math.floor(i / outputs)]));
+        return { what: `token ${t}`, at: y + t * yStride, values, bounds };
       });
       const args = [w, from, y, inputs / packed.inputs, outputs / 8, activationBytes("f32", inputs), tokens, yStride];
+      if (scaled) args.push(image.f32(scales), 4);
       return { grid: (heads * outputs) / rowsPerUnit(schedule), args, expected };
     },
   };
@@ -275,15 +263,17 @@ export const expertCases: readonly KernelCase[] = [
   routeCase({ ...routing, gating: "selected" }),
   routeCase({ ...routing, neighbours: 2 }),
   sortCase(7),
-  weighCase(),
   gatherCase("f32", false),
   gatherCase("q8", false),
   gatherCase("f32", true),
   combineCase(false, false),
   combineCase(true, false),
   combineCase(true, true),
-  routedCase({ tokens: 2, groups: 1 }, false),
-  routedCase({ tokens: 1, groups: 2 }, true),
+  routedCase({ tokens: 2, groups: 1 }, {}),
+  routedCase({ tokens: 1, groups: 2 }, { bias: true }),
+  routedCase({ tokens: 2, groups: 1 }, { scale: true }),
+  routedCase({ tokens: 4, groups: 1 }, { scale: true, bias: true }, 1),
   headProductCase({ tokens: 4, groups: 1 }),
   headProductCase({ tokens: 1, groups: 2 }),
+  headProductCase({ tokens: 2, groups: 2 }, true),
 ];
