@@ -1,6 +1,7 @@
 /** All kernel cases, small enough for the interpreter. */
 import { blockFormats } from "../fixtures/blocks.ts";
 import { attendCase, ropeCase, writeKvCase } from "./attend-cases.ts";
+import { attendOptionCases } from "./attend-option-cases.ts";
 import type { KernelCase } from "./case.ts";
 import { compressCases } from "./compress-cases.ts";
 import { expertCases } from "./expert-cases.ts";
@@ -35,5 +36,6 @@ export const cases: readonly KernelCase[] = [
   ...selectCases,
   ...streamCases,
   ...compressCases,
+  ...attendOptionCases,
   ...expertCases,
 ];
