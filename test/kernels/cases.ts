@@ -4,6 +4,7 @@ import { attendCase, ropeCase, writeKvCase } from "./attend-cases.ts";
 import { attendOptionCases } from "./attend-option-cases.ts";
 import type { KernelCase } from "./case.ts";
 import { compressCases } from "./compress-cases.ts";
+import { elementwiseCases } from "./elementwise-cases.ts";
 import { expertCases } from "./expert-cases.ts";
 import { recurrentCases } from "./recurrent-cases.ts";
 import { convertCase, embedCase, rmsNormCase, swigluCase } from "./row-cases.ts";
@@ -36,6 +37,7 @@ export const cases: readonly KernelCase[] = [
   ...selectCases,
   ...streamCases,
   ...compressCases,
+  ...elementwiseCases,
   ...attendOptionCases,
   ...expertCases,
 ];

@@ -272,7 +272,7 @@ export const expertCases: readonly KernelCase[] = [
   routedCase({ tokens: 2, groups: 1 }, {}),
   routedCase({ tokens: 1, groups: 2 }, { bias: true }),
   routedCase({ tokens: 2, groups: 1 }, { scale: true }),
-  routedCase({ tokens: 4, groups: 1 }, { scale: true, bias: true }, 1),
+  routedCase({ tokens: 2, groups: 2 }, { scale: true, bias: true }, 1),
   headProductCase({ tokens: 4, groups: 1 }),
   headProductCase({ tokens: 1, groups: 2 }),
   headProductCase({ tokens: 2, groups: 2 }, true),
