@@ -13,7 +13,7 @@ import { Random } from "../fixtures/random.ts";
 import { type Expected, type KernelCase, type Laid, U } from "./case.ts";
 
 /** Truth and bound of one row of outputs, before any quantisation. */
-interface Row {
+export interface Row {
   readonly values: Float64Array;
   readonly bounds: Float64Array;
 }
@@ -22,7 +22,7 @@ interface Row {
  * What a sink must have written for these rows. Quantised: scale = greatest / 127; a value is off by at most half a scale plus its own bound, plus
  * what the two roundings of the scale and its reciprocal move (4 U of the value). Below 1e-30 values may be lost.
  */
-function written(form: Form, out: number, rows: readonly Row[]): Pick<Laid, "expected" | "scratch" | "check"> {
+export function written(form: Form, out: number, rows: readonly Row[]): Pick<Laid, "expected" | "scratch" | "check"> {
   const n = rows[0].values.length;
   const stride = activationBytes(form, n);
   if (form === "f32") return { expected: rows.map((r, i): Expected => ({ what: `row ${i}`, at: out + i * stride, ...r })) };

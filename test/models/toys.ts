@@ -208,11 +208,14 @@ const llamas: Readonly<Record<string, Variations>> = {
   paddleocr: { sections: mix(gate, keys({ "rope.dimension_sections": [4, 2, 2, 0] })) },
 };
 
+/** llama.cpp v0.5.0 does not read the epsilon of qwen2vl and norms with 0, whatever the file says; so small a one agrees with both. */
+const qwen2vl = mix(gate, narrow, qkvBias, keys({ "attention.layer_norm_rms_epsilon": 1e-12 }));
+
 const qwens: Readonly<Record<string, Variations>> = {
   qwen2: { yarn: mix(gate, narrow, qkvBias, yarn), tied: mix(gate, narrow, qkvBias, tied) },
   qwen2vl: {
-    sections: mix(gate, narrow, qkvBias, keys({ "rope.dimension_sections": [1, 1, 2, 0] })),
-    rest: mix(gate, narrow, qkvBias, keys({ "rope.dimension_sections": [1, 1, 1, 1] })),
+    sections: mix(qwen2vl, keys({ "rope.dimension_sections": [1, 1, 2, 0] })),
+    rest: mix(qwen2vl, keys({ "rope.dimension_sections": [1, 1, 1, 1] })),
   },
   qwen2moe: { shared: mix(routed, narrow, qkvBias, sharedKeys, shared, { tensors: { "blk.{i}.ffn_gate_inp_shexp.weight": [32] } }) },
   qwen3: { tied: mix(gate, qk, tied), yarn: mix(gate, qk, yarn), pooled: mix(gate, qk, keys({ pooling_type: 3 })) },
