@@ -9,7 +9,12 @@ type Scalar = Val<"f32", 1>;
  * Slots of both kernels: `n` streams, read and written; y for `correct`; m (n numbers a row), table (f32); tokens, bytes between rows of the streams (and
  * y), of m. Grid: chunks of 32 columns.
  */
-function over(name: string, n: number, more: readonly "y"[], f: (x: Chunk[], y: Chunk[], weigh: (row: number) => Scalar) => Chunk[]): Kernel {
+function over(
+  name: string,
+  n: number,
+  more: readonly "y"[],
+  f: (x: Chunk[], y: Chunk[], weigh: (row: number) => Scalar) => Chunk[],
+): Kernel {
   return kernel(`${name}_${n}`, s => {
     const streams = Array.from({ length: n }, (_, i) => s.out(`x${i}`));
     const others = more.map(o => s.in(o));

@@ -41,7 +41,12 @@ export function mlaAttention(source: Source, c: MlaConfig, pairs: Pairs): MlaOpt
   const trained = source.positive("rope.scaling.original_context_length", source.positive("context_length"));
   const original = source.positive("attention.temperature_length", trained);
   const temperature = s ? { at: (p: number) => 1 + s * Math.log(1 + Math.floor(p / original)) } : undefined;
-  return { ...c, scale: magnitude ** 2 / Math.sqrt(c.keyDim), rope: rope(source, { dim: c.ropeDim, pairs, yarnMagnitude: rotated }), temperature };
+  return {
+    ...c,
+    scale: magnitude ** 2 / Math.sqrt(c.keyDim),
+    rope: rope(source, { dim: c.ropeDim, pairs, yarnMagnitude: rotated }),
+    temperature,
+  };
 }
 
 export const deepseek2 = arch(["deepseek2", "mistral4"], source => {

@@ -97,7 +97,14 @@ function feedForward(source: Source, at: string, c: Config, sparse: boolean): Br
     const square = combined(step, "square", [centred], v => v.mul(v));
     const squares = groupNormed(step, square, shape);
     return combined(step, `largest_${c.hidden}`, [centred, squares], (v, s) =>
-      v.sub(s.mul(1 / (c.hidden - 1)).sqrt().mul(DEVIATIONS)).max(0),
+      v
+        .sub(
+          s
+            .mul(1 / (c.hidden - 1))
+            .sqrt()
+            .mul(DEVIATIONS),
+        )
+        .max(0),
     );
   };
   return endingIn(linear(source, `${at}.ffn_down`, c.hidden, c.dim), (step, x) => {
