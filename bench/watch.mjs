@@ -6,11 +6,11 @@ import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
-const TICKS_PER_SECOND = 100;
+export const TICKS_PER_SECOND = 100;
 const SAMPLE_MS = 100;
 
 /** Ticks that all cores spent on work, and ticks that the hypervisor took away, since the machine started. */
-function machineTicks() {
+export function machineTicks() {
   const [user, nice, system, , , irq, softirq, stolen] = readFileSync("/proc/stat", "utf8")
     .split("\n", 1)[0]
     .trim()
@@ -21,7 +21,7 @@ function machineTicks() {
 }
 
 /** Ticks of one process with all its threads; undefined once it is gone. */
-function processTicks(pid) {
+export function processTicks(pid) {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");

@@ -2,129 +2,26 @@
  * Whole models with recurrent layers in float64, for the families of which no outside record is at hand: a list of tokens to the logits after
  * each of them. Written from the makers' descriptions and from nothing in `src`; one straight pass over all tokens, no cache, no speed.
  */
+import { attend, attention, dense, mixture, type Rope, rope, squaredRelu, swiglu } from "./layers.ts";
 import { causalConvolution, gatedDeltaHead, mamba2Head, type Row, selectiveScan } from "./recurrent.ts";
+import {
+  File,
+  heads,
+  type Layer,
+  part,
+  plus,
+  type ReferenceFile,
+  type Rows,
+  range,
+  sigmoid,
+  silu,
+  softplus,
+  sum,
+  unit,
+  zip,
+} from "./rows.ts";
 
-/** A tensor as GGUF files have it: the fastest dimension first. */
-export interface ReferenceTensor {
-  readonly shape: readonly number[];
-  readonly data: ArrayLike<number>;
-}
-export interface ReferenceFile {
-  /** Without the architecture's name in front. */
-  readonly metadata: ReadonlyMap<string, number | boolean | readonly number[]>;
-  readonly tensors: ReadonlyMap<string, ReferenceTensor>;
-}
-
-type Rows = readonly Row[];
-type Layer = (x: Rows) => number[][];
-
-const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
-const sum = (x: Row): number => x.reduce((a, b) => a + b, 0);
-const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
-const silu = (x: number): number => x * sigmoid(x);
-const softplus = (x: number): number => Math.log1p(Math.exp(-Math.abs(x))) + Math.max(x, 0);
-const part = (rows: Rows, from: number, size: number): number[][] => rows.map(r => r.slice(from, from + size));
-const zip = (a: Rows, b: Rows, f: (x: number, y: number) => number): number[][] => a.map((row, t) => row.map((x, i) => f(x, b[t][i])));
-const plus = (a: Rows, b: Rows): number[][] => zip(a, b, (x, y) => x + y);
-const unit = (x: Row): number[] => x.map(v => v / Math.hypot(...x));
-
-/** Reads a file's numbers by name. */
-class File {
-  readonly #file: ReferenceFile;
-  constructor(file: ReferenceFile) {
-    this.#file = file;
-  }
-
-  has = (name: string): boolean => this.#file.tensors.has(name);
-  values(name: string): number[] {
-    const found = this.#file.tensors.get(name) ?? this.#file.tensors.get(`${name}.weight`);
-    if (!found) throw new Error(`${name} is missing`);
-    return Array.from(found.data);
-  }
-  shape = (name: string): readonly number[] => this.#file.tensors.get(`${name}.weight`)?.shape ?? [];
-  /** One number, or that of layer i. */
-  number(key: string, fallback?: number, i = 0): number {
-    const value = this.#file.metadata.get(key) ?? fallback;
-    const own = typeof value === "object" ? value[i] : value;
-    if (own === undefined) throw new Error(`${key} is missing`);
-    return Number(own);
-  }
-  /** y = W x + b for each row; `expert` picks a slice of a three-dimensional weight. */
-  linear(name: string, x: Rows, expert = 0): number[][] {
-    const w = this.values(`${name}.weight`);
-    const [inputs, outputs = 1] = this.shape(name);
-    const bias = this.has(`${name}.bias`) ? this.values(`${name}.bias`) : undefined;
-    const first = expert * inputs * outputs;
-    return x.map(row => range(outputs).map(o => sum(row.map((v, i) => v * w[first + o * inputs + i])) + (bias?.[o] ?? 0)));
-  }
-  /** Over stretches of the weight's own length. */
-  rmsNorm(name: string, x: Rows): number[][] {
-    const weight = this.values(name);
-    const eps = this.number("attention.layer_norm_rms_epsilon");
-    return x.map(row =>
-      row.map((v, i) => {
-        const from = i - (i % weight.length);
-        const stretch = row.slice(from, from + weight.length);
-        return (v / Math.sqrt(sum(stretch.map(u => u * u)) / weight.length + eps)) * weight[i % weight.length];
-      }),
-    );
-  }
-  /** Filters [channel][kernel] of a convolution. */
-  filters(name: string): number[][] {
-    const w = this.values(`${name}.weight`);
-    const [size] = this.shape(name);
-    return range(w.length / size).map(c => w.slice(c * size, (c + 1) * size));
-  }
-}
-
-/** Turns the first `dim` values of a head in pairs (i, i + dim / 2). */
-function turn(head: Row, position: number, dim: number, base: number): number[] {
-  const half = dim / 2;
-  return head.map((v, i) => {
-    if (i >= dim) return v;
-    const angle = position * base ** ((-2 * (i % half)) / dim);
-    return i < half ? v * Math.cos(angle) - head[i + half] * Math.sin(angle) : head[i - half] * Math.sin(angle) + v * Math.cos(angle);
-  });
-}
-
-const heads = (row: Row, size: number): number[][] => range(row.length / size).map(h => row.slice(h * size, (h + 1) * size) as number[]);
-
-/** Causal attention of rows of heads; query head h reads key head floor(h / (heads / kvHeads)). */
-function attend(q: Rows, k: Rows, v: Rows, sizes: { key: number; value: number; scale: number }): number[][] {
-  return q.map((row, t) =>
-    heads(row, sizes.key).flatMap((query, h, all) => {
-      const kv = Math.floor(h / (all.length / (k[0].length / sizes.key)));
-      const scores = range(t + 1).map(p => sizes.scale * sum(query.map((x, i) => x * k[p][kv * sizes.key + i])));
-      const most = Math.max(...scores);
-      const weights = scores.map(s => Math.exp(s - most));
-      return range(sizes.value).map(i => sum(weights.map((w, p) => w * v[p][kv * sizes.value + i])) / sum(weights));
-    }),
-  );
-}
-
-interface AttentionKind {
-  readonly rope: boolean;
-  /** attn_q gives, for each head, a query and then a gate. */
-  readonly gated?: boolean;
-}
-
-function attention(f: File, at: string, i: number, kind: AttentionKind): Layer {
-  const count = f.number("attention.head_count", undefined, i);
-  const size = f.number("attention.key_length", f.number("embedding_length") / count);
-  const rope = f.number("rope.dimension_count", size);
-  const turned = (x: Rows): number[][] =>
-    kind.rope ? x.map((row, t) => heads(row, size).flatMap(h => turn(h, t, rope, f.number("rope.freq_base", 10000)))) : x.map(r => [...r]);
-  const normed = (name: string, x: Rows): Rows => (f.has(`${at}.${name}.weight`) ? f.rmsNorm(`${at}.${name}`, x) : x);
-  return x => {
-    const both = f.linear(`${at}.attn_q`, x);
-    const q = kind.gated ? both.map(row => heads(row, 2 * size).flatMap(h => h.slice(0, size))) : both;
-    const [k, v] = [f.linear(`${at}.attn_k`, x), f.linear(`${at}.attn_v`, x)];
-    const scale = f.number("attention.scale", size ** -0.5);
-    const y = attend(turned(normed("attn_q_norm", q)), turned(normed("attn_k_norm", k)), v, { key: size, value: size, scale });
-    const gates = both.map(row => heads(row, 2 * size).flatMap(h => h.slice(size)));
-    return f.linear(`${at}.attn_output`, kind.gated ? zip(y, gates, (a, g) => a * sigmoid(g)) : y);
-  };
-}
+export type { ReferenceFile } from "./rows.ts";
 
 function mamba1(f: File, at: string): Layer {
   const [inner, states, rank] = ["inner_size", "state_size", "time_step_rank"].map(k => f.number(`ssm.${k}`));
@@ -289,62 +186,6 @@ function latentAttention(f: File, at: string): Layer {
   };
 }
 
-type Activation = (gate: number | undefined, up: number) => number;
-const swiglu: Activation = (gate, up) => silu(gate ?? 0) * up;
-const squaredRelu: Activation = (_, up) => Math.max(0, up) ** 2;
-
-function dense(f: File, at: string, activation: Activation, end = ""): Layer {
-  return x => {
-    const up = f.linear(`${at}.ffn_up${end}`, x);
-    const gate = f.has(`${at}.ffn_gate${end}.weight`) ? f.linear(`${at}.ffn_gate${end}`, x) : undefined;
-    return f.linear(
-      `${at}.ffn_down${end}`,
-      up.map((row, t) => row.map((u, i) => activation(gate?.[t][i], u))),
-    );
-  };
-}
-
-interface Router {
-  readonly probability: "softmax" | "sigmoid";
-  readonly normalised: boolean;
-}
-
-/** The chosen experts' outputs, weighted; and what every token passes through besides. */
-function mixture(f: File, at: string, router: Router, activation: Activation): Layer {
-  const used = f.number("expert_used_count");
-  const bias = f.has(`${at}.exp_probs_b.bias`) ? f.values(`${at}.exp_probs_b.bias`) : undefined;
-  const expert = (e: number, x: Rows): number[][] => {
-    const up = f.linear(`${at}.ffn_up_exps`, x, e);
-    const gate = f.has(`${at}.ffn_gate_exps.weight`) ? f.linear(`${at}.ffn_gate_exps`, x, e) : undefined;
-    return f.linear(
-      `${at}.ffn_down_exps`,
-      up.map((row, t) => row.map((u, i) => activation(gate?.[t][i], u))),
-      e,
-    );
-  };
-  const shared = f.has(`${at}.ffn_up_shexp.weight`) ? dense(f, at, activation, "_shexp") : undefined;
-  return x => {
-    const routed = f.linear(`${at}.ffn_gate_inp`, x).map((logits, t) => {
-      const total = sum(logits.map(Math.exp));
-      const p = logits.map(l => (router.probability === "softmax" ? Math.exp(l) / total : sigmoid(l)));
-      const order = range(p.length).sort((a, b) => p[b] + (bias?.[b] ?? 0) - p[a] - (bias?.[a] ?? 0));
-      const chosen = order.slice(0, used);
-      const share = router.normalised ? sum(chosen.map(e => p[e])) : 1;
-      const scale = f.number("expert_weights_scale", 0) || 1;
-      const outs = chosen.map(e => expert(e, [x[t]])[0].map(v => (v * p[e] * scale) / share));
-      return outs.reduce((a, b) => a.map((v, i) => v + b[i]));
-    });
-    if (!shared) return routed;
-    const always = shared(x);
-    const gates = f.has(`${at}.ffn_gate_inp_shexp.weight`) ? f.linear(`${at}.ffn_gate_inp_shexp`, x) : undefined;
-    return zip(
-      routed,
-      always.map((row, t) => row.map(v => v * (gates ? sigmoid(gates[t][0]) : 1))),
-      (a, b) => a + b,
-    );
-  };
-}
-
 /** How a family puts its layers together: the branch that mixes tokens, and the one that does not (or none). */
 interface Family {
   readonly mixer: (f: File, at: string, i: number) => Layer;
@@ -352,6 +193,9 @@ interface Family {
   readonly ffnNorm?: string;
   readonly outputNorm?: string;
 }
+
+/** Pairs (i, i + half) of a head, unscaled. */
+const rotary = (f: File): Rope => rope(f, { pairs: "halves" });
 
 const kvHeads = (f: File, i: number): number => f.number("attention.head_count_kv", undefined, i);
 const lead = (f: File, i: number): boolean => i < f.number("leading_dense_block_count", 0);
@@ -363,7 +207,7 @@ const both =
 
 const qwen = (next: boolean): Family => ({
   mixer: (f, at, i) =>
-    (i + 1) % f.number("full_attention_interval", 4) ? deltaNet(f, at, next) : attention(f, at, i, { rope: true, gated: true }),
+    (i + 1) % f.number("full_attention_interval", 4) ? deltaNet(f, at, next) : attention(f, at, i, { rope: rotary(f), gated: true }),
   ffn: (f, at) => (hasExperts(f, at) ? mixture(f, at, { probability: "softmax", normalised: true }, swiglu) : dense(f, at, swiglu)),
   ffnNorm: "post_attention_norm",
 });
@@ -372,12 +216,12 @@ const nemotron: Family = {
   mixer: (f, at, i) => {
     if (hasExperts(f, at)) return mixture(f, at, { probability: "sigmoid", normalised: true }, squaredRelu);
     if (f.number("feed_forward_length", undefined, i)) return dense(f, at, squaredRelu);
-    return kvHeads(f, i) ? attention(f, at, i, { rope: false }) : mamba2(f, at);
+    return kvHeads(f, i) ? attention(f, at, i, {}) : mamba2(f, at);
   },
 };
 
 const lfm: Family = {
-  mixer: (f, at, i) => (kvHeads(f, i) ? attention(f, at, i, { rope: true }) : shortConvolution(f, at)),
+  mixer: (f, at, i) => (kvHeads(f, i) ? attention(f, at, i, { rope: rotary(f) }) : shortConvolution(f, at)),
   ffn: (f, at, i) =>
     hasExperts(f, at) && !lead(f, i) ? mixture(f, at, { probability: "sigmoid", normalised: true }, swiglu) : dense(f, at, swiglu),
   outputNorm: "token_embd_norm",
@@ -387,11 +231,11 @@ export const families: Readonly<Record<string, Family>> = {
   lfm2: lfm,
   lfm2moe: lfm,
   "falcon-h1": {
-    mixer: (f, at, i) => both(attention(f, at, i, { rope: true }), mamba2(f, at)),
+    mixer: (f, at, i) => both(attention(f, at, i, { rope: rotary(f) }), mamba2(f, at)),
     ffn: (f, at) => dense(f, at, swiglu),
   },
   jamba: {
-    mixer: (f, at, i) => (kvHeads(f, i) ? attention(f, at, i, { rope: false }) : mamba1(f, at)),
+    mixer: (f, at, i) => (kvHeads(f, i) ? attention(f, at, i, {}) : mamba1(f, at)),
     ffn: (f, at) => (hasExperts(f, at) ? mixture(f, at, { probability: "softmax", normalised: false }, swiglu) : dense(f, at, swiglu)),
   },
   nemotron_h: nemotron,

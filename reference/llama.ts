@@ -17,8 +17,8 @@ export interface ReferenceModel {
   readonly vocabulary: readonly string[];
   /** Starts an empty sequence: each call of the result appends one token and returns the logits [vocab] after it. */
   start(): (token: number) => Float64Array;
-  /** The logits [vocab] after each of the tokens. */
-  logits(tokens: number[]): Float64Array[];
+  /** The logits [vocab] after each of the tokens. Token i sees positions from `from[i]` (0 where absent) up to its own. */
+  logits(tokens: number[], from?: readonly number[]): Float64Array[];
   /** The `steps` ids that follow `tokens` by argmax (ties: the lowest id). No token ends it early. */
   greedy(tokens: number[], steps: number): number[];
 }
@@ -147,6 +147,7 @@ const weightTypes: Record<number, [values: number, bytes: number, decode: (block
   8: [32, 34, q8_0],
   12: [256, 144, q4_K],
   14: [256, 210, q6_K],
+  26: [1, 4, (b, y) => void (y[0] = b.getInt32(0, true))], // I32
   30: [1, 2, (b, y) => void (y[0] = bfloat16(b))], // BF16
   ...blockTypes,
 };
@@ -348,12 +349,12 @@ const add = (x: Float64Array, y: Float64Array) => x.map((v, i) => v + y[i]);
 
 // ---- The model -----------------------------------------------------------------------------------------------------------------------
 
-/** An empty sequence; see `ReferenceModel.start`. */
-function start(c: ReferenceConfig, w: ReturnType<typeof readWeights>): (token: number) => Float64Array {
+/** An empty sequence; see `ReferenceModel.start`. `from`: the first position that the token sees. */
+function start(c: ReferenceConfig, w: ReturnType<typeof readWeights>): (token: number, from?: number) => Float64Array {
   const rope = ropeAngles(c, w.ropeFactors);
   const keys: Float64Array[][] = w.layers.map(() => []); // [layer][position] -> [kvHeads * keyDim]
   const values: Float64Array[][] = w.layers.map(() => []); // [layer][position] -> [kvHeads * valueDim]
-  return token => {
+  return (token, from = 0) => {
     if (!(token >= 0 && token < c.vocab)) throw new Error(`token ${token} is not one of the ${c.vocab}`);
     let x = w.embedding.data.slice(token * c.dim, (token + 1) * c.dim); // [dim]
     w.layers.forEach((layer, l) => {
@@ -362,7 +363,7 @@ function start(c: ReferenceConfig, w: ReturnType<typeof readWeights>): (token: n
       const q = turn(linear(layer.q, a), c.keyDim, position, rope); // [heads * keyDim]
       keys[l].push(turn(linear(layer.k, a), c.keyDim, position, rope)); // [kvHeads * keyDim]
       values[l].push(linear(layer.v, a)); // [kvHeads * valueDim]
-      x = add(x, linear(layer.o, attend(q, keys[l], values[l], c))); // [dim]
+      x = add(x, linear(layer.o, attend(q, keys[l].slice(from), values[l].slice(from), c))); // [dim]
       const f = rmsNorm(x, layer.ffnNorm, c.eps); // [dim]
       const up = linear(layer.up, f); // [hidden]
       const inner = linear(layer.gate, f).map((g, i) => silu(g) * up[i]); // [hidden]
@@ -370,6 +371,25 @@ function start(c: ReferenceConfig, w: ReturnType<typeof readWeights>): (token: n
     });
     return linear(w.output, rmsNorm(x, w.outputNorm, c.eps)); // [vocab]
   };
+}
+
+/** Everything in a GGUF file as numbers, its metadata without the architecture's name in front. For models of other architectures. */
+export function readNumbers(path: string) {
+  const file = openSync(path, "r");
+  try {
+    const bytes = Buffer.alloc(Math.min(fstatSync(file).size, 2 ** 26));
+    readSync(file, bytes, 0, bytes.length, 0);
+    const { meta, tensors } = readHeader(bytes);
+    const architecture = String(meta.get("general.architecture"));
+    const read = new TensorReader(file, tensors);
+    return {
+      architecture,
+      metadata: new Map([...meta].map(([key, value]) => [key.replace(`${architecture}.`, ""), value as number])),
+      tensors: new Map([...tensors].map(([name, { shape }]) => [name, { shape, data: read.find(name, ...shape)! }])),
+    };
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** Reads a GGUF file of architecture "llama" whole. */
@@ -386,7 +406,7 @@ export function loadReference(path: string): ReferenceModel {
       const step = start(config, weights);
       const argmax = (logits: Float64Array) => logits.reduce((best, v, i) => (v > logits[best] ? i : best), 0);
       const ids: number[] = [];
-      let logits = tokens.map(step)[tokens.length - 1];
+      let logits = tokens.map(t => step(t))[tokens.length - 1];
       while (ids.length < steps) {
         const id = argmax(logits);
         ids.push(id);
@@ -394,7 +414,15 @@ export function loadReference(path: string): ReferenceModel {
       }
       return ids;
     };
-    return { config, vocabulary, start: () => start(config, weights), logits: tokens => tokens.map(start(config, weights)), greedy };
+    const logits = (tokens: number[], from: readonly number[] = []) => {
+      const step = start(config, weights);
+      return tokens.map((t, i) => step(t, from[i]));
+    };
+    const fresh = (): ((token: number) => Float64Array) => {
+      const step = start(config, weights);
+      return token => step(token);
+    };
+    return { config, vocabulary, start: fresh, logits, greedy };
   } finally {
     closeSync(file);
   }

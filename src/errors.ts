@@ -55,6 +55,7 @@ export type ErrorCode =
   | "schema.unsatisfiable" // no value is valid
   | "kernel.invalid" // a kernel failed verification
   | "target.unavailable" // the asked-for target does not run on this machine
+  | "target.faulty" // its code does not compute what it should on this machine
   | "engine.failed" // the engine's thread died
   | "request.invalid" // a request to the server that is no JSON, or whose fields are wrong: field
   | "request.too-large" // a body beyond the server's limit
@@ -65,6 +66,9 @@ export type ErrorCode =
   | "server.closing" // the server shuts down
   | "server.unsafe"; // refused to start in a way that would expose it
 
+/** Characters of a message: names from files, which may have any length, stand in it. */
+const LONGEST = 1000;
+
 export class LatheError extends Error {
   override readonly name: string = "LatheError";
   readonly code: ErrorCode;
@@ -72,7 +76,7 @@ export class LatheError extends Error {
   readonly details: Readonly<Record<string, unknown>>;
 
   constructor(code: ErrorCode, message: string, details: Record<string, unknown> = {}, options?: ErrorOptions) {
-    super(message, options);
+    super(message.length <= LONGEST ? message : `${message.slice(0, LONGEST)} ...`, options);
     this.code = code;
     this.details = details;
   }

@@ -3,9 +3,10 @@
  * reached. One run from outside; the calls and their results are parts of it.
  */
 import type { ChatMessage } from "../text/chat.ts";
-import { answerRound, type ChatHost, type ChatOptions, messageOf } from "./round.ts";
+import { answerRound, type ChatOptions, messageOf } from "./round.ts";
 import { type Part, type Result, Run } from "./run.ts";
 import type { Session } from "./session.ts";
+import type { ChatHost } from "./speech.ts";
 import type { ValueOf } from "./standard.ts";
 import { type AnyTool, outcomeText, runTool, type ToolCall } from "./tools.ts";
 

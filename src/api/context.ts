@@ -22,6 +22,8 @@ export interface Dropped {
 /** The ids of a prompt, and what they lack. */
 export interface Fitted {
   readonly ids: readonly number[];
+  /** The text that they answer, in models that read one first. */
+  readonly source?: readonly number[];
   readonly dropped?: Dropped;
 }
 

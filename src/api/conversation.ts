@@ -8,9 +8,9 @@ import { LatheError } from "../errors.ts";
 import type { ChatMessage } from "../text/chat.ts";
 import { type Agent, type AgentOptions, converse, DEFAULT_ROUNDS } from "./agent.ts";
 import { type GenerateOptions, resolveGenerate } from "./options.ts";
-import type { ChatHost } from "./round.ts";
 import type { Run } from "./run.ts";
 import type { Session } from "./session.ts";
+import type { ChatHost } from "./speech.ts";
 import type { ValueOf } from "./standard.ts";
 import { type AnyTool, toolSpecs } from "./tools.ts";
 

@@ -15,6 +15,9 @@ export interface Channel {
   hold(alive: boolean): void;
 }
 
+/** What the engine gets to keep its pasts when the model is closed. */
+const KEEPING_MS = 20_000;
+
 type RunEvent = Extract<FromEngine, { run?: number }>;
 
 export const fromWire = (e: WireError): LatheError => new LatheError(e.code, e.message, { ...e.details });
@@ -54,6 +57,9 @@ export class EngineClient {
   #knowsVocabulary = false;
   #death: LatheError | undefined;
   #onProgress: ((done: number, total: number) => void) | undefined;
+  /** Whether the engine has something to keep when it ends. */
+  #keeps = false;
+  #ended: (() => void) | undefined;
   #loaded: { resolve: (info: LoadedInfo) => void; reject: (e: unknown) => void } | undefined;
 
   constructor(channel: Channel) {
@@ -75,6 +81,7 @@ export class EngineClient {
     signal?: AbortSignal,
   ): Promise<LoadedInfo> {
     this.#onProgress = progress;
+    this.#keeps = spec.cache !== undefined;
     this.#channel.hold(true);
     const abort = (): void => {
       this.#loaded?.reject(signal!.reason);
@@ -129,17 +136,32 @@ export class EngineClient {
     this.#closed = true;
     const error = new LatheError("model.closed", "The model was closed while it was answering.").toJSON();
     for (const [run, inbox] of this.#inboxes) inbox.push({ kind: "failed", run, error });
+    if (this.#keeps && !this.#death && !this.#loaded) await this.#kept();
     await this.#channel.terminate();
+  }
+
+  /** Lets the engine keep its pasts; one that hangs is not waited for. */
+  async #kept(): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    this.#channel.hold(true);
+    await new Promise<void>(resolve => {
+      this.#ended = resolve;
+      timer = setTimeout(resolve, KEEPING_MS);
+      this.#channel.post({ kind: "close" });
+    });
+    clearTimeout(timer);
   }
 
   #receive(message: FromEngine): void {
     if (message.kind === "progress") this.#onProgress?.(message.done, message.total);
     else if (message.kind === "loaded") this.#loaded?.resolve(message.info);
+    else if (message.kind === "closed") this.#ended?.();
     else if (message.run !== undefined) this.#inboxes.get(message.run)?.push(message);
     else if (message.kind === "failed") this.#loaded?.reject(fromWire(message.error));
   }
 
   #die(cause: unknown): void {
+    this.#ended?.();
     if (this.#closed) return;
     this.#death = new LatheError("engine.failed", "The engine's thread died; load the model again.", {}, { cause });
     this.#loaded?.reject(this.#death);

@@ -1,10 +1,11 @@
 /** The engine's own thread in Node: loads one model, runs the scheduler turn by turn, and lets messages in between turns. */
 import { parentPort } from "node:worker_threads";
 import { type Loaded, loadModel } from "../engine/load.node.ts";
+import { profileSteps } from "../engine/profile.ts";
 import { LatheError } from "../errors.ts";
 import { embedTexts } from "./embed.ts";
 import type { FromEngine, Profile, ToEngine, WireError } from "./protocol.ts";
-import { Scheduler } from "./scheduler.ts";
+import { type Events, Scheduler } from "./scheduler.ts";
 
 const send = (message: FromEngine): void => parentPort!.postMessage(message);
 
@@ -35,27 +36,31 @@ function pump(): void {
 async function load(spec: Extract<ToEngine, { kind: "load" }>["spec"]): Promise<void> {
   const begun = performance.now();
   loaded = await loadModel(spec, (done, total) => send({ kind: "progress", stage: "pack", done, total }));
-  const { stepper, team } = loaded;
-  scheduler = new Scheduler(stepper, {
+  const { stepper, team, pasts } = loaded;
+  const events: Events = {
     prompt: (run, done, total) => send({ kind: "prompt", run, done, total }),
     token: (run, token) => send({ kind: "token", run, token }),
     forced: (run, bytes) => send({ kind: "forced", run, bytes }),
     finished: (run, result) => send({ kind: "finished", run, ...result }),
     scored: (run, logprobs) => send({ kind: "scored", run, logprobs }),
     failed: (run, error) => send({ kind: "failed", run, error: wire(error) }),
-  });
+  };
+  scheduler = new Scheduler(stepper, events, () => performance.now(), pasts);
   const info = {
     context: spec.plan.context,
     threads: team.size,
     target: loaded.backend.name,
     vocabulary: stepper.network.vocabulary,
     seconds: (performance.now() - begun) / 1000,
+    warnings: loaded.warnings,
     weightBytes: loaded.weightBytes,
     workBytes: stepper.plan.workBytes,
     pageBytes: stepper.network.pageBytes,
     memoryBytes: loaded.weightBytes + stepper.plan.workBytes + stepper.plan.pageCapacity * stepper.network.pageBytes,
     output: stepper.network.output,
+    noModules: stepper.noModules,
     columns: stepper.network.columns,
+    answerStart: stepper.network.reader?.start,
   };
   send({ kind: "loaded", info });
 }
@@ -81,31 +86,12 @@ async function embed(run: number, texts: readonly Int32Array[]): Promise<void> {
   }
 }
 
-/** Times each launch of decode steps at a context of that many tokens. */
-function profile(context: number, steps: number, code: boolean): Profile {
-  const { stepper } = loaded!;
-  const { program, kernels, options } = stepper.plan;
+/** Times steps, and lists the kernels' code where it is asked for. */
+async function profile({ code, ...request }: Extract<ToEngine, { kind: "profile" }>): Promise<Profile> {
   scheduler!.forget();
-  const sequence = stepper.newSequence();
-  const one = { id: 0, sequence, wanted: true, checkpoint: true };
-  while (sequence.length < context - 1) {
-    const n = Math.min(options.maxTokens, context - 1 - sequence.length);
-    stepper.step(Array.from({ length: n }, (_, i) => ({ ...one, wanted: i === n - 1, checkpoint: false })));
-  }
-  const times = new Float64Array(program.length);
-  for (let i = -2; i < steps; i++) {
-    stepper.step([one], i < 0 ? new Float64Array(program.length) : times);
-    sequence.truncate(sequence.length - 1);
-  }
-  sequence.close();
-  const launches = program.map((l, i) => ({
-    kernel: l.kernel,
-    microseconds: (1000 * times[i]) / steps,
-    bytes: l.bytes ?? 0,
-    operations: l.operations ?? 0,
-  }));
-  const listings = code ? kernels.map(k => [k.name, loaded!.backend.list(k).join("\n")] as const) : [];
-  return { launches, code: Object.fromEntries(listings) };
+  const { backend, stepper } = loaded!;
+  const listings = code ? stepper.plan.kernels.map(k => [k.name, backend.list(k).join("\n")] as const) : [];
+  return { ...(await profileSteps(loaded!, request)), code: Object.fromEntries(listings) };
 }
 
 async function handle(message: ToEngine): Promise<void> {
@@ -132,13 +118,14 @@ async function handle(message: ToEngine): Promise<void> {
     case "embed":
       return embed(message.run, message.texts);
     case "profile":
-      return send({ kind: "profiled", run: message.run, profile: profile(message.context, message.steps, message.code) });
+      return send({ kind: "profiled", run: message.run, profile: await profile(message) });
     case "ask":
       return send({ kind: "status", run: message.run, status: scheduler!.status() });
     case "close":
+      scheduler?.close();
       scheduler = undefined;
       await loaded?.close();
-      parentPort!.close();
+      send({ kind: "closed" });
   }
 }
 

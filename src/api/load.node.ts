@@ -1,44 +1,24 @@
 /** `load` and `inspect` in Node: read the header on the caller's thread, then start the engine's thread with everything it needs. */
-import { Worker } from "node:worker_threads";
-import { bind, memoryNeeded } from "../engine/load.node.ts";
-import { copyOf } from "../engine/packed-copy.node.ts";
+import { resolve } from "node:path";
+import { bind, memoryNeeded } from "../engine/bind.ts";
 import { LatheError } from "../errors.ts";
 import { closeGguf, type Gguf } from "../files/gguf.ts";
-import { convertFolder } from "../files/hf/convert.ts";
-import { isFolder, openModelFolder } from "../files/hf/open.node.ts";
-import { viewOf } from "../files/hf/view.ts";
-import { openModelFile } from "../files/open.node.ts";
-import { openNamedModel } from "../files/store/named.node.ts";
-import { locate } from "../files/store/pull.node.ts";
+import { isFolder } from "../files/hf/open.node.ts";
+import { openModel } from "../files/open.node.ts";
+import { parseAddress } from "../files/store/address.ts";
 import type { Network } from "../nn/arch.ts";
 import type { Source } from "../nn/source.ts";
 import { availableMemory, defaultThreads } from "../runtime/platform.node.ts";
-import { chosenTemplate } from "../text/chat.ts";
-import { tokenizerFromMetadata } from "../text/tokenizer.ts";
-import { type Channel, EngineClient } from "./engine-client.ts";
-import { Model } from "./model.ts";
+import type { Tokenizer } from "../text/tokenizer.ts";
+import { EngineClient } from "./engine-client.ts";
+import { startEngine } from "./engine-start.node.ts";
+import type { Model } from "./model.ts";
 import { type InspectOptions, type LoadOptions, parseBytes, resolveInspect, resolveLoad } from "./options.ts";
-import type { FromEngine } from "./protocol.ts";
 
 const DEFAULT_CONTEXT = 4096;
 const DEFAULT_ENCODER_CONTEXT = 512;
 /** Rows of logits that one step may give. */
 const MAX_WANTED = 32;
-
-function startEngine(): Channel {
-  // The caller's own arguments, such as --input-type, are not for this file.
-  const worker = new Worker(new URL("./engine-thread.node.js", import.meta.url), { execArgv: [] });
-  return {
-    post: message => worker.postMessage(message),
-    onMessage: listener => void worker.on("message", (m: FromEngine) => listener(m)),
-    onDeath: listener => {
-      worker.on("error", listener);
-      worker.on("exit", code => listener(new Error(`exit code ${code}`)));
-    },
-    terminate: () => worker.terminate(),
-    hold: alive => (alive ? worker.ref() : worker.unref()),
-  };
-}
 
 export const textOf = (gguf: Gguf, key: string, fallback: string): string => {
   const value = gguf.metadata.get(key);
@@ -75,37 +55,37 @@ const contextOf = (network: Network, wished: number | undefined): number =>
   wished ?? Math.min(network.trainedContext, network.bidirectional ? DEFAULT_ENCODER_CONTEXT : DEFAULT_CONTEXT);
 
 /**
- * Loads a GGUF model. Weights are read and packed on all threads. `name` is a path, or names a model of the store: `hf:org/repo:Q4_K_M`, or the
- * URL that it was pulled from.
- * @throws LatheError file.*, gguf.*, model.*, tokenizer.*, memory.insufficient, option.*, target.unavailable, store.*, and with `pull` remote.*;
+ * Loads a model. Weights are read and packed on all threads. `name` is the path of a GGUF file or of a model folder of Hugging Face layout, or
+ * names a model of the store: `hf:org/repo:Q4_K_M`, or the URL that it was pulled from.
+ * @throws LatheError file.*, gguf.*, safetensors.*, folder.*, model.*, tokenizer.*, memory.insufficient, option.*, target.unavailable, store.*, and with `pull` remote.*;
  * the signal's reason when aborted.
  */
 export async function load(name: string, options: LoadOptions = {}): Promise<Model> {
   const o = resolveLoad(options);
   o.signal?.throwIfAborted();
-  const template = o.chatTemplate === undefined ? undefined : chosenTemplate(o.chatTemplate);
-  const pulled = ({ done, total }: { done: number; total: number }): void => o.onProgress?.({ stage: "pull", done, total });
-  const path = await locate(name, { pull: o.pull, signal: o.signal, onProgress: pulled });
-  if (isFolder(path)) throw unconverted(path);
-  const gguf = await openModelFile(path);
+  const template = o.chatTemplate === undefined ? undefined : (await import("../text/chat.ts")).chosenTemplate(o.chatTemplate);
+  const syntax = o.toolSyntax === undefined ? undefined : (await import("../text/tools/syntaxes.ts")).chosenSyntax(o.toolSyntax);
+  const path = await pathOf(name, o);
+  const gguf = await openModel(path);
+  // It loads its code while the network is bound here.
+  const client = new EngineClient(startEngine());
   try {
     const { architecture, metadata, network } = bound(gguf);
     o.onProgress?.({ stage: "header", done: 1, total: 1 });
-    const tokenizer = tokenizerFromMetadata(gguf.metadata);
-    checkVocabulary(tokenizer.size, network.vocabulary);
     const context = contextOf(network, o.context);
     const fileBytes = gguf.parts.reduce((sum, p) => sum + p.size, 0);
-    const client = new EngineClient(startEngine());
-    const maxTokens = network.bidirectional ? Math.max(o.batchTokens, context) : o.batchTokens;
+    const maxTokens = network.bidirectional || network.reader ? Math.max(o.batchTokens, context) : o.batchTokens;
     const spec = {
       architecture,
       metadata,
       tensors: gguf.tensors,
       parts: gguf.parts.map(p => p.name),
+      folder: isFolder(path) ? path : undefined,
       target: o.target,
       numerics: o.numerics,
       threads: o.threads ?? defaultThreads(),
       memory: parseBytes(o.memory ?? availableMemory())!,
+      cache: o.cacheDir === undefined ? undefined : { dir: resolve(o.cacheDir), bytes: parseBytes(o.cacheDisk)! },
       plan: {
         context,
         cacheTokens: o.cacheTokens ?? 4 * context,
@@ -113,18 +93,34 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
         maxWanted: network.output.kind === "embedding" ? maxTokens : Math.min(MAX_WANTED, maxTokens),
       },
     } as const;
-    const info = await client.load(spec, (done, total) => o.onProgress?.({ stage: "pack", done, total }), o.signal);
+    const loading = client.load(spec, (done, total) => o.onProgress?.({ stage: "pack", done, total }), o.signal);
+    const [tokenizer, info, model] = await Promise.all([tokenizerOf(gguf, network), loading, import("./model.ts")]);
     o.onProgress?.({ stage: "ready", done: 1, total: 1 });
     const title = textOf(gguf, "general.name", path.split(/[\\/]/).at(-1)!);
-    return new Model({ ...info, path, architecture, name: title, fileBytes }, tokenizer, gguf.metadata, client, template);
+    return new model.Model({ ...info, path, architecture, name: title, fileBytes }, tokenizer, gguf.metadata, client, { template, syntax });
+  } catch (e) {
+    await client.close();
+    throw e;
   } finally {
     await closeGguf(gguf);
   }
 }
 
-function unconverted(path: string): LatheError {
-  const message = `"${path}" is a folder; make one file of it with "lathe convert", and load that.`;
-  return new LatheError("file.unreadable", message, { path });
+/** The file that a name means; what is needed for names of stored models is loaded for them. */
+async function pathOf(name: string, o: LoadOptions): Promise<string> {
+  const address = parseAddress(name);
+  if (address.kind === "file") return address.path;
+  const { locate } = await import("../files/store/pull.node.ts");
+  const pulled = ({ done, total }: { done: number; total: number }): void => o.onProgress?.({ stage: "pull", done, total });
+  return locate(name, { pull: o.pull, signal: o.signal, onProgress: pulled });
+}
+
+/** The tokenizer, whose code this thread loads while the engine packs and compiles. */
+async function tokenizerOf(gguf: Gguf, network: Network): Promise<Tokenizer> {
+  const { tokenizerFromMetadata } = await import("../text/tokenizer.ts");
+  const tokenizer = tokenizerFromMetadata(gguf.metadata);
+  checkVocabulary(tokenizer.size, network.vocabulary);
+  return tokenizer;
 }
 
 export interface Inspection {
@@ -164,25 +160,18 @@ export interface Inspection {
  */
 export async function inspect(name: string, options: InspectOptions = {}): Promise<Inspection> {
   const { context, ...where } = resolveInspect(options);
-  if (isFolder(name)) return inspectFolder(name, context);
+  const { openNamedModel } = await import("../files/store/named.node.ts");
+  const folder = isFolder(name);
   const gguf = await openNamedModel(name, where);
   try {
-    return describe(gguf, (gguf.parts.find(p => p.name === name) ?? gguf.parts[0]).name, context);
+    return await describe(gguf, folder ? name : (gguf.parts.find(p => p.name === name) ?? gguf.parts[0]).name, context);
   } finally {
     await closeGguf(gguf);
   }
 }
 
-async function inspectFolder(path: string, context: number | undefined): Promise<Inspection> {
-  const folder = await openModelFolder(path);
-  try {
-    return describe(viewOf(folder, await convertFolder(folder)), path, context);
-  } finally {
-    await folder.close();
-  }
-}
-
-function describe(gguf: Gguf, path: string, wished: number | undefined): Inspection {
+async function describe(gguf: Gguf, path: string, wished: number | undefined): Promise<Inspection> {
+  const { copyOf } = await import("../engine/packed-copy.node.ts");
   const types: Record<string, { tensors: number; bytes: number }> = {};
   let parameters = 0;
   for (const t of gguf.tensors.values()) {

@@ -12,17 +12,20 @@ import {
   type Segment,
 } from "../text/chat.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
+import type { ToolSyntax } from "../text/tools/syntaxes.ts";
 import { Conversation, type ConversationHost, type ConversationOptions } from "./conversation.ts";
 import { type Answers, answerTexts, type Decision, decided, decisionPrompt } from "./decide.ts";
 import { embeddingOf } from "./embed.ts";
 import { type EngineClient, fromWire } from "./engine-client.ts";
+import { compose, declared, Modules, type ModulesOptions, moduleIds, type PromptModule, requireModules } from "./modules.ts";
 import { type GenerateOptions, type ProfileOptions, resolveProfile } from "./options.ts";
 import type { EngineStatus, LoadedInfo, Profile } from "./protocol.ts";
 import { pairIds, scoreOf, unit } from "./rank.ts";
-import { answerRound, type ChatHost, type ChatOptions } from "./round.ts";
+import { answerRound, type ChatOptions, heard } from "./round.ts";
 import type { Part, Result, Run } from "./run.ts";
 import { Run as RunOf } from "./run.ts";
 import { checkId, type Host, type Prompt, Session } from "./session.ts";
+import { type ChatHost, type ChatPrompt, Speech, type SpeechOptions } from "./speech.ts";
 import type { ValueOf } from "./standard.ts";
 import { decodeState, encodeState, modelIdentity, type SavedState } from "./state.ts";
 
@@ -32,12 +35,27 @@ interface CallOptions {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
+/** What reaches the chat template. */
+export type ChatRenderOptions = Omit<RenderChatOptions, "bosText" | "eosText">;
+
 export interface ModelInfo extends LoadedInfo {
   readonly path: string;
   readonly architecture: string;
   readonly name: string;
   /** Bytes of the model's files. */
   readonly fileBytes: number;
+}
+
+/** The messages with a mark in front of the first user message's content. @throws LatheError option.invalid where there is none. */
+function markedFirst(messages: readonly ChatMessage[], mark: string): ChatMessage[] {
+  const at = messages.findIndex(m => m.role === "user");
+  if (at < 0)
+    throw new LatheError("option.invalid", "Modules stand before the first user message, and there is none.", { option: "modules" });
+  return messages.map((m, i) => {
+    if (i !== at) return m;
+    const content = typeof m.content === "object" && m.content ? [{ type: "text", text: mark }, ...m.content] : mark + (m.content ?? "");
+    return { ...m, content };
+  });
 }
 
 type Answerer = (request: Request) => Promise<Response>;
@@ -59,6 +77,7 @@ export class Model implements AsyncDisposable {
   readonly #client: EngineClient;
   readonly #metadata: ReadonlyMap<string, unknown>;
   #template: ChatTemplate | undefined;
+  readonly #syntax: ToolSyntax | undefined;
   #answer: Promise<Answerer> | undefined;
   #identity: Promise<string> | undefined;
 
@@ -68,13 +87,14 @@ export class Model implements AsyncDisposable {
     tokenizer: Tokenizer,
     metadata: ReadonlyMap<string, unknown>,
     client: EngineClient,
-    template?: ChatTemplate,
+    speaking: { template?: ChatTemplate; syntax?: ToolSyntax } = {},
   ) {
     this.info = info;
     this.tokenizer = tokenizer;
     this.#client = client;
     this.#metadata = metadata;
-    this.#template = template;
+    this.#template = speaking.template;
+    this.#syntax = speaking.syntax;
   }
 
   /** An empty timeline. Close it, or let `using` do so, to free its pages; closing the model closes all. */
@@ -129,16 +149,16 @@ export class Model implements AsyncDisposable {
    */
   chat<S = undefined>(messages: readonly ChatMessage[], options: ChatOptions<S> & { session?: Session } = {}): Run<ValueOf<S>> {
     const { session, ...rest } = options;
-    const answer = (s: Session): Run<ValueOf<S>> => answerRound(() => this.#chat(), s, messages, rest as ChatOptions<S>);
+    const answer = (s: Session): Run<ValueOf<S>> => answerRound(() => this.#chat({}, rest.modules), s, messages, rest as ChatOptions<S>);
     return session ? answer(session) : this.#alone(answer);
   }
 
   /** The token ids of a conversation, ready to be answered; `options` reach the chat template. */
-  render(messages: readonly ChatMessage[], options: Omit<RenderChatOptions, "bosText" | "eosText"> = {}): Int32Array {
+  render(messages: readonly ChatMessage[], options: ChatRenderOptions = {}): Int32Array {
     return this.#encode(this.#segments(messages, options));
   }
 
-  #segments(messages: readonly ChatMessage[], options: Omit<RenderChatOptions, "bosText" | "eosText">): readonly Segment[] {
+  #segments(messages: readonly ChatMessage[], options: ChatRenderOptions): readonly Segment[] {
     this.#template ??= chatTemplateFromMetadata(this.#metadata);
     const { tokenizer } = this;
     return renderChat(this.#template, messages, {
@@ -153,17 +173,98 @@ export class Model implements AsyncDisposable {
     return this.tokenizer.encode(parts, { eos: false });
   }
 
-  #chat(): ChatHost {
+  /** The list of tokens of a prompt after these modules, for `generate`; with them, the option `modules` has no place any more. */
+  compose(
+    prompt: string | readonly ChatMessage[],
+    modules: readonly PromptModule[],
+    options: ChatRenderOptions & { readonly special?: boolean } = {},
+  ): Int32Array {
+    requireModules(this.info.noModules);
+    if (typeof prompt !== "string") return this.#composeChat(prompt, modules, options);
+    const tail = this.tokenizer.encode(prompt, { special: options.special, bos: false, eos: false });
+    return compose(this.tokenizer, this.tokenizer.encode("", { eos: false }), modules, tail);
+  }
+
+  /** Modules stand in front of the first user message's content. `closing`: what is said behind the rendered messages. */
+  #composeChat(
+    messages: readonly ChatMessage[],
+    modules: readonly PromptModule[],
+    options: ChatRenderOptions,
+    closing: (rendered: readonly Segment[]) => readonly Segment[] = s => s,
+  ): Int32Array {
+    const mark = `\u{e000}${crypto.randomUUID()}\u{e000}`; // nobody's text has it
+    const segments = closing(this.#segments(markedFirst(messages, mark), options));
+    const at = segments.findIndex(s => s.text.includes(mark));
+    if (at < 0) throw new LatheError("template.failed", "The chat template leaves the first user message out, where the modules belong.");
+    const [before, after] = segments[at].text.split(mark);
+    const side = (text: string): Segment[] => (text ? [{ ...segments[at], text }] : []);
+    const head = this.#encode([...segments.slice(0, at), ...side(before)]);
+    const tail = [...side(after), ...segments.slice(at + 1)].map(s => ({ text: s.text, special: s.trusted }));
+    return compose(this.tokenizer, head, modules, this.tokenizer.encode(tail, { bos: false, eos: false }));
+  }
+
+  /**
+   * Declares modules, computes each alone, and each scaffold, and keeps them in memory until they are closed.
+   * @throws LatheError option.invalid (declarations; a model that cannot use modules), context.overflow, the signal's reason.
+   */
+  async modules<const N extends string>(texts: Readonly<Record<N, string>>, options: ModulesOptions<NoInfer<N>> = {}): Promise<Modules<N>> {
+    requireModules(this.info.noModules);
+    const { joined = [], ...rest } = options;
+    const sessions: Session[] = [];
+    const close = (): void => {
+      for (const s of sessions.splice(0)) s.close();
+    };
+    try {
+      for (const module of declared(texts, joined)) {
+        sessions.push(this.session());
+        await sessions.at(-1)!.generate(moduleIds(this.tokenizer, module), { ...rest, maxTokens: 0 });
+      }
+      return new Modules(texts, joined, close);
+    } catch (e) {
+      close();
+      throw e;
+    }
+  }
+
+  /** `more`: further options for the template. */
+  #chat(more: ChatRenderOptions = {}, modules: readonly PromptModule[] = []): ChatHost {
     this.#template ??= chatTemplateFromMetadata(this.#metadata);
     const { main, variants } = this.#template;
+    const { tokenizer } = this;
     return {
       context: this.info.context,
       template: (variants.get("tool_use") ?? main).source,
-      render: (messages, tools) => {
-        const segments = this.#segments(messages, { tools });
-        return { ids: [...this.#encode(segments)], ending: segments.at(-1)?.text ?? "" };
+      syntax: this.#syntax,
+      isMark: text => {
+        const id = tokenizer.id(text);
+        return id !== undefined && tokenizer.isLiteral(id);
+      },
+      render: (messages, tools, opening) => {
+        const options = { ...more, tools };
+        const segments = this.#segments(messages, options);
+        const ending = segments.at(-1)?.text ?? "";
+        const begun = opening(ending);
+        const closing = (rendered: readonly Segment[]): readonly Segment[] =>
+          begun ? [...rendered, { text: begun, trusted: true }] : rendered;
+        const ids = modules.length ? this.#composeChat(messages, modules, options, closing) : this.#encode(closing(segments));
+        return { ids: [...ids], ending };
       },
     };
+  }
+
+  /** A prompt of messages and how its answer is told apart, for those who answer in the words of another protocol. */
+  speech(options: SpeechOptions, render: ChatRenderOptions = {}, modules: readonly PromptModule[] = []): Speech {
+    if (modules.length) requireModules(this.info.noModules);
+    return new Speech(this.#chat(render, modules), options);
+  }
+
+  /** Answers a prompt of `speech`. `id`: of the n-th call where the model gives none. */
+  answer<S = undefined>(speech: Speech, prompt: ChatPrompt, options: GenerateOptions<S>, id: (n: number) => string): Run<ValueOf<S>> {
+    const generate = (speech.schema ? { ...options, schema: speech.schema } : options) as GenerateOptions;
+    return this.#alone(session => {
+      const run = session.answer<ValueOf<S>>(() => ({ ids: prompt.ids }), generate, speech.marks);
+      return new RunOf(settle => heard(run, prompt.parser, id, settle));
+    });
   }
 
   #conversations(): ConversationHost {
@@ -171,7 +272,7 @@ export class Model implements AsyncDisposable {
       chat: () => this.#chat(),
       session: () => this.session(),
       save: async (session, messages, settings) =>
-        encodeState({ identity: await this.#identified(), tokens: session.tokens, messages, settings }),
+        encodeState({ identity: await this.#identified(), tokens: session.marked, messages, settings }),
     };
   }
 
@@ -285,11 +386,11 @@ export class Model implements AsyncDisposable {
     return [...(event as { vectors: readonly Float32Array[] }).vectors];
   }
 
-  /** Microseconds, bytes and operations of each kernel launch of a decode step, with `context` tokens in the past. */
+  /** Microseconds, bytes and operations of each kernel launch of a step, with `context` tokens in the past. */
   async profile(options: ProfileOptions = {}): Promise<Profile> {
-    const { context = 128, steps, code } = resolveProfile(options);
+    const { context = 128, ...rest } = resolveProfile(options);
     const past = Math.max(1, Math.min(context, this.info.context - 1));
-    const event = await this.#call(run => ({ kind: "profile", run, context: past, steps, code }), {});
+    const event = await this.#call(run => ({ kind: "profile", run, context: past, ...rest }), {});
     return (event as { profile: Profile }).profile;
   }
 
@@ -323,7 +424,8 @@ export class Model implements AsyncDisposable {
 
   #host(): Host {
     const save = (session: Session): Promise<Uint8Array> => this.#conversations().save(session, [], {});
-    return { client: this.#client, tokenizer: this.tokenizer, context: this.info.context, save };
+    const { context, answerStart, noModules } = this.info;
+    return { client: this.#client, tokenizer: this.tokenizer, context, answerStart, noModules, save };
   }
 
   /** A run in a session that lives as long as the run; made when it begins. */

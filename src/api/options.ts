@@ -1,5 +1,5 @@
 /** The options of the library's calls: defaults, checks, and the words for what is accepted. Unknown keys are errors everywhere. */
-import { schemaText } from "../decode/constrain/schema/compile.ts";
+import { schemaText } from "../decode/constrain/schema/text.ts";
 import type { ConstraintSource, JsonStyle } from "../decode/constrain/source.ts";
 import { numberRule, type OptionRules, resolveOptions } from "../decode/options.ts";
 import type { SamplingOptions } from "../decode/sampler.ts";
@@ -7,6 +7,7 @@ import { LatheError } from "../errors.ts";
 import type { StoreOptions } from "../files/store/pull.node.ts";
 import type { Numerics } from "../runtime/compile.ts";
 import { type Overflow, overflows } from "./context.ts";
+import type { PromptModule } from "./modules.ts";
 import { isStandard, jsonSchemaOf } from "./standard.ts";
 
 export type Target = "auto" | "native" | "wasm" | "interp";
@@ -23,6 +24,10 @@ export interface LoadOptions {
   readonly context?: number;
   /** Tokens that all sessions together can hold. Default: four contexts, or what memory allows. */
   readonly cacheTokens?: number;
+  /** A folder in which computed prompts outlive memory and the program. Default: none, prompts are cached in memory alone. */
+  readonly cacheDir?: string;
+  /** Most bytes of that folder, as a number or like "8GiB". Default "8GiB". */
+  readonly cacheDisk?: number | string;
   /** Threads that compute. Default: the cores of the machine. */
   readonly threads?: number;
   /** Most bytes of memory, as a number or like "6GiB". Default: what the machine has free. */
@@ -38,6 +43,8 @@ export interface LoadOptions {
   readonly batchTokens?: number;
   /** The chat template, by its short name ("chatml", "llama3" ...) or as Jinja text, instead of the model file's own. */
   readonly chatTemplate?: string;
+  /** How the model writes tool calls ("hermes", "mistral" ...), where its chat template does not show it. */
+  readonly toolSyntax?: string;
   /** Download a model that is named by `hf:...` or a URL and is not in the store yet. Default false. */
   readonly pull?: boolean;
   readonly onProgress?: (progress: LoadProgress) => void;
@@ -52,6 +59,11 @@ export interface GenerateOptions<S = unknown> extends SamplingOptions {
   readonly stop?: string | readonly string[];
   /** Whether the prompt may spell control tokens such as `<|im_end|>`. Default false: a user's text never becomes a control token. */
   readonly special?: boolean;
+  /**
+   * Texts in front of the prompt that are computed once, wherever they stand; in a conversation, in front of the first user message. Each sees
+   * itself alone, so answers differ from those to one long text (docs/prompt-cache.md).
+   */
+  readonly modules?: readonly PromptModule[];
   /** Tell this many of the likeliest tokens with each token: 0 .. 20. Default 0. */
   readonly alternatives?: number;
   /** Whose request it is: clients share the machine evenly and never each other's cached prompts. Default: one for all. */
@@ -116,16 +128,22 @@ const count = (from: number, to = 2 ** 30) => optional(numberRule(0, { from, to,
 const signal = optional({ accepts: "an AbortSignal", check: v => v instanceof AbortSignal });
 const flag = { default: false, accepts: "true or false", check: (v: unknown) => typeof v === "boolean" };
 const isRecord = (v: unknown): boolean => typeof v === "object" && v !== null && !Array.isArray(v);
+/** Modules of a prompt. */
+const MOST_MODULES = 1024;
 const isText = (v: unknown): v is string => typeof v === "string";
+
+const size = {
+  accepts: 'a size such as 4000000000 or "6GiB"',
+  check: (v: unknown) => (isText(v) || typeof v === "number") && parseBytes(v) !== undefined,
+};
 
 const loadRules: OptionRules<LoadOptions> = {
   context: count(1),
   cacheTokens: count(1),
+  cacheDir: optional({ accepts: "the path of a folder", check: v => isText(v) && v !== "" }),
+  cacheDisk: { default: "8GiB", ...size },
   threads: count(1, 256),
-  memory: optional({
-    accepts: 'a size such as 4000000000 or "6GiB"',
-    check: v => (isText(v) || typeof v === "number") && parseBytes(v) !== undefined,
-  }),
+  memory: optional(size),
   target: {
     default: "auto",
     accepts: '"auto", "native", "wasm" or "interp"',
@@ -134,6 +152,7 @@ const loadRules: OptionRules<LoadOptions> = {
   numerics: { default: "fast", accepts: '"fast" or "strict"', check: v => v === "fast" || v === "strict" },
   batchTokens: numberRule(64, { from: 1, to: 1024, integer: true }),
   chatTemplate: optional({ accepts: "the name of a chat template, or its text", check: v => isText(v) && v.trim() !== "" }),
+  toolSyntax: optional({ accepts: "the name of a tool syntax", check: v => isText(v) && v.trim() !== "" }),
   pull: flag,
   onProgress: optional({ accepts: "a function", check: v => typeof v === "function" }),
   signal,
@@ -144,6 +163,11 @@ const generateRules: OptionRules<Own> = {
   maxTokens: count(0),
   stop: { default: [], accepts: "a text or a list of texts", check: v => isText(v) || (Array.isArray(v) && v.every(isText)) },
   special: flag,
+  modules: {
+    default: [],
+    accepts: "a list of objects with a text",
+    check: v => Array.isArray(v) && v.length <= MOST_MODULES && v.every(m => isRecord(m) && isText(m.text)),
+  },
   alternatives: numberRule(0, { from: 0, to: 20, integer: true }),
   client: optional({ accepts: "a text", check: isText }),
   salt: optional({ accepts: "a text", check: isText }),
@@ -165,6 +189,10 @@ const generateRules: OptionRules<Own> = {
 export interface ProfileOptions {
   /** Tokens in the past of the steps that are timed. Default 128, or what the context holds. */
   readonly context?: number;
+  /** Tokens of a step: 1 for decoding, more for prefill, at most the batch that the model was loaded with. Default 1. */
+  readonly tokens?: number;
+  /** Whether to measure how fast the threads read memory (256 MiB, where there is room for them). Default false. */
+  readonly bandwidth?: boolean;
   /** Steps to average over. Default 16. */
   readonly steps?: number;
   /** Whether to list the kernels' code. Default false. */
@@ -172,6 +200,8 @@ export interface ProfileOptions {
 }
 const profileRules: OptionRules<ProfileOptions> = {
   context: count(1),
+  tokens: numberRule(1, { from: 1, to: 1_000_000, integer: true }),
+  bandwidth: flag,
   steps: numberRule(16, { from: 1, to: 10_000, integer: true }),
   code: flag,
 };
@@ -218,6 +248,10 @@ export function resolveGenerate(given: GenerateOptions): ResolvedGenerate {
   const mine = Object.fromEntries(entries.filter(([k]) => k in generateRules)) as Own;
   const own = resolveOptions("generate option", generateRules, mine);
   const sampling = Object.fromEntries(entries.filter(([k]) => !(k in generateRules))) as SamplingOptions;
+  if (own.modules.length && own.overflow !== "error")
+    throw new LatheError("option.invalid", "With modules nothing can be dropped from a prompt; leave overflow out.", {
+      option: "overflow",
+    });
   return { own, sampling, stops: isText(own.stop) ? [own.stop] : own.stop, constraint: constraintOf(own) };
 }
 

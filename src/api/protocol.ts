@@ -3,6 +3,7 @@ import type { ConstraintSource } from "../decode/constrain/source.ts";
 import type { TokenLogprob } from "../decode/logprobs.ts";
 import type { SamplingOptions } from "../decode/sampler.ts";
 import type { LoadSpec } from "../engine/load.node.ts";
+import type { ProfileRequest, StepProfile } from "../engine/profile.ts";
 import type { ErrorCode } from "../errors.ts";
 import type { Output } from "../nn/output.ts";
 
@@ -15,8 +16,10 @@ export interface WireError {
 export interface RunRequest {
   readonly run: number;
   readonly session: number;
-  /** Everything from the session's first token on; what the session already holds is not computed again. */
+  /** Everything from the session's first token on, with marks (kv/marks.ts); what the session already holds is not computed again. */
   readonly tokens: Int32Array;
+  /** The text that they answer, in models that read one first. */
+  readonly source?: Int32Array;
   readonly sampling: SamplingOptions;
   readonly maxTokens: number;
   /** Ids that end the answer. */
@@ -59,9 +62,10 @@ export type ToEngine =
   | { readonly kind: "score"; readonly run: number; readonly tokens: Int32Array }
   /** One vector for each text. */
   | { readonly kind: "embed"; readonly run: number; readonly texts: readonly Int32Array[] }
-  | { readonly kind: "profile"; readonly run: number; readonly context: number; readonly steps: number; readonly code: boolean }
+  | ({ readonly kind: "profile"; readonly run: number; readonly code: boolean } & ProfileRequest)
   /** Is answered between two steps. */
   | { readonly kind: "ask"; readonly run: number }
+  /** Pasts are kept, where they are to outlive the engine; it answers `closed`. */
   | { readonly kind: "close" };
 
 export interface Usage {
@@ -93,17 +97,7 @@ export interface Token extends TokenLogprob {
   readonly alternatives?: readonly TokenLogprob[];
 }
 
-/** One line of `lathe kernels`: a launch of a decode step. */
-export interface LaunchProfile {
-  readonly kernel: string;
-  readonly microseconds: number;
-  /** Bytes of weights read and operations done by one step; 0 where they are not counted. */
-  readonly bytes: number;
-  readonly operations: number;
-}
-
-export interface Profile {
-  readonly launches: readonly LaunchProfile[];
+export interface Profile extends StepProfile {
   /** Listing of each kernel's code, where asked for. */
   readonly code: Readonly<Record<string, string>>;
 }
@@ -114,6 +108,8 @@ export interface LoadedInfo {
   readonly target: string;
   readonly vocabulary: number;
   readonly seconds: number;
+  /** What the user should know, one sentence each: that another target runs than the best one, for example. */
+  readonly warnings: readonly string[];
   readonly weightBytes: number;
   readonly workBytes: number;
   readonly pageBytes: number;
@@ -121,6 +117,10 @@ export interface LoadedInfo {
   readonly memoryBytes: number;
   /** Logits of the vocabulary, or embeddings. */
   readonly output: Output;
+  /** In models that read a text before they answer: the token that answers begin with. */
+  readonly answerStart?: number;
+  /** Why modules cannot be used with this model; absent where they can. */
+  readonly noModules?: string;
   /** Numbers of a row of output. */
   readonly columns: number;
 }
@@ -155,5 +155,6 @@ export type FromEngine =
   | { readonly kind: "embedded"; readonly run: number; readonly vectors: readonly Float32Array[] }
   | { readonly kind: "profiled"; readonly run: number; readonly profile: Profile }
   | { readonly kind: "status"; readonly run: number; readonly status: EngineStatus }
+  | { readonly kind: "closed" }
   /** Without a run: loading, or the whole engine, has failed. */
   | { readonly kind: "failed"; readonly run?: number; readonly error: WireError };

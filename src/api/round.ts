@@ -4,16 +4,16 @@
  */
 import { LatheError } from "../errors.ts";
 import type { ChatMessage } from "../text/chat.ts";
-import { AnswerParser, type Spoken } from "../text/tools/parser.ts";
-import { bareSyntax, marksOf, syntaxOf, THINK, type ToolSyntax, taughtSyntax } from "../text/tools/syntaxes.ts";
-import { taught } from "../text/tools/teach.ts";
+import type { Spoken } from "../text/tools/events.ts";
+import type { AnswerParser } from "../text/tools/parser.ts";
 import { type Fitted, fitMessages, promptRoom } from "./context.ts";
 import type { GenerateOptions } from "./options.ts";
 import type { Token } from "./protocol.ts";
 import { type Part, type Result, Run } from "./run.ts";
 import type { Session } from "./session.ts";
+import { type ChatHost, Speech } from "./speech.ts";
 import type { ValueOf } from "./standard.ts";
-import { type AnyTool, callSchema, type ToolCall, type ToolChoice, type ToolSpec, toolSpecs } from "./tools.ts";
+import { type AnyTool, forcedSpecs, type ToolCall, type ToolChoice, toolSpecs } from "./tools.ts";
 
 export interface ChatOptions<S = unknown> extends GenerateOptions<S> {
   /** What the model may call. Calls come as parts and in the result; only a conversation runs them. */
@@ -24,22 +24,13 @@ export interface ChatOptions<S = unknown> extends GenerateOptions<S> {
   readonly reasoning?: "separate" | "text";
 }
 
-/** What a round needs of the model. */
-export interface ChatHost {
-  readonly context: number;
-  /** Source of the chat template. */
-  readonly template: string;
-  /** The prompt's text where it ends, and its ids. */
-  render(messages: readonly ChatMessage[], tools: readonly ToolSpec[]): { readonly ids: readonly number[]; readonly ending: string };
-}
-
 interface Settled {
-  readonly specs: readonly ToolSpec[];
-  readonly syntax: ToolSyntax | undefined;
-  readonly teach: boolean;
+  readonly speech: Speech;
   readonly separate: boolean;
   readonly generate: GenerateOptions;
 }
+
+const constraints = ["schema", "grammar", "regex", "choices"] as const;
 
 /** Splits and checks the options. @throws LatheError option.invalid, template.missing, schema.*. */
 function settled(host: ChatHost, options: ChatOptions): Settled {
@@ -52,18 +43,18 @@ function settled(host: ChatHost, options: ChatOptions): Settled {
     throw new LatheError("option.invalid", 'reasoning must be "separate" or "text".', { option: "reasoning" });
   const offered = toolSpecs(tools);
   const specs = toolChoice === "none" ? [] : offered;
-  const constrained = (["schema", "grammar", "regex", "choices"] as const).find(k => generate[k] !== undefined);
+  const constrained = constraints.find(k => generate[k] !== undefined);
   if (constrained && specs.length) {
     const message = `${constrained} and tools exclude each other in one answer; set toolChoice to "none".`;
     throw new LatheError("option.invalid", message, { option: constrained });
   }
-  const own = syntaxOf(host.template);
+  const { stop } = generate;
+  const stops = typeof stop === "string" ? [stop] : (stop ?? []);
+  const speech = new Speech(host, { specs, forced: forced ? forcedSpecs(specs, toolChoice) : undefined, stops });
   return {
-    specs,
-    syntax: forced ? bareSyntax : specs.length ? (own ?? taughtSyntax) : undefined,
-    teach: specs.length > 0 && own === undefined,
+    speech,
     separate: (reasoning ?? (specs.length ? "separate" : "text")) === "separate",
-    generate: forced ? { ...generate, schema: callSchema(specs, toolChoice) } : generate,
+    generate: speech.schema ? { ...generate, schema: speech.schema } : generate,
   };
 }
 
@@ -78,39 +69,68 @@ export function answerRound<S>(
 ): Run<ValueOf<S>> {
   return new Run(async function* (settle): AsyncGenerator<Part<ValueOf<S>>, void, undefined> {
     const own = host();
-    const { specs, syntax, teach, separate, generate } = settled(own, options);
-    let thinking = false;
+    const { speech, separate, generate } = settled(own, options);
+    let parser: (() => AnswerParser) | undefined;
     const make = (): Fitted => {
       const render = (list: readonly ChatMessage[]): readonly number[] => {
-        const { ids, ending } = own.render(teach ? taught(list, specs) : list, teach ? [] : specs);
-        thinking = separate && ending.trimEnd().endsWith(THINK.open);
-        return ids;
+        const prompt = speech.prompt(list);
+        parser = prompt.parser;
+        return prompt.ids;
       };
       const room = promptRoom(own.context, generate.maxTokens);
       return fitMessages(messages, render, { context: own.context, room, policy: generate.overflow ?? "error" });
     };
-    const run = session.answer<ValueOf<S>>(make, generate as GenerateOptions<never>, separate ? marksOf(syntax) : []);
+    const run = session.answer<ValueOf<S>>(make, generate as GenerateOptions<never>, separate ? speech.marks : undefined);
     const known = messages.reduce((n, m) => n + (m.tool_calls?.length ?? 0), 0);
-    const voice = new Voice(known);
-    let result: Result<ValueOf<S>> | undefined;
-    try {
-      let parser: AnswerParser | undefined;
-      const parse = (): AnswerParser => (parser ??= new AnswerParser({ syntax, tools: specs.map(s => s.function.name), thinking }));
-      for await (const part of run) {
-        if (part.type === "finish") {
-          if (separate) yield* voice.hear(parse().end());
-          result = { ...part, ...(separate ? voice.told() : {}) };
-          yield { ...result, type: "finish" };
-        } else if (part.type === "text" && separate) yield* voice.hear(parse().push(part.text), part);
-        else yield part;
-      }
-    } finally {
-      run.then(
-        r => settle(result ?? { ...r, ...(separate ? voice.told() : {}) }),
-        () => {},
+    if (!separate) yield* passed(run, settle);
+    else
+      yield* heard(
+        run,
+        () => parser!(),
+        n => callId(known + n),
+        settle,
       );
-    }
   });
+}
+
+/** The parts of a run as they are. */
+async function* passed<T>(run: Run<T>, settle: (r: Result<T>) => void): AsyncGenerator<Part<T>, void, undefined> {
+  try {
+    for await (const part of run) yield part;
+  } finally {
+    run.then(settle, () => {});
+  }
+}
+
+/**
+ * The parts of a run, its text taken apart by the parser, which is asked for when the prompt has been made. `id`: of the n-th call, where the model
+ * gives none.
+ */
+export async function* heard<T>(
+  run: Run<T>,
+  parser: () => AnswerParser,
+  id: (n: number) => string,
+  settle: (r: Result<T>) => void,
+): AsyncGenerator<Part<T>, void, undefined> {
+  const voice = new Voice(id);
+  let result: Result<T> | undefined;
+  try {
+    let made: AnswerParser | undefined;
+    const parse = (): AnswerParser => (made ??= parser());
+    for await (const part of run) {
+      if (part.type === "finish") {
+        yield* voice.hear(parse().end());
+        result = { ...part, ...voice.told() };
+        yield { ...result, type: "finish" };
+      } else if (part.type === "text") yield* voice.hear(parse().push(part.text), part);
+      else yield part;
+    }
+  } finally {
+    run.then(
+      r => settle(result ?? { ...r, ...voice.told() }),
+      () => {},
+    );
+  }
 }
 
 /** What was heard of an answer so far, put together. */
@@ -118,11 +138,13 @@ class Voice {
   #text = "";
   #reasoning = "";
   readonly #calls: ToolCall[] = [];
-  readonly #known: number;
+  readonly #id: (n: number) => string;
+  /** Ids of the calls that began, by their index. */
+  readonly #ids: string[] = [];
   readonly #untold: Token[] = [];
 
-  constructor(known: number) {
-    this.#known = known;
+  constructor(id: (n: number) => string) {
+    this.#id = id;
   }
 
   /** `heard`: the tokens that completed the parts; those of thoughts and calls are told with the next text. */
@@ -135,12 +157,25 @@ class Voice {
       } else if (part.type === "reasoning") {
         this.#reasoning += part.text;
         yield part;
-      } else {
-        const call = { id: callId(this.#known + this.#calls.length), name: part.name, arguments: part.arguments };
-        this.#calls.push(call);
-        yield { type: "tool-call", ...call };
-      }
+      } else yield this.#call(part);
     }
+  }
+
+  #call(part: Exclude<Spoken, { type: "text" | "reasoning" }>): Exclude<Part<never>, { type: "finish" }> {
+    const { index } = part;
+    this.#ids[index] ??= (part.type === "call-start" ? part.id : undefined) ?? this.#id(this.#calls.length);
+    const id = this.#ids[index];
+    switch (part.type) {
+      case "call-start":
+        return { type: "tool-call-start", id, name: part.name };
+      case "call-delta":
+        return { type: "tool-call-delta", id, text: part.text };
+      case "call-broken":
+        return { type: "tool-call-broken", id };
+    }
+    const call = { id, name: part.name, arguments: part.arguments };
+    this.#calls.push(call);
+    return { type: "tool-call", ...call };
   }
 
   told(): Pick<Result, "text" | "reasoning" | "calls"> {

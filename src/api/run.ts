@@ -43,7 +43,12 @@ export type Part<T = unknown> =
    */
   | { readonly type: "text"; readonly text: string; readonly token?: Token; readonly tokens: readonly Token[] }
   | { readonly type: "reasoning"; readonly text: string }
+  /** A call on its way: its name, then its arguments' JSON text in pieces, then all of it as a `tool-call`. */
+  | { readonly type: "tool-call-start"; readonly id: string; readonly name: string }
+  | { readonly type: "tool-call-delta"; readonly id: string; readonly text: string }
   | ({ readonly type: "tool-call" } & ToolCall)
+  /** What had begun as a call is none; it comes as text. */
+  | { readonly type: "tool-call-broken"; readonly id: string }
   /** What the tool gave, or why it did not. */
   | { readonly type: "tool-result"; readonly id: string; readonly name: string; readonly result?: unknown; readonly error?: string }
   | ({ readonly type: "finish" } & Result<T>);

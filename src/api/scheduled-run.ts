@@ -1,6 +1,8 @@
 /** One answer as the scheduler sees it: tokens that are known, of which some are evaluated; what is evaluated may be lost and done again. */
 import type { Constraint } from "../decode/constrain/constraint.ts";
 import { createSampler, type Sampler } from "../decode/sampler.ts";
+import { idOf, modulesOf, type Span } from "../kv/marks.ts";
+import type { Sequence } from "../kv/pages.ts";
 import type { Past } from "../kv/prefixes.ts";
 import type { Ranked } from "./policy.ts";
 import type { Finish, Finished, RunRequest } from "./protocol.ts";
@@ -21,6 +23,18 @@ export class ScheduledRun implements Ranked {
   /** Tokens that come next because the constraint leaves no choice; and whether they are being asked for. */
   forced: number[] = [];
   waiting = false;
+  /** Parts of the prompt that see themselves alone. */
+  readonly modules: readonly Span[];
+  /** By where they are to begin: sequences that begin with the module's tokens. */
+  readonly sources = new Map<number, Sequence>();
+  /** Computes the next module. */
+  awaits: ScheduledRun | undefined;
+  /** Whose module it computes, and where that is to begin. */
+  serves: { readonly run: ScheduledRun; readonly start: number } | undefined;
+  /** The store said that it had what it then did not give. */
+  distrusts = false;
+  /** Tokens of modules that were computed for it. */
+  computed = 0;
   /** Of the prompt, found computed. */
   cached = 0;
   running = false;
@@ -40,7 +54,8 @@ export class ScheduledRun implements Ranked {
     this.begun = now;
     this.sampler = createSampler(request.sampling);
     this.known = [...request.tokens];
-    for (const id of request.tokens) this.sampler.accept(id);
+    for (const token of request.tokens) this.sampler.accept(idOf(token));
+    this.modules = modulesOf(request.tokens);
   }
 
   get client(): string {
@@ -59,22 +74,43 @@ export class ScheduledRun implements Ranked {
   get left(): number {
     return this.known.length - this.filled;
   }
+  /** Of these, up to the next module, which is placed and not evaluated. */
+  get reach(): number {
+    const { filled } = this;
+    return (this.modules.find(m => m.start >= filled)?.start ?? this.known.length) - filled;
+  }
+  /** The module that comes next. */
+  get module(): Span | undefined {
+    const { filled } = this;
+    return this.modules.find(m => m.start === filled);
+  }
   get prefilling(): boolean {
     return this.filled < this.request.tokens.length;
   }
   /** Whether a step would bring it on. */
   get ready(): boolean {
-    return !this.waiting && (this.left > 1 || this.prefilling || this.produced - this.taken < AHEAD);
+    return !this.waiting && !this.module && (this.left > 1 || this.prefilling || this.produced - this.taken < AHEAD);
+  }
+
+  /** Gives back what was held for its modules. */
+  release(): void {
+    for (const source of this.sources.values()) source.close();
+    this.sources.clear();
   }
 
   result(finish: Finish, now: number): Finished {
     const promptMs = (this.answering || now) - this.begun;
     const completionMs = this.answering ? now - this.answering : 0;
     const perSecond = (n: number, ms: number): number => (ms > 0 && n > 0 ? (1000 * n) / ms : 0);
-    const evaluated = Math.min(this.filled, this.request.tokens.length) - this.cached;
+    const cachedTokens = Math.max(0, this.cached - this.computed);
+    const evaluated = Math.min(this.filled, this.request.tokens.length) - cachedTokens;
     return {
       finish,
-      usage: { promptTokens: this.request.tokens.length, cachedTokens: this.cached, completionTokens: this.produced },
+      usage: {
+        promptTokens: this.request.tokens.length + (this.request.source?.length ?? 0),
+        cachedTokens,
+        completionTokens: this.produced,
+      },
       // The first token of the answer comes out of the prompt's last step.
       timings: {
         promptMs,

@@ -7,37 +7,29 @@
 import type { Constraint } from "../decode/constrain/constraint.ts";
 import { Constraints } from "../decode/constrain/source.ts";
 import { topLogprobs } from "../decode/logprobs.ts";
-import type { StepToken } from "../engine/step.ts";
 import { LatheError } from "../errors.ts";
-import type { PageStore, Sequence } from "../kv/pages.ts";
-import { type Past, Prefixes } from "../kv/prefixes.ts";
+import { type Span, wholeLength } from "../kv/marks.ts";
+import type { Sequence } from "../kv/pages.ts";
+import type { PastStore } from "../kv/past-store.ts";
+import { type Past, Prefixes, usableOf } from "../kv/prefixes.ts";
+import { commonOf, logProbability, type Member, rowsOf, sizeOf, tokensOf } from "./batch.ts";
+import { keyOf, ModuleRuns } from "./module-runs.ts";
 import { Fairness, keepOrder } from "./policy.ts";
-import type { EngineStatus, Finish, Finished, RunRequest, Token, WireVocabulary } from "./protocol.ts";
+import type { EngineStatus, Finish, RunRequest, WireVocabulary } from "./protocol.ts";
 import { ScheduledRun } from "./scheduled-run.ts";
+import type { Events, Steps } from "./scheduling.ts";
 import { StepTime } from "./step-time.ts";
 
 export { AHEAD } from "./scheduled-run.ts";
 
-export interface Events {
-  prompt: (run: number, done: number, total: number) => void;
-  token: (run: number, token: Token) => void;
-  /** The run waits until `jump` says which tokens spell these bytes. */
-  forced: (run: number, bytes: Uint8Array) => void;
-  finished: (run: number, result: Finished) => void;
-  scored: (run: number, logprobs: Float64Array) => void;
-  failed: (run: number, error: unknown) => void;
-}
+export type { Events, Steps } from "./scheduling.ts";
 
-/** What computes: a `Stepper`. */
-export interface Steps {
-  readonly plan: { readonly options: { readonly maxTokens: number; readonly maxWanted: number; readonly context: number } };
-  readonly store: PageStore;
-  newSequence(): Sequence;
-  step(tokens: readonly StepToken[]): Float32Array[];
-}
-
-/** Milliseconds that a step should take at most, so that whoever is cancelled or answering does not wait long for a neighbour's prompt. */
+/** Milliseconds that a step of prompts should take at most, so that whoever comes or is cancelled does not wait long. */
 const STEP_MS = 150;
+/** How much longer prompts may make a step of answers: well below the double of the time between tokens. */
+const STRETCH = 1.75;
+/** Milliseconds of a step that no reader of an answer notices. */
+const UNFELT_MS = 20;
 /** Tokens of a prompt that a step has at least. */
 const LEAST_CHUNK = 4;
 /** Waiting runs that are looked at in a turn. */
@@ -58,12 +50,6 @@ interface Scoring {
   done: number;
 }
 
-interface Member {
-  readonly run: ScheduledRun;
-  readonly count: number;
-}
-
-const keyOf = ({ client = "", salt = "" }: Pick<RunRequest, "client" | "salt">): string => JSON.stringify([client, salt]);
 const isShortage = (e: unknown): boolean => e instanceof LatheError && e.code === "memory.insufficient";
 
 export class Scheduler {
@@ -71,7 +57,8 @@ export class Scheduler {
   readonly #events: Events;
   readonly #now: () => number;
   readonly #sessions = new Map<number, Past>();
-  readonly #pasts = new Prefixes();
+  readonly #pasts: Prefixes;
+  readonly #store: PastStore | undefined;
   readonly #runs = new Map<number, ScheduledRun>();
   readonly #scorings: Scoring[] = [];
   readonly #fairness = new Fairness();
@@ -79,20 +66,35 @@ export class Scheduler {
   #vocabulary: WireVocabulary | undefined;
   /** Made for the first run with a constraint. */
   #constraints: Constraints | undefined;
+  readonly #modules: ModuleRuns;
   #arrivals = 0;
   #turns = 0;
   #preempted = 0;
 
-  /** `now` in milliseconds. */
-  constructor(steps: Steps, events: Events, now: () => number = () => performance.now()) {
+  /** `now` in milliseconds; `store` keeps pasts that leave memory. */
+  constructor(steps: Steps, events: Events, now: () => number = () => performance.now(), store?: PastStore) {
     this.#steps = steps;
+    this.#store = store;
+    this.#pasts = new Prefixes(past => store?.keep(past.key, past.sequence));
     this.#events = events;
     this.#now = now;
+    this.#modules = new ModuleRuns(this.#pasts, {
+      newSequence: () => steps.newSequence(),
+      enter: (request, past, owner) => this.#enter(new ScheduledRun(request, past, undefined, owner.arrival, now())),
+      fail: (run, error) => this.#fail(run, error),
+      stored: (key, tokens) => store?.find(key, tokens, tokens.length - 1) ?? 0,
+    });
+  }
+
+  #enter(run: ScheduledRun): ScheduledRun {
+    this.#runs.set(run.request.run, run);
+    this.#fairness.enter(run.client);
+    return run;
   }
 
   /** Whether a turn would do something. */
   get busy(): boolean {
-    return this.#scorings.length > 0 || [...this.#runs.values()].some(r => !r.running || r.ready);
+    return this.#scorings.length > 0 || [...this.#runs.values()].some(r => !r.running || r.ready || r.module);
   }
 
   status(): EngineStatus {
@@ -147,6 +149,11 @@ export class Scheduler {
     while (this.#pasts.evict());
   }
 
+  /** The engine is about to end: pasts are kept. Nothing may be asked of it any more. */
+  close(): void {
+    this.#pasts.loseAll();
+  }
+
   setVocabulary(vocabulary: WireVocabulary): void {
     this.#vocabulary = vocabulary;
   }
@@ -155,9 +162,7 @@ export class Scheduler {
   add(request: RunRequest): void {
     const past = this.#sessions.get(request.session);
     if (!past) throw new LatheError("model.closed", "The session is closed; open a new one.");
-    const run = new ScheduledRun(request, past, this.#constraint(request), this.#arrivals++, this.#now());
-    this.#runs.set(request.run, run);
-    this.#fairness.enter(run.client);
+    this.#enter(new ScheduledRun(request, past, this.#constraint(request), this.#arrivals++, this.#now()));
   }
 
   #constraint({ constraint, leadingSpace }: RunRequest): Constraint | undefined {
@@ -205,9 +210,11 @@ export class Scheduler {
     const { maxWanted } = this.#steps.plan.options;
     const all = [...this.#runs.values()];
     let running = all.filter(r => r.running).length;
-    const waiting = all.filter(r => !r.running).sort(this.#fairness.order);
+    const first = (r: ScheduledRun): number => Number(this.#modules.isFirst(r));
+    const waiting = all.filter(r => !r.running).sort((a, b) => first(b) - first(a) || this.#fairness.order(a, b));
     for (const run of waiting.slice(0, LOOKED_AT)) {
       if (running >= 2 * maxWanted) return;
+      if (!this.#modules.prepared(run)) continue;
       if (this.#worthWaiting(run)) continue;
       if (!this.#begin(run, running)) return; // whoever is next in order does not overtake
       running++;
@@ -236,21 +243,26 @@ export class Scheduler {
     const { past, request } = run;
     const key = keyOf(request);
     const found = this.#pasts.longest(key, run.known);
-    const own = past.key === key ? past.sequence.usable(Math.min(past.sequence.common(run.known), run.known.length - 1)) : 0;
+    const own = past.key === key ? usableOf(past.sequence, run.known) : 0;
     if (found && found.length > own) {
       const fork = found.past.sequence.fork();
       past.sequence.close();
       past.sequence = fork;
       this.#pasts.touch(found.past);
+    } else if (past.key !== key) {
+      past.sequence.close();
+      past.sequence = this.#steps.newSequence(0, request.source);
     }
     const usable = Math.max(own, found?.length ?? 0);
     past.key = key;
     past.busy = true;
     const cached = past.sequence.truncate(usable);
-    if (run.produced === 0) run.cached = cached;
     // A page for each neighbour to grow into, so that who begins does not send another back at once.
     const room = past.sequence.needs(run.known.length - cached + 1) + running;
-    if (this.#makeRoom(room) || running === 0) {
+    if (this.#makeRoom(room, run) || running === 0) {
+      this.#store?.restore(key, run.known, run.known.length - 1, past.sequence);
+      const filled = past.sequence.truncate(wholeLength(run.known, past.sequence.length));
+      if (run.produced === 0) run.cached = filled;
       run.running = true;
       this.#pasts.touch(past);
       return true;
@@ -259,11 +271,17 @@ export class Scheduler {
     return false;
   }
 
-  /** Evicts until so many pages are free. */
-  #makeRoom(pages: number): boolean {
+  /** Evicts until so many pages are free; what a run holds for its modules while it waits, and is not for `run`, goes last. */
+  #makeRoom(pages: number, run?: ScheduledRun): boolean {
     const { pool } = this.#steps.store;
-    while (pool.capacity - pool.used < pages) if (!this.#pasts.evict()) return false;
+    while (pool.capacity - pool.used < pages) if (!this.#pasts.evict() && !this.#modules.yield(run)) return false;
     return true;
+  }
+
+  /** It waits for its turn again, with what it has. */
+  #sendBack(run: ScheduledRun): void {
+    run.running = false;
+    run.past.busy = false;
   }
 
   /** The last in rank gives its pages back and waits again; false where only one is left. */
@@ -271,8 +289,9 @@ export class Scheduler {
     const running = [...this.#runs.values()].filter(r => r.running).sort(keepOrder);
     if (running.length < 2) return false;
     const run = running[running.length - 1];
-    run.running = false;
-    run.past.busy = false;
+    this.#sendBack(run);
+    run.release();
+    this.#store?.keep(run.past.key, run.sequence);
     run.sequence.truncate(0);
     this.#preempted++;
     return true;
@@ -293,11 +312,12 @@ export class Scheduler {
     });
     let rows = most - spare;
     let room = maxTokens - rows;
+    const time = taking.length ? Math.max(UNFELT_MS, STRETCH * this.#time.predict(sizeOf(members))) : STEP_MS;
     for (const run of ready.filter(r => r.left > 1).sort(this.#fairness.order)) {
       if (room === 0 || rows === maxWanted) break;
-      const most = Math.min(room, run.left);
+      const most = Math.min(room, run.reach);
       const size = sizeOf(members);
-      const count = this.#time.tokensWithin(STEP_MS, size, run.filled, Math.min(LEAST_CHUNK, most), most);
+      const count = this.#time.tokensWithin(time, size, run.filled, Math.min(LEAST_CHUNK, most), most);
       members.push({ run, count });
       room -= count;
       if (count < most) break; // the step is full in time
@@ -306,10 +326,30 @@ export class Scheduler {
     return members;
   }
 
+  /** Puts the module that comes next into the run's sequence. */
+  #place(run: ScheduledRun, { start, end }: Span): void {
+    const count = end - start;
+    const source = run.sources.get(start);
+    if (!source) {
+      run.distrusts = true; // the beginning that had it was given up, or the store could not give it
+      this.#sendBack(run);
+      return;
+    }
+    while (!this.#makeRoom(run.sequence.needs(count), run) && this.#preempt());
+    if (!run.running) return;
+    try {
+      this.#steps.place!(source, run.sequence, run.known.slice(start, end));
+      if (run.produced === 0) run.cached += count;
+    } catch (e) {
+      this.#fail(run, e);
+    }
+  }
+
   // ---- what is computed ----
 
   #runTurn(): void {
     this.#admit();
+    for (const run of [...this.#runs.values()]) if (run.running && run.module) this.#place(run, run.module);
     let members = this.#compose();
     while (members.length && !this.#makeRoom(members.reduce((sum, { run, count }) => sum + run.sequence.needs(count), 0))) {
       if (!this.#preempt()) break;
@@ -355,7 +395,7 @@ export class Scheduler {
     run.served = this.#turns;
     this.#fairness.serve(run.client, prompt ? count : 0, prompt ? 0 : count);
     if (!prompt || run.produced > 0) return;
-    this.#events.prompt(run.request.run, run.filled, tokens.length);
+    if (!run.serves) this.#events.prompt(run.request.run, run.filled, tokens.length);
     if (!run.prefilling && maxTokens === 0) this.#finish(run, "length");
   }
 
@@ -363,7 +403,7 @@ export class Scheduler {
   #fail(run: ScheduledRun, error: unknown): void {
     this.#leave(run);
     run.sequence.truncate(0);
-    this.#events.failed(run.request.run, error);
+    if (!this.#modules.failed(run, error)) this.#events.failed(run.request.run, error);
   }
 
   #choose(run: ScheduledRun, logits: Float32Array): void {
@@ -413,11 +453,13 @@ export class Scheduler {
 
   #finish(run: ScheduledRun, finish: Finish): void {
     this.#leave(run);
-    this.#events.finished(run.request.run, run.result(finish, this.#now()));
+    if (!this.#modules.finished(run, finish)) this.#events.finished(run.request.run, run.result(finish, this.#now()));
   }
 
   #leave(run: ScheduledRun): void {
     this.#runs.delete(run.request.run);
+    this.#modules.left(run);
+    if (run.awaits) this.cancel(run.awaits.request.run);
     run.past.busy = false;
     run.running = false;
     this.#fairness.leave(run.client);
@@ -444,41 +486,4 @@ export class Scheduler {
     this.#scorings.shift();
     s.sequence.close();
   }
-}
-
-/**
- * The next tokens of a run: known ones, then forced ones. The logits after its last known one and after forced ones are wanted; to answer the same
- * prompt again, its last must be evaluated again.
- */
-function tokensOf(run: ScheduledRun, count: number): StepToken[] {
-  const { known, forced, filled, sequence, request } = run;
-  return Array.from({ length: count }, (_, i) => {
-    const at = filled + i;
-    const wanted = at >= known.length - 1 && request.maxTokens > 0;
-    return { id: known[at] ?? forced[at - known.length], sequence, wanted, checkpoint: at === request.tokens.length - 1 };
-  });
-}
-
-/** Rows of logits that its tokens ask for. */
-function rowsOf({ run, count }: Member): number {
-  return run.request.maxTokens > 0 ? Math.max(0, count - run.left + 1) : 0;
-}
-
-function sizeOf(members: readonly Member[]) {
-  const sum = (of: (m: Member) => number): number => members.reduce((total, m) => total + of(m), 0);
-  const context = sum(({ run, count }) => count * run.filled + (count * count) / 2);
-  return { tokens: sum(m => m.count), rows: sum(rowsOf), context };
-}
-
-function commonOf(a: readonly number[], b: readonly number[]): number {
-  const most = Math.min(a.length, b.length);
-  let n = 0;
-  while (n < most && a[n] === b[n]) n++;
-  return n;
-}
-
-function logProbability(logits: Float32Array, id: number): number {
-  const max = logits.reduce((m, x) => Math.max(m, x), -Infinity);
-  const sum = logits.reduce((total, x) => total + Math.exp(x - max), 0);
-  return logits[id] - max - Math.log(sum);
 }

@@ -7,8 +7,10 @@ import { createSampler } from "../decode/sampler.ts";
 import { createStopMatcher } from "../decode/stops.ts";
 import { LatheError } from "../errors.ts";
 import type { TextPart, Tokenizer } from "../text/tokenizer.ts";
+import { spelled } from "../text/tools/marks.ts";
 import { type Dropped, type Fitted, fitText, overflowed, promptRoom } from "./context.ts";
 import { type EngineClient, fromWire, type Inbox } from "./engine-client.ts";
+import { compose, isComposed, type PromptModule, plainIds, requireModules } from "./modules.ts";
 import { type GenerateOptions, type ResolvedGenerate, resolveGenerate } from "./options.ts";
 import type { Finished, Token, WireVocabulary } from "./protocol.ts";
 import { type Part, type Result, Run } from "./run.ts";
@@ -17,11 +19,18 @@ import { type ValueOf, validated } from "./standard.ts";
 /** A text, its parts with their right to spell control tokens, or token ids. */
 export type Prompt = string | readonly TextPart[] | Int32Array | readonly number[];
 
+/** Texts of special tokens, and what stands for each in an answer. */
+export type Marks = ReadonlyMap<string, string>;
+
 /** What sessions need of their model. */
 export interface Host {
   readonly client: EngineClient;
   readonly tokenizer: Tokenizer;
   readonly context: number;
+  /** In models that read a text before they answer: the token that answers begin with. */
+  readonly answerStart?: number;
+  /** Why modules cannot be used with this model, if so. */
+  readonly noModules: string | undefined;
   readonly save: (session: Session) => Promise<Uint8Array>;
 }
 
@@ -51,6 +60,10 @@ export class Session implements Disposable {
 
   /** Everything so far: prompts and answers. */
   get tokens(): Int32Array {
+    return plainIds(this.#tokens);
+  }
+  /** The same with the marks of modules. */
+  get marked(): Int32Array {
     return Int32Array.from(this.#tokens);
   }
 
@@ -66,12 +79,17 @@ export class Session implements Disposable {
   }
 
   /**
-   * Continues the session's text with `prompt` and answers it.
+   * Continues the session's text with `prompt` and answers it. A model that reads first (T5) answers `prompt` alone, whatever was before.
    * @throws LatheError prompt.empty, context.overflow, option.unknown, option.invalid, session.busy, model.closed - when consumed.
    */
   generate<S = undefined>(prompt: Prompt, options: GenerateOptions<S> = {}): Run<ValueOf<S>> {
-    const { context, tokenizer } = this.#host;
+    const { context, tokenizer, answerStart } = this.#host;
     return this.answer<ValueOf<S>>(() => {
+      if (answerStart !== undefined) {
+        const { ids: source, dropped } = fitText([...this.#encode(prompt, options)], context, options.overflow ?? "error", 0);
+        return { ids: [answerStart], source, dropped };
+      }
+      if (options.modules?.length) return { ids: this.#composed(prompt, options.modules, options) };
       const ids = [...this.#tokens, ...this.#encode(prompt, options)];
       const head = ids[0] === tokenizer.bos ? 1 : 0;
       return fitText(ids, promptRoom(context, options.maxTokens), options.overflow ?? "error", head);
@@ -80,9 +98,9 @@ export class Session implements Disposable {
 
   /**
    * Answers the tokens that `make` gives when the run begins; they replace the session's past, of which the common beginning is reused.
-   * @param shown control tokens, by their texts, that are part of the answer's text.
+   * @param shown special tokens, by their texts, and what stands for each in the text of the parts (text/tools/marks.ts).
    */
-  answer<T>(make: () => Fitted, options: GenerateOptions, shown: readonly string[] = []): Run<T> {
+  answer<T>(make: () => Fitted, options: GenerateOptions, shown: Marks = new Map()): Run<T> {
     return new Run(settle => this.#produce(make, options, shown, settle));
   }
 
@@ -104,23 +122,47 @@ export class Session implements Disposable {
   #encode(prompt: Prompt, options: GenerateOptions): ArrayLike<number> & Iterable<number> {
     const { tokenizer } = this.#host;
     if (!isIds(prompt)) {
-      const first = this.#tokens.length === 0;
-      return tokenizer.encode(prompt, { special: options.special, bos: first ? undefined : false, eos: false });
+      const reads = this.#host.answerStart !== undefined;
+      const first = reads || this.#tokens.length === 0;
+      return tokenizer.encode(prompt, { special: options.special, bos: first ? undefined : false, eos: reads ? undefined : false });
     }
-    for (const id of prompt) checkId(id, tokenizer.size);
+    if (isComposed(prompt)) requireModules(this.#host.noModules);
+    else for (const id of prompt) checkId(id, tokenizer.size);
     return prompt;
   }
 
+  /** Past, modules, prompt. */
+  #composed(prompt: Prompt, modules: readonly PromptModule[], options: GenerateOptions): number[] {
+    const { tokenizer, noModules } = this.#host;
+    requireModules(noModules);
+    const first = this.#tokens.length === 0;
+    const head = first ? tokenizer.encode("", { eos: false }) : this.#tokens;
+    const tail = isIds(prompt)
+      ? this.#encode(prompt, options)
+      : tokenizer.encode(prompt, { special: options.special, bos: false, eos: false });
+    return [...compose(tokenizer, head, modules, tail)];
+  }
+
   /** Asks the engine for the run; it is told of the tokens' bytes first if it will need them. */
-  #enter(run: number, tokens: readonly number[], { own, sampling, constraint }: ResolvedGenerate): Inbox {
+  #enter(run: number, { ids: tokens, source }: Fitted, { own, sampling, constraint }: ResolvedGenerate): Inbox {
     const { client, context, tokenizer } = this.#host;
-    if (!tokens.length)
+    if (!tokens.length || source?.length === 0)
       throw new LatheError("prompt.empty", "The prompt is empty and this model has no beginning-of-text token; give it some text.");
-    if (tokens.length > context) throw overflowed(tokens.length, context);
+    const most = Math.max(tokens.length, source?.length ?? 0);
+    if (most > context) throw overflowed(most, context);
     const maxTokens = own.maxTokens ?? Number.MAX_SAFE_INTEGER; // the engine ends the answer where the context is full
     const stopIds = own.ignoreEnd ? [] : endIds(tokenizer);
     const { alternatives, client: whose, salt, priority } = own;
-    const request = { run, session: this.#id, tokens: Int32Array.from(tokens), sampling, maxTokens, stopIds, alternatives };
+    const request = {
+      run,
+      session: this.#id,
+      tokens: Int32Array.from(tokens),
+      source: source && Int32Array.from(source),
+      sampling,
+      maxTokens,
+      stopIds,
+      alternatives,
+    };
     if (constraint) client.sendVocabulary(() => wireVocabulary(tokenizer));
     const form = constraint && { constraint, leadingSpace: tokens.length === 1 && dropsFirstSpace(tokenizer) };
     return client.enter(run, { kind: "run", ...request, ...form, client: whose, salt, priority });
@@ -129,7 +171,7 @@ export class Session implements Disposable {
   async *#produce<T>(
     make: () => Fitted,
     options: GenerateOptions,
-    shown: readonly string[],
+    shown: Marks,
     settle: (r: Result<T>) => void,
   ): AsyncGenerator<Part<T>, void, undefined> {
     this.#check();
@@ -138,10 +180,10 @@ export class Session implements Disposable {
     createSampler({ seed: 1, ...sampling }); // refuses wrong options before anything runs
     const matcher = createStopMatcher(stops);
     own.signal?.throwIfAborted();
-    const { ids: tokens, dropped } = make();
+    const { ids: tokens, source, dropped } = make();
     const { client, tokenizer } = this.#host;
     const run = client.number();
-    const inbox = this.#enter(run, tokens, resolved);
+    const inbox = this.#enter(run, { ids: tokens, source }, resolved);
     this.#running = true;
     const answer = new Answer<T>(tokenizer, matcher, { continued: tokens.length > 1, shown, dropped });
     let finished: Finished | undefined;
@@ -254,19 +296,20 @@ class Answer<T> {
   readonly #detokenizer: ReturnType<Tokenizer["detokenizer"]>;
   readonly #matcher: ReturnType<typeof createStopMatcher>;
   readonly #dropped: Dropped | undefined;
-  /** Control tokens that are text, and that text. */
+  readonly #marks: Marks;
+  /** Special tokens that are text, and that text. */
   readonly #shown: ReadonlyMap<number, string>;
 
   constructor(
     tokenizer: Tokenizer,
     matcher: ReturnType<typeof createStopMatcher>,
-    options: { continued: boolean; shown: readonly string[]; dropped?: Dropped },
+    options: { continued: boolean; shown: Marks; dropped?: Dropped },
   ) {
     this.#detokenizer = tokenizer.detokenizer({ continued: options.continued });
     this.#matcher = matcher;
     this.#dropped = options.dropped;
-    const ids = options.shown.map(text => [tokenizer.id(text), text] as const);
-    this.#shown = new Map(ids.filter((entry): entry is [number, string] => entry[0] !== undefined && tokenizer.isControl(entry[0])));
+    this.#marks = options.shown;
+    this.#shown = new Map([...options.shown].map(([text, code]) => [tokenizer.id(text) ?? -1, code]));
   }
 
   /** The tokens since the last call. */
@@ -279,7 +322,7 @@ class Answer<T> {
   #emit(text: string): string {
     const { emit, stopped } = this.#matcher.push(text);
     this.stopped = stopped;
-    this.text += emit;
+    this.text += spelled(emit, this.#marks);
     return emit;
   }
 
@@ -294,7 +337,7 @@ class Answer<T> {
     const last = this.#emit(this.#detokenizer.end());
     if (this.stopped !== undefined) return last;
     const held = this.#matcher.end();
-    this.text += held;
+    this.text += spelled(held, this.#marks);
     return last + held;
   }
 

@@ -4,6 +4,7 @@
  * JSON, the ids (i32 each).
  */
 import { LatheError } from "../errors.ts";
+import { isMarked } from "../kv/marks.ts";
 import type { ChatMessage } from "../text/chat.ts";
 
 const MAGIC = "LATHESES";
@@ -13,6 +14,7 @@ const HEADER = 8 + 3 * 4 + 32;
 export interface SavedState {
   /** Of the model that it belongs to. */
   readonly identity: string;
+  /** With the marks of modules. */
   readonly tokens: Int32Array;
   readonly messages: readonly ChatMessage[];
   /** Options of answers, as plain data. */
@@ -66,7 +68,7 @@ export async function decodeState(bytes: Uint8Array, model: { identity: string; 
   }
   for (let i = 0; i < count; i++) {
     const id = view.getInt32(HEADER + jsonBytes + 4 * i, true);
-    if (id < 0 || id >= model.vocabulary) throw damaged(`it has token ${id}, which the model lacks`);
+    if (!isMarked(id, model.vocabulary)) throw damaged(`it has token ${id}, which the model lacks`);
     state.tokens[i] = id;
   }
   return state;

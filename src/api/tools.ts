@@ -103,22 +103,29 @@ export function toolSpecs(tools: readonly AnyTool[]): ToolSpec[] {
   return specs;
 }
 
-/** The JSON Schema of an answer that is one call of one of the tools. */
-export function callSchema(specs: readonly ToolSpec[], choice: ToolChoice): object {
+/** The tools of which one must be called. @throws LatheError option.invalid where there are none. */
+export function forcedSpecs(specs: readonly ToolSpec[], choice: ToolChoice): readonly ToolSpec[] {
   const wanted = typeof choice === "object" ? specs.filter(s => s.function.name === choice.name) : specs;
-  if (!wanted.length) {
-    const what =
-      typeof choice === "object" ? `a tool ${JSON.stringify(choice.name)}, which is not among the tools` : "a call, and there are no tools";
-    throw new LatheError("option.invalid", `The tool choice asks for ${what}.`, { option: "toolChoice" });
-  }
-  const shape = ({ function: { name, parameters } }: ToolSpec): object => ({
-    type: "object",
+  if (wanted.length) return wanted;
+  const what =
+    typeof choice === "object" ? `a tool ${JSON.stringify(choice.name)}, which is not among the tools` : "a call, and there are no tools";
+  throw new LatheError("option.invalid", `The tool choice asks for ${what}.`, { option: "toolChoice" });
+}
+
+/** The JSON Schema of one call of one of the tools: an object of these keys, in a list or not, or without keys the arguments alone. */
+export function callSchema(
+  wanted: readonly ToolSpec[],
+  form: { readonly keys?: readonly [string, string]; readonly list?: boolean },
+): object {
+  const shape = ({ function: { name, parameters } }: ToolSpec): object => {
     // An address of its own, so that references inside of it stay there.
-    properties: { name: { const: name }, arguments: { $id: `json-schema:///tools/${name}`, ...parameters } },
-    required: ["name", "arguments"],
-    additionalProperties: false,
-  });
-  return wanted.length === 1 ? shape(wanted[0]) : { anyOf: wanted.map(shape) };
+    const own = { $id: `json-schema:///tools/${name}`, ...(parameters ?? { type: "object" }) };
+    if (!form.keys) return own;
+    const [named, given] = form.keys;
+    return { type: "object", properties: { [named]: { const: name }, [given]: own }, required: form.keys, additionalProperties: false };
+  };
+  const one = wanted.length === 1 ? shape(wanted[0]) : { anyOf: wanted.map(shape) };
+  return form.list ? { type: "array", items: one, minItems: 1, maxItems: 1 } : one;
 }
 
 /** What a tool said, as the model is told it. */

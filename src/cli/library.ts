@@ -14,4 +14,4 @@ export { openNamedModel } from "../files/store/named.node.ts";
 export { pull } from "../files/store/pull.node.ts";
 export { Store } from "../files/store/store.node.ts";
 export { atomicWrite, writeModelFile } from "../files/write.node.ts";
-export { tokenizerFromMetadata } from "../text/tokenizer.ts";
+export { openTokenizer } from "../text/open.node.ts";

@@ -6,7 +6,7 @@ import type { Model } from "../api/model.ts";
 import { LatheError } from "../errors.ts";
 import { type CommonFlags, type LoadFlags, loadFlags, type SamplingFlags, samplingFlags } from "./options.ts";
 import { ProgressLine } from "./progress.ts";
-import { printable } from "./terminal.ts";
+import { note, paintErr, printable } from "./terminal.ts";
 import { TransferStatus } from "./transfer.ts";
 import { bytes, counted } from "./units.ts";
 
@@ -19,12 +19,12 @@ export function bundledModel(): string {
 
 /** Loads it, showing how far packing has come. The caller closes it. */
 export async function loadForCommand(path: string, flags: LoadFlags & CommonFlags): Promise<Model> {
-  const { load } = await import("./library.ts");
+  const { load } = await import("../api/load.node.ts");
   const progress = new ProgressLine(flags);
   const name = printable(basename(path));
   const transfer = new TransferStatus();
   try {
-    return await load(path, {
+    const model = await load(path, {
       ...loadFlags(flags),
       onProgress: ({ stage, done, total }) => {
         if (stage === "pull") progress.show(transfer.at({ stage: "fetch", file: name, done, total }));
@@ -33,14 +33,26 @@ export async function loadForCommand(path: string, flags: LoadFlags & CommonFlag
         progress.show({ label, done, total, detail: `${bytes(done)} of ${bytes(total)}` });
       },
     });
+    progress.clear();
+    for (const warning of model.info.warnings) note(paintErr("yellow", warning));
+    return model;
   } finally {
     progress.clear();
   }
 }
 
+/** Lets the engine load its code while this thread does, for commands that are going to need it. */
+export async function expectEngine(): Promise<void> {
+  const { startAhead } = await import("../api/engine-start.node.ts");
+  startAhead();
+}
+
 /** Refuses wrong options before a large model is loaded for nothing. */
 export async function checkOptions(flags: LoadFlags & SamplingFlags): Promise<void> {
-  const { resolveLoad, resolveGenerate, createSampler } = await import("./library.ts");
+  const [{ resolveLoad, resolveGenerate }, { createSampler }] = await Promise.all([
+    import("../api/options.ts"),
+    import("../decode/sampler.ts"),
+  ]);
   resolveLoad(loadFlags(flags));
   createSampler({ seed: 1, ...resolveGenerate(samplingFlags(flags)).sampling });
 }

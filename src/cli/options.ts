@@ -15,7 +15,18 @@ export interface CommonFlags {
 export type LoadFlags = Pick<LoadOptions, (typeof loadKeys)[number]>;
 export type SamplingFlags = Pick<GenerateOptions, (typeof samplingKeys)[number]>;
 
-const loadKeys = ["context", "threads", "memory", "target", "batchTokens", "chatTemplate", "pull"] as const;
+const loadKeys = [
+  "context",
+  "threads",
+  "memory",
+  "target",
+  "batchTokens",
+  "chatTemplate",
+  "toolSyntax",
+  "cacheDir",
+  "cacheDisk",
+  "pull",
+] as const;
 const samplingKeys = [
   "temperature",
   "topK",
@@ -108,7 +119,10 @@ export function loadOptions(command: Command, context: string | false = "what th
   );
   command.addOption(new Option("--numerics <name>", "strict: the same bits on every target").choices(["fast", "strict"]).default("fast"));
   command.option("--chat-template <name>", "a chat template by its short name, such as chatml or llama3, instead of the file's");
+  command.option("--tool-syntax <name>", "how the model writes tool calls, such as hermes or mistral (default: as its template shows)");
   add(command, "--batch-tokens <n>", "tokens of a prompt that are computed together (default: 64)");
+  command.option("--cache-dir <folder>", "keep computed prompts there, beyond memory and this run");
+  command.option("--cache-disk <size>", "most bytes of that folder (default: 8GiB)");
   return command.option("--pull", "download a model that is named by hf:... or a URL and not stored yet");
 }
 

@@ -1,5 +1,5 @@
 /**
- * Brings a model into memory: binds the network, checks that it fits, reads and packs the weights on all threads, traces the plan and
+ * Brings a model into memory: binds the network (bind.ts), checks that it fits, reads and packs the weights on all threads, traces the plan and
  * compiles its kernels. Gives a stepper. Runs on the engine's own thread.
  */
 import { debuglog } from "node:util";
@@ -7,45 +7,41 @@ import { LatheError } from "../errors.ts";
 import { GROUP, ROW_PADDING, type WeightFormat } from "../formats/packed.ts";
 import { PAGE } from "../kernels/attend.ts";
 import { pack, packName } from "../kernels/pack.ts";
-import { requireCompanions } from "../models/companions.ts";
-import { architectures } from "../models/index.ts";
-import type { Network } from "../nn/arch.ts";
-import { packedBytes, packedRows, paddedRows, Source, type TensorRecord, type Weight } from "../nn/source.ts";
+import type { PastStore } from "../kv/past-store.ts";
+import { packedBytes, packedRows, paddedRows, type Source, type TensorRecord, type Weight } from "../nn/source.ts";
 import { Arena } from "../runtime/arena.ts";
-import { backendFor } from "../runtime/backend.node.ts";
-import type { Backend, Numerics, TargetName } from "../runtime/compile.ts";
-import { openParts } from "../runtime/member.node.ts";
+import { askedTarget, backendFor } from "../runtime/backend.node.ts";
+import type { Backend, Compiled, Numerics, TargetName } from "../runtime/compile.ts";
 import type { PackTask, ReadTask } from "../runtime/member.ts";
-import { collectGarbage, enableRelaxedSimd } from "../runtime/platform.node.ts";
+import { collectGarbage, enableRelaxedSimd, unoptimised } from "../runtime/platform.node.ts";
 import { Team } from "../runtime/team.node.ts";
 import { hasMemory64 } from "../target/wasm/features.ts";
+import { type Bindable, bind, memoryNeeded } from "./bind.ts";
 import { copyPath, formatIn, openCopy } from "./packed-copy.node.ts";
-import { makePlan, type PlanOptions, pagesFor, schedules } from "./plan.ts";
-import { LEAST_STATES, stateBytes } from "./states.ts";
+import { openPasts } from "./pasts.node.ts";
+import { makePlan, type PlanOptions, pagesFor, programsOf, schedules } from "./plan.ts";
 import { Stepper } from "./step.ts";
 import { tuned } from "./tune.node.ts";
+import { openWeights, type WeightFiles, type WeightPlaces } from "./weight-files.node.ts";
 
 /** Seen with NODE_DEBUG=lathe. */
 const debug = debuglog("lathe");
 /** Source bytes of one packing task, about. */
 const TASK_BYTES = 1 << 20;
+/** Bytes of made tensors that are in memory at a time, about, while they are packed. */
+const STAGED_BYTES = 16 << 20;
 /** Bytes of one task of reading a packed copy. */
 const READ_BYTES = 4 << 20;
-const WORK_ESTIMATE = 48 << 20;
 
-export interface LoadSpec {
-  readonly architecture: string;
-  /** Metadata without the tokenizer's lists. */
-  readonly metadata: ReadonlyMap<string, unknown>;
-  readonly tensors: ReadonlyMap<string, TensorRecord>;
-  /** Paths of the model's files. */
-  readonly parts: readonly string[];
+export interface LoadSpec extends Bindable, WeightPlaces {
   readonly target: TargetName | "auto";
   readonly threads: number;
   readonly memory: number;
   readonly plan: PlanOptions;
   readonly numerics?: Numerics;
-  /** Whether a packed copy beside the model is used where there is one. Default true. */
+  /** Where pasts are kept that leave memory, and how many bytes of them. */
+  readonly cache?: { readonly dir: string; readonly bytes: number };
+  /** Whether a packed copy beside the model is used where there is one. Default true; a folder has none. */
   readonly copy?: boolean;
   /** 64-bit addresses. Default: where 32 bits do not suffice and the runtime has them. */
   readonly memory64?: boolean;
@@ -56,39 +52,36 @@ export interface Loaded {
   readonly team: Team;
   readonly arena: Arena;
   readonly backend: Backend;
+  /** The plan's kernels. */
+  readonly compiled: Compiled;
   readonly seconds: { readonly pack: number; readonly compile: number };
   readonly weightBytes: number;
+  /** What the user should know: one sentence each. */
+  readonly warnings: readonly string[];
+  /** Where `spec.cache` asks for it. */
+  readonly pasts?: PastStore;
   /** Ends the threads and gives back what the compiled kernels take. */
   readonly close: () => Promise<void>;
 }
 
-/** Throws "model.unsupported-arch" where no file in models/ answers to the name. */
-export function bind(spec: Pick<LoadSpec, "architecture" | "metadata" | "tensors">): { source: Source; network: Network } {
-  const found = architectures.get(spec.architecture);
-  if (!found) {
-    const known = [...architectures.keys()].join(", ");
-    const message = `The architecture "${spec.architecture}" is not supported by this version, which runs ${architectures.size} others; use another model or a newer Lathe.`;
-    throw new LatheError("model.unsupported-arch", message, { architecture: spec.architecture, known });
+type Progress = (done: number, total: number) => void;
+
+/**
+ * On the target that was asked for, or the best one here. Machine code that turns out to be wrong on this processor makes way for WebAssembly.
+ * @throws LatheError target.faulty where nothing but machine code was asked for; model.*, memory.insufficient, file.changed, target.unavailable.
+ */
+export async function loadModel(spec: LoadSpec, progress: Progress, open = backendFor): Promise<Loaded> {
+  try {
+    return await loadOn(spec, progress, open);
+  } catch (e) {
+    if (!(e instanceof LatheError) || e.code !== "target.faulty" || askedTarget(spec.target) !== "auto") throw e;
+    const loaded = await loadOn({ ...spec, target: "wasm" }, progress, open);
+    const warning = `The machine code of kernel "${e.details.kernel}" does not compute what it should on this processor, so WebAssembly runs instead; please report this.`;
+    return { ...loaded, warnings: [warning] };
   }
-  const source = new Source(spec.architecture, spec.metadata, spec.tensors);
-  const network = found.build(source);
-  requireCompanions(source);
-  const { unused } = source;
-  if (unused.length) {
-    const some = unused.slice(0, 3).join(", ") + (unused.length > 3 ? ` and ${unused.length - 3} more` : "");
-    const message = `The model has tensors that this version does not use (${some}), so its answers would be wrong; use another model or a newer Lathe.`;
-    throw new LatheError("model.unsupported-arch", message, { architecture: spec.architecture, unused });
-  }
-  return { source, network };
 }
 
-/** Bytes that a model needs in memory: weights, keys, values and states of the context, and room for work. */
-export function memoryNeeded(source: Source, network: Network, context: number): { weights: number; cache: number; work: number } {
-  const weights = source.weights.reduce((sum, w) => sum + packedBytes(w), 0) + source.vectors.reduce((sum, v) => sum + 4 * v.length, 0);
-  return { weights, cache: pagesFor(context) * network.pageBytes + LEAST_STATES * stateBytes(source.states), work: WORK_ESTIMATE };
-}
-
-export async function loadModel(spec: LoadSpec, progress: (done: number, total: number) => void): Promise<Loaded> {
+async function loadOn(spec: LoadSpec, progress: Progress, open: typeof backendFor): Promise<Loaded> {
   enableRelaxedSimd();
   const { source, network } = bind(spec);
   const need = memoryNeeded(source, network, spec.plan.context);
@@ -98,28 +91,40 @@ export async function loadModel(spec: LoadSpec, progress: (done: number, total: 
   arena.require(total, "This model");
   if (memory64) requireIndexable(source, pagesFor(spec.plan.context) * network.pageBytes);
   const mostPages = memory64 ? Math.floor(INDEXABLE / network.pageBytes) : Number.POSITIVE_INFINITY;
-  const backend = await backendFor(spec.target, arena, spec.numerics);
-  const team = Team.start(backend.name === "interp" ? 1 : spec.threads, arena);
+  // First of all, because threads take a while to start.
+  const team = Team.start(askedTarget(spec.target) === "interp" ? 1 : spec.threads, arena);
+  let backend: Backend | undefined;
   const close = async (): Promise<void> => {
     await team.close();
-    backend.close();
+    backend?.close();
   };
   try {
+    backend = await open(spec.target, arena, spec.numerics);
     const begun = performance.now();
-    loadVectors(source, spec.parts, arena);
-    await bringWeights(source.weights, spec, arena, team, backend, progress);
+    const constants = new Map<string, Float32Array>();
+    const files = await openWeights(spec);
+    try {
+      await loadVectors(source, files, arena);
+      await bringWeights(source.weights, spec, files, arena, team, backend, progress);
+      for (const name of network.constants) constants.set(name, await readFinite(spec.tensors.get(name)!, files));
+    } finally {
+      await files.close();
+    }
     const packed = performance.now();
-    const constants = new Map(network.constants.map(name => [name, readFinite(spec.tensors.get(name)!, spec.parts)]));
     const options = { ...spec.plan, cacheTokens: Math.min(spec.plan.cacheTokens, mostPages * PAGE) };
     const forms = [...new Set(source.weights.map(w => w.format.packed))];
-    const schedule = tuned(schedules(backend.name), forms, need.weights, backend, arena);
-    const plan = makePlan(network, source.states, arena, options, await schedule, name => constants.get(name)!);
-    await team.setKernels(backend.compile(plan.kernels));
-    await team.setPrograms([plan.program]);
-    collectGarbage();
+    const schedule = await tuned(schedules(backend.name), forms, need.weights, backend, arena);
+    const plan = unoptimised(() => makePlan(network, source.states, arena, options, schedule, name => constants.get(name)!));
+    const compiled = backend.compile(plan.kernels);
+    await team.setKernels(compiled);
+    await team.setPrograms(programsOf(plan));
+    // Later, when the first answer is under way: it takes ten milliseconds or so.
+    setTimeout(collectGarbage, 1000).unref();
     const seconds = { pack: (packed - begun) / 1000, compile: (performance.now() - packed) / 1000 };
     const stepper = new Stepper(plan, network, arena, team);
-    return { stepper, team, arena, backend, seconds, weightBytes: need.weights, close };
+    const pasts =
+      spec.cache && openPasts(spec.cache, spec.parts, stepper, { arena, states: source.states, backend, numerics: spec.numerics });
+    return { stepper, team, arena, backend, compiled, seconds, weightBytes: need.weights, warnings: [], pasts, close };
   } catch (e) {
     await close();
     throw e;
@@ -137,34 +142,18 @@ function requireIndexable(source: Source, cache: number): void {
   throw new LatheError("memory.insufficient", message, { needed, available: INDEXABLE, suggestion: "use a shorter context" });
 }
 
-/** `length` bytes of a tensor from byte `from` on. */
-function readBytes(tensor: TensorRecord, parts: readonly string[], from = 0, length = tensor.bytes): Uint8Array<ArrayBuffer> {
-  let close = (): void => {};
-  try {
-    const files = openParts(parts);
-    close = files.close;
-    const bytes = new Uint8Array(length);
-    files.read(tensor.part, tensor.offset + from, bytes);
-    return bytes;
-  } catch (cause) {
-    const message = "The model file could not be read to its end while loading; check that it is complete and not being written to.";
-    throw new LatheError("file.changed", message, { tensor: tensor.name }, { cause });
-  } finally {
-    close();
-  }
-}
-
-/** Values of a small F32, F16 or BF16 tensor. */
-function readTensor(tensor: TensorRecord, parts: readonly string[]): Float32Array {
-  const bytes = readBytes(tensor, parts);
+/** Values of a small F32, F16, BF16 or I32 tensor. */
+async function readTensor(tensor: TensorRecord, files: WeightFiles): Promise<Float32Array> {
+  const bytes = await files.read(tensor.part, tensor.offset, tensor.bytes);
   const view = new DataView(bytes.buffer);
   if (tensor.type.name === "F32") return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
+  if (tensor.type.name === "I32") return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getInt32(4 * i, true));
   const half = tensor.type.name === "F16";
   return Float32Array.from({ length: bytes.length / 2 }, (_, i) => widen(view.getUint16(2 * i, true), half));
 }
 
-function readFinite(tensor: TensorRecord, parts: readonly string[]): Float32Array {
-  const values = readTensor(tensor, parts);
+async function readFinite(tensor: TensorRecord, files: WeightFiles): Promise<Float32Array> {
+  const values = await readTensor(tensor, files);
   if (!values.every(Number.isFinite)) throw notFinite(tensor.name);
   return values;
 }
@@ -177,9 +166,9 @@ function widen(bits: number, half: boolean): number {
   return sign * (exponent ? (1 + mantissa / 1024) * 2 ** (exponent - 15) : mantissa * 2 ** -24);
 }
 
-function loadVectors(source: Source, parts: readonly string[], arena: Arena): void {
+async function loadVectors(source: Source, files: WeightFiles, arena: Arena): Promise<void> {
   for (const v of source.vectors) {
-    const values = readFinite(v.tensor, parts);
+    const values = await readFinite(v.tensor, files);
     v.address = arena.allocate(4 * Math.ceil(v.length / 32) * 32, "This model");
     const { order } = v;
     const ordered = order ? values.map((_, i) => values[i - (i % order.length) + order[i % order.length]]) : values;
@@ -228,7 +217,7 @@ function tasksOf(w: Weight, format: WeightFormat, worst: number, constants: numb
 }
 
 /** Puts what packing looks into into memory: constants of formats once, trailers of tensors each. */
-function placeConstants(weights: readonly Weight[], parts: readonly string[], arena: Arena): ReadonlyMap<Weight, number> {
+async function placeConstants(weights: readonly Weight[], files: WeightFiles, arena: Arena): Promise<ReadonlyMap<Weight, number>> {
   const place = (bytes: Uint8Array): number => {
     const at = arena.allocate(bytes.length, "This model");
     arena.bytes(at, bytes.length).set(bytes);
@@ -238,7 +227,7 @@ function placeConstants(weights: readonly Weight[], parts: readonly string[], ar
   const placed = new Map<Weight, number>();
   for (const w of weights) {
     const { constants, trailer } = w.format;
-    if (trailer) placed.set(w, place(readBytes(w.tensor, parts, w.tensor.bytes - trailer, trailer)));
+    if (trailer) placed.set(w, place(await files.read(w.tensor.part, w.tensor.offset + w.tensor.bytes - trailer, trailer)));
     if (!constants) continue;
     const at = shared.get(w.format) ?? place(constants());
     shared.set(w.format, at);
@@ -251,15 +240,17 @@ function placeConstants(weights: readonly Weight[], parts: readonly string[], ar
 async function bringWeights(
   weights: readonly Weight[],
   spec: LoadSpec,
+  files: WeightFiles,
   arena: Arena,
   team: Team,
   backend: Backend,
   progress: (done: number, total: number) => void,
 ): Promise<void> {
-  const copy = spec.copy === false ? { reason: "not asked for" } : openCopy(copyPath(spec.parts), weights, spec.parts);
+  const copy =
+    spec.copy === false || spec.folder !== undefined ? { reason: "not asked for" } : openCopy(copyPath(spec.parts), weights, spec.parts);
   if ("reason" in copy) {
     debug("no packed copy: %s", copy.reason);
-    return packWeights(weights, spec, arena, team, backend, progress);
+    return packWeights(weights, files, arena, team, backend, progress);
   }
   const { entries } = copy.header;
   const mapped = backend.mapFile?.(copy.path, copy.bytes);
@@ -286,7 +277,7 @@ type Pending = { readonly weight: Weight; readonly worst: number };
 
 export async function packWeights(
   weights: readonly Weight[],
-  spec: Pick<LoadSpec, "parts">,
+  files: WeightFiles,
   arena: Arena,
   team: Team,
   backend: Backend,
@@ -300,21 +291,14 @@ export async function packWeights(
   const run = async (list: readonly Pending[]): Promise<void> => {
     const kernels = [...new Map(list.map(({ weight: { format } }) => [format.packed.name + format.name, pack(format)])).values()];
     await team.setKernels(backend.compile(kernels));
-    await arena.scratch(() => {
-      const constants = placeConstants(
-        list.map(p => p.weight),
-        spec.parts,
-        arena,
-      );
+    await arena.scratch(async () => {
+      const own = list.map(p => p.weight);
+      const constants = await placeConstants(own, files, arena);
       const tasks = list.flatMap(({ weight, worst }) => tasksOf(weight, weight.format, worst, constants.get(weight)));
       const bytes = Math.max(...tasks.map(t => 2 * t.paddedRows * t.rowBytes)) + 64;
       const areas = Array.from({ length: team.size }, () => arena.allocate(bytes, "This model"));
-      return team.pack(
-        tasks,
-        spec.parts,
-        rank => areas[rank],
-        done => progress(Math.min(done, total), total),
-      );
+      const told = (done: number): void => progress(Math.min(done, total), total);
+      await packTasks(tasks, files, arena, team, areas, told);
     });
   };
   const list = weights.map(place);
@@ -332,4 +316,39 @@ export async function packWeights(
     }
   }
   if (again.length) await run(again);
+}
+
+/** Packs what lies in files, then what is made, a piece after the other through memory. `told` gets the bytes of both. */
+async function packTasks(
+  tasks: readonly PackTask[],
+  files: WeightFiles,
+  arena: Arena,
+  team: Team,
+  areas: readonly number[],
+  told: (done: number) => void,
+): Promise<void> {
+  const isMade = (task: PackTask): boolean => task.part >= files.paths.length;
+  const stored = tasks.filter(task => !isMade(task));
+  let before = 0;
+  const pack = async (list: readonly PackTask[]): Promise<void> => {
+    const rank = (i: number): number => areas[i];
+    await team.pack(list, files.paths, rank, done => told(before + done));
+    before += list.reduce((sum, { bytes }) => sum + bytes, 0);
+  };
+  if (stored.length) await pack(stored);
+  const made = tasks.filter(isMade);
+  if (!made.length) return;
+  const room = Math.max(STAGED_BYTES, ...made.map(({ bytes }) => bytes));
+  const start = arena.allocate(room, "This model");
+  for (let next = 0; next < made.length; ) {
+    const wave: PackTask[] = [];
+    for (let at = 0; next < made.length && at + made[next].bytes <= room; next++) {
+      const task = made[next];
+      const bytes = await files.read(task.part, task.offset, task.bytes);
+      arena.bytes(start + at, task.bytes).set(bytes);
+      wave.push({ ...task, from: start + at });
+      at += task.bytes;
+    }
+    await pack(wave);
+  }
 }

@@ -9,8 +9,10 @@ import { backendFor } from "../runtime/backend.node.ts";
 import { enableRelaxedSimd } from "../runtime/platform.node.ts";
 import { Team } from "../runtime/team.node.ts";
 import { hasMemory64 } from "../target/wasm/features.ts";
-import { bind, type LoadSpec, packWeights } from "./load.node.ts";
+import { bind } from "./bind.ts";
+import { type LoadSpec, packWeights } from "./load.node.ts";
 import { ALIGNMENT, copyPath, encodeHeader, layOut, openCopy, packingOf, sha256, sourcesOf } from "./packed-copy.node.ts";
+import { openWeights } from "./weight-files.node.ts";
 
 export type PackSpec = Pick<LoadSpec, "architecture" | "metadata" | "tensors" | "parts" | "target" | "threads" | "memory">;
 export type PackProgress = (stage: "pack" | "hash" | "write" | "check", done: number, total: number) => void;
@@ -57,7 +59,12 @@ export async function packModel(spec: PackSpec, path: string | undefined, progre
   const backend = await backendFor(spec.target, arena);
   const team = Team.start(backend.name === "interp" ? 1 : spec.threads, arena);
   try {
-    await packWeights(weights, spec, arena, team, backend, (done, total) => progress("pack", done, total));
+    const files = await openWeights(spec);
+    try {
+      await packWeights(weights, files, arena, team, backend, (done, total) => progress("pack", done, total));
+    } finally {
+      await files.close();
+    }
     const sources = identities.map((s, i) => ({ ...s, whole: whole[i] }));
     if (JSON.stringify(sourcesOf(spec.parts)) !== JSON.stringify(identities)) throw changed(spec.parts[0]);
     const sizes = weights.map(w => {

@@ -10,7 +10,7 @@ import { segmentFields } from "../kernels/segments.ts";
 import type { Network } from "../nn/arch.ts";
 import { Graph, type Region } from "../nn/graph.ts";
 import type { State } from "../nn/source.ts";
-import type { Rotation, Scalars, Schedule, Step } from "../nn/step.ts";
+import type { HeadLayout, Rotation, Scalars, Schedule, Step } from "../nn/step.ts";
 import type { Tensor } from "../nn/tensor.ts";
 import type { Arena } from "../runtime/arena.ts";
 import type { TargetName } from "../runtime/compile.ts";
@@ -30,6 +30,8 @@ export interface PlanOptions {
 export interface Plan {
   readonly options: PlanOptions;
   readonly program: Program;
+  /** Reads a text that is then answered. */
+  readonly reader?: Program;
   readonly kernels: readonly Kernel[];
   readonly step: Step;
   readonly rotations: ReadonlyMap<Rotation, Region>;
@@ -54,13 +56,20 @@ const matmulSchedule =
   (target: TargetName): Schedule =>
   packed => {
     if (target === "native")
-      return packed.activation === "q8" ? { tokens: 6, groups: 2 } : { tokens: 12, groups: packed.activation === "f32" ? 4 : 2 };
+      return {
+        tokens: packed.activation !== "q8" ? 12 : packed.inputs > 32 ? 8 : 6,
+        groups: packed.activation === "f32" ? 4 : 2,
+        prefetch: 2048,
+      };
     return packed.activation === "f32" ? { tokens: 4, groups: 4 } : { tokens: 4, groups: 2 };
   };
 export const schedules = (target: TargetName): Schedules => ({
   matmul: matmulSchedule(target),
   attend: target === "native" ? { lanes: 32, heads: 2 } : narrowAttend,
 });
+
+/** What a team runs: steps, and the reading of a text before them where the model has that. */
+export const programsOf = ({ program, reader }: Plan): readonly Program[] => (reader ? [program, reader] : [program]);
 
 export const pagesFor = (tokens: number): number => Math.ceil(tokens / PAGE);
 
@@ -76,7 +85,7 @@ function checkContext(network: Network, context: number): void {
   throw new LatheError("option.invalid", message, { context, longest: network.longestContext });
 }
 
-/** The tables that a step fills. */
+/** The tables that a step fills, and lists that tracing fills. */
 function stepTables(arena: Arena, { context, maxTokens, maxWanted }: PlanOptions, words: (n: number) => Region) {
   const tables = {
     ids: words(maxTokens),
@@ -84,18 +93,29 @@ function stepTables(arena: Arena, { context, maxTokens, maxWanted }: PlanOptions
     starts: words(maxTokens),
     ends: words(maxTokens),
     origins: words(maxTokens),
+    sourceStarts: words(maxTokens),
+    sourceLasts: words(maxTokens),
     pageIds: words(maxTokens),
     places: words(maxTokens),
     numbers: words(Math.max(PAGE, maxTokens)),
     wanted: words(maxWanted),
-    pageTable: words(maxTokens * pagesFor(context)),
+    pageTable: words(2 * maxTokens * pagesFor(context)),
     order: words(maxTokens),
     segments: words((segmentFields.bytes / 4) * maxTokens),
   };
   arena.i32(tables.numbers.address, tables.numbers.bytes / 4).forEach((_, i, all) => {
     all[i] = i;
   });
-  return tables;
+  return { ...tables, heads: [] as HeadLayout[], tied: new Set<string>() };
+}
+
+/** The graph of a step that reads a text, in models that read before they answer; it has buffers of its own. */
+function traceReader({ reader }: Network, step: Step, allocate: (bytes: number) => number): Graph | undefined {
+  if (!reader) return undefined;
+  const graph = new Graph({ limits: step.graph.limits, allocate });
+  reader.graph({ ...step, graph });
+  graph.sync();
+  return graph;
 }
 
 export function makePlan(
@@ -112,14 +132,12 @@ export function makePlan(
   const { maxTokens, maxWanted, context } = options;
   checkContext(network, context);
   const graph = new Graph({ limits: { tokens: maxTokens, wanted: maxWanted, segments: maxTokens }, allocate });
-  const rotations = new Map<Rotation, Region>();
-  const scalars = new Map<Scalars, Region>();
+  const [rotations, scalars] = [new Map<Rotation, Region>(), new Map<Scalars, Region>()];
   const words = (n: number): Region => region(4 * n);
   const tables = stepTables(arena, options, words);
   const stateCapacity = placeStates(states, arena, options.cacheTokens / context);
   // Pages are only touched when they are used; the pool is as large as wished for, or as what is left allows.
-  const wish = pagesFor(options.cacheTokens);
-  const least = pagesFor(context);
+  const [wish, least] = [options.cacheTokens, context].map(pagesFor);
   const pageCapacity = Math.max(least, Math.min(wish, Math.floor((arena.left - 2 ** 26) / network.pageBytes)));
   const pages = {
     address: arena.allocate(pageCapacity * network.pageBytes, `A context of ${context} tokens`),
@@ -144,11 +162,13 @@ export function makePlan(
   };
   const logits = network.graph(step);
   graph.sync();
+  const reader = traceReader(network, step, allocate);
   const workBytes = arena.used - before - pages.bytes - stateCapacity * stateBytes(states);
   return {
     options,
     program: graph.launches,
-    kernels: [...graph.kernels.values()],
+    reader: reader?.launches,
+    kernels: [...new Map([...(reader?.kernels ?? []), ...graph.kernels]).values()],
     step,
     rotations,
     scalars,

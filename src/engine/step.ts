@@ -5,15 +5,19 @@
 import { LatheError } from "../errors.ts";
 import { PAGE } from "../kernels/attend.ts";
 import { segmentFields } from "../kernels/segments.ts";
+import { idOf } from "../kv/marks.ts";
 import { PagePool, type PageStore, Sequence, type Slot } from "../kv/pages.ts";
+import { SourceText } from "../kv/sources.ts";
 import { StatePool, type StateSegment } from "../kv/states.ts";
 import type { Network } from "../nn/arch.ts";
 import { type Region, vars } from "../nn/graph.ts";
 import type { Rotation } from "../nn/step.ts";
 import type { Arena } from "../runtime/arena.ts";
+import { hindrance, moveTokens } from "./place.ts";
 import type { Plan } from "./plan.ts";
 
 export interface StepToken {
+  /** A mark (kv/marks.ts) is kept and changes nothing: modules are computed as sequences of their own. */
   readonly id: number;
   /** The token is appended to it. */
   readonly sequence: Sequence;
@@ -67,14 +71,33 @@ export class Stepper {
       pool: new PagePool(plan.pageCapacity),
       pageTokens: PAGE,
       states: plan.stateCapacity ? { pool: new StatePool(plan.stateCapacity), ...CHECKPOINTS } : undefined,
+      clear: page => void arena.bytes(address + page * pageBytes, pageBytes).fill(0),
       copy: (from, to) => arena.bytes(address, plan.step.pages.bytes).copyWithin(to * pageBytes, from * pageBytes, (from + 1) * pageBytes),
     };
   }
 
-  /** An empty sequence, whose first token stands at position `origin`. */
-  newSequence(origin = 0): Sequence {
+  /** An empty sequence, whose first token stands at position `origin`; models that read a text first answer `source`. */
+  newSequence(origin = 0, source?: ArrayLike<number>): Sequence {
     if (origin && this.network.longestContext !== undefined) throw new RangeError("learned positions begin at 0");
-    return new Sequence(this.store, undefined, origin);
+    const text = source && this.network.reader && new SourceText(Array.from(source), new Sequence(this.store));
+    return new Sequence(this.store, undefined, origin, text);
+  }
+
+  /** Why modules cannot be used with this model, if so. */
+  get noModules(): string | undefined {
+    return hindrance(this.network, this.plan);
+  }
+
+  /**
+   * Appends a module's tokens to the target without computing them: `source` begins with the same ids, without marks. Throws
+   * "memory.insufficient"; the target is then as before.
+   */
+  place(source: Sequence, target: Sequence, tokens: readonly number[]): void {
+    if (this.noModules !== undefined || source.origin !== 0) throw new RangeError("a module that cannot be moved");
+    if (source.length < tokens.length || tokens.some((t, i) => source.token(i) !== idOf(t))) throw new RangeError("another module");
+    target.adopt(tokens);
+    const { address, bytes } = this.plan.step.pages;
+    moveTokens(this.plan, this.#arena.f32(address, bytes / 4), source, target, tokens.length);
   }
 
   /**
@@ -86,6 +109,7 @@ export class Stepper {
     const wanted = tokens.flatMap((t, i) => (t.wanted ? [i] : []));
     if (!tokens.length || tokens.length > maxTokens || wanted.length > maxWanted) throw new RangeError(`a step of ${tokens.length} tokens`);
     if (this.network.bidirectional) requireWhole(tokens);
+    if (this.network.reader) for (const { sequence } of tokens) this.#read(sequence.source);
     const { slots, segments } = this.#append(tokens);
     this.#fill(tokens, slots, wanted);
     if (this.store.states) this.#fillSegments(tokens, segments);
@@ -96,6 +120,24 @@ export class Stepper {
     for (const sequence of segments.keys()) sequence.settle();
     const { region, stride } = this.plan.logits;
     return wanted.map((_, i) => this.#arena.f32(region.address + i * stride, this.network.columns));
+  }
+
+  /** Computes the keys and values of a text that is answered, in one step of its own, unless they are there. */
+  #read(source: SourceText | undefined): void {
+    if (!source) {
+      const message = "This model answers a text that it reads first, and there is none here; use generate with a prompt.";
+      throw new LatheError("option.invalid", message);
+    }
+    if (source.read) return;
+    const { maxTokens } = this.plan.options;
+    if (source.tokens.length > maxTokens) {
+      const message = `The prompt has ${source.tokens.length} tokens, and this model reads at most ${maxTokens}; shorten it or load with a larger context.`;
+      throw new LatheError("context.overflow", message, { tokens: source.tokens.length, most: maxTokens });
+    }
+    const tokens = source.tokens.map((id): StepToken => ({ id, sequence: source.sequence, wanted: false }));
+    this.#fill(tokens, this.#append(tokens).slots, []);
+    this.#runner.variables[vars.tokens] = tokens.length;
+    this.#runner.run(1);
   }
 
   #append(tokens: readonly StepToken[]): Places {
@@ -141,15 +183,24 @@ export class Stepper {
     const [ids, positions, starts, ends, origins] = [step.ids, step.positions, step.starts, step.ends, step.origins].map(r => words(r));
     const [pageIds, places] = [step.pageIds, step.places].map(r => words(r));
     const table = words(step.pageTable, step.pageTable.bytes / 4);
+    const [sourceStarts, sourceLasts] = [step.sourceStarts, step.sourceLasts].map(r => words(r));
     const begin = new Map<Sequence, number>();
     let end = 0;
+    const list = (sequence: Sequence): void => {
+      if (begin.has(sequence)) return;
+      begin.set(sequence, end);
+      table.set(sequence.pages, end);
+      end += sequence.pages.length;
+    };
     tokens.forEach((t, i) => {
-      if (!begin.has(t.sequence)) {
-        begin.set(t.sequence, end);
-        table.set(t.sequence.pages, end);
-        end += t.sequence.pages.length;
+      list(t.sequence);
+      const source = t.sequence.source?.sequence;
+      if (source) {
+        list(source);
+        sourceStarts[i] = begin.get(source)!;
+        sourceLasts[i] = source.length - 1;
       }
-      ids[i] = t.id;
+      ids[i] = idOf(t.id);
       positions[i] = slots[i].position;
       starts[i] = begin.get(t.sequence)!;
       ends[i] = t.sequence.length;
@@ -164,12 +215,12 @@ export class Stepper {
   }
 
   /** Cosines, then sines, of each token's angles. */
-  #turn({ frequencies, magnitude }: Rotation, address: number, positions: readonly number[]): void {
+  #turn({ frequencies, magnitude, of = p => p }: Rotation, address: number, positions: readonly number[]): void {
     const pairs = frequencies.length;
     const angles = this.#arena.f32(address, 2 * pairs * positions.length);
     positions.forEach((position, i) => {
       for (let p = 0; p < pairs; p++) {
-        const angle = position * frequencies[p];
+        const angle = of(position) * frequencies[p];
         angles[2 * pairs * i + p] = Math.cos(angle) * magnitude;
         angles[2 * pairs * i + pairs + p] = Math.sin(angle) * magnitude;
       }

@@ -2,22 +2,20 @@
  * Finds the fastest schedules of matrix products on this processor by trying them, once: the answer is kept in the user's cache folder, by
  * processor and version. Schedules change speed and never results, so a wrong answer costs time only. LATHE_TUNE=off keeps to the defaults.
  */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
-import { dirname, join } from "node:path";
 import { activationBytes, type Packed } from "../formats/packed.ts";
 import { type MatmulSchedule, matmul, rowsPerUnit } from "../kernels/matmul.ts";
 import type { Arena } from "../runtime/arena.ts";
 import type { Backend } from "../runtime/compile.ts";
-import { cpuName } from "../runtime/platform.node.ts";
+import { keep, keptPath, readKept } from "../runtime/kept.node.ts";
 import type { Schedules } from "./plan.ts";
 
 /** Counts up when kernels change so much that old answers are worthless. */
-const VERSION = 1;
+const VERSION = 2;
 /** Weights below this load so fast that trying would be felt. */
 const WORTH_BYTES = 200 << 20;
 const TOKENS = [4, 6, 8, 12];
 const GROUPS = [1, 2, 4];
+const PREFETCH = [1024, 2048, 4096];
 /** Another schedule must be this much faster than the default to be taken. */
 const GAIN = 1.05;
 /** Inputs of a row, rows that stay in the second cache, and rows that come from memory. */
@@ -26,31 +24,14 @@ const BATCH = 48;
 
 type Answers = Record<string, MatmulSchedule>;
 
-const cachePath = (): string => {
-  const root = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
-  const name = `${cpuName()} ${process.env.LATHE_CPU ?? ""}`.replace(/[^A-Za-z0-9]+/g, "-").toLowerCase();
-  return join(root, "lathe", `schedules-${VERSION}-${name}.json`);
-};
+const isKnown = ({ tokens, groups, prefetch = 0 }: MatmulSchedule): boolean =>
+  TOKENS.includes(tokens) && GROUPS.includes(groups) && (prefetch === 0 || PREFETCH.includes(prefetch));
 
 /** What is on disk, if it has the right form; anything else counts as nothing. */
 function remembered(path: string): Answers {
-  try {
-    const found = JSON.parse(readFileSync(path, "utf8")) as Answers;
-    const known = Object.entries(found).filter(([, s]) => TOKENS.includes(s?.tokens) && GROUPS.includes(s?.groups));
-    return Object.fromEntries(known.map(([name, { tokens, groups }]) => [name, { tokens, groups }]));
-  } catch {
-    return {};
-  }
-}
-
-function remember(path: string, answers: Answers): void {
-  try {
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(`${path}.${process.pid}.tmp`, `${JSON.stringify(answers, null, 1)}\n`);
-    renameSync(`${path}.${process.pid}.tmp`, path);
-  } catch {
-    // a folder that cannot be written to: the next load tries again
-  }
+  const found = Object.entries((readKept(path) ?? {}) as Partial<Answers>);
+  const known = found.flatMap(([name, s]) => (s && isKnown(s) ? [[name, s] as const] : []));
+  return Object.fromEntries(known.map(([name, { tokens, groups, prefetch }]) => [name, { tokens, groups, prefetch }]));
 }
 
 /** Times one packed form's schedules on the calling thread. */
@@ -101,9 +82,9 @@ class Bench {
   schedule(start: MatmulSchedule): MatmulSchedule {
     const many = TOKENS.filter(t => t !== start.tokens).map(tokens => ({ ...start, tokens }));
     const { tokens } = this.#best(start, many, NEAR_ROWS, BATCH);
-    const one = GROUPS.filter(g => g !== start.groups).map(groups => ({ tokens: 1, groups }));
-    const { groups } = this.#best({ tokens: 1, groups: start.groups }, one, FAR_ROWS, 1);
-    return { tokens, groups };
+    const one = PREFETCH.flatMap(prefetch => GROUPS.map(groups => ({ tokens: 1, groups, prefetch })));
+    const { groups, prefetch } = this.#best({ ...start, tokens: 1 }, one, FAR_ROWS, 1);
+    return { tokens, groups, prefetch };
   }
 }
 
@@ -116,7 +97,7 @@ export async function tuned(
   arena: Arena,
 ): Promise<Schedules> {
   if (backend.name !== "native" || process.env.LATHE_TUNE === "off" || weightBytes < WORTH_BYTES) return defaults;
-  const path = cachePath();
+  const path = keptPath("schedules", VERSION);
   const answers = remembered(path);
   const unknown = forms.filter(f => !answers[f.name]);
   for (const packed of unknown) {
@@ -124,6 +105,6 @@ export async function tuned(
       answers[packed.name] = new Bench(packed, backend, arena).schedule(defaults.matmul(packed));
     });
   }
-  if (unknown.length) remember(path, answers);
+  if (unknown.length) keep(path, answers);
   return { ...defaults, matmul: packed => answers[packed.name] ?? defaults.matmul(packed) };
 }

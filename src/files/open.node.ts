@@ -1,6 +1,7 @@
-/** Opens model files on disk by path, with all files of a split model. Owns nothing but the meeting of `gguf.ts` and `source.node.ts`. */
+/** Opens models on disk by path: GGUF files with all files of a split model, and model folders as the GGUF files that they would become. */
 import type { Gguf } from "./gguf.ts";
 import { openGguf } from "./gguf.ts";
+import { isFolder, openModelFolder } from "./hf/open.node.ts";
 import { openFile } from "./source.node.ts";
 
 /**
@@ -11,4 +12,20 @@ import { openFile } from "./source.node.ts";
  */
 export function openModelFile(path: string): Promise<Gguf> {
   return openGguf(openFile, path);
+}
+
+/**
+ * A GGUF file as `openModelFile` opens it, or a model folder of Hugging Face layout, seen as `viewOf` does. Throws what `openModelFile`,
+ * `openModelFolder` and `convertFolder` throw.
+ */
+export async function openModel(path: string): Promise<Gguf> {
+  if (!isFolder(path)) return openModelFile(path);
+  const [{ convertFolder }, { viewOf }] = await Promise.all([import("./hf/convert.ts"), import("./hf/view.ts")]);
+  const folder = await openModelFolder(path);
+  try {
+    return viewOf(folder, await convertFolder(folder));
+  } catch (cause) {
+    await folder.close();
+    throw cause;
+  }
 }

@@ -6,7 +6,7 @@
  *   header   8 rows of the block's float scale, then of its minimum
  *   record   8 rows of the record's floats or sub-scales, first of its first sixteen inputs; of its minima; then the planes
  */
-import { type AnyVal, type Bytes, dot4, each, fold, type IntLike, konst, table, type Val } from "../ir/trace.ts";
+import { type AnyVal, type Bytes, dot2, dot4, each, fold, type IntLike, konst, table, type Val } from "../ir/trace.ts";
 import { type Activations, GROUP, type Int, type Packed, type Rows, record as recordOf, steps } from "./packed.ts";
 import { beginPart, type CodeBits, greatestCode, planeBytes, type Shifting, takeQuad } from "./planes.ts";
 
@@ -109,6 +109,11 @@ class Reader {
     return nibble ? byte.shr(4) : byte;
   }
 
+  /** Says that the record is read now. */
+  reading(record: Int): void {
+    this.#w.reading(record, this.layout.recordBytes);
+  }
+
   begin = (record: Int, part: number): Shifting => beginPart(this.form.bits, this.#w, record.add(this.layout.planes), part);
   /** What is multiplied with the activations: values plus `zero`, 0 .. 255. */
   take(record: Int, part: number, quad: IntLike, shifting: Shifting): { values: Val<"u8", 32>; next: Shifting } {
@@ -129,7 +134,9 @@ class Reader {
     const perTurn = together === 2 ? 2 : 1;
     const begun = this.begin(record, part);
     const init: readonly AnyVal[] = [...begun, ...before];
-    const after = steps(tokens, 4 / perTurn, init, (turn, carried) => {
+    // Written out where a sub-scale multiplies sums that a loop would have to carry in 32 bits (lower/narrow.ts).
+    const loops = !this.form.sub || together !== 2;
+    const after = steps(loops ? tokens : [0], 4 / perTurn, init, (turn, carried) => {
       let shifting = carried.slice(0, begun.length) as Shifting;
       let sums = carried.slice(begun.length) as unknown as Sums;
       for (let k = 0; k < perTurn; k++) {
@@ -143,26 +150,39 @@ class Reader {
     return after.slice(begun.length) as unknown as Sums;
   }
 
-  /** Sums of values times the activations of one part, or of both. */
-  exact(record: Int, r: IntLike, part: number | "both", tokens: readonly Activations[]): Sums {
-    const zero = this.form.zero ?? 0;
-    const parts = part === "both" ? [0, 1] : [part];
+  /** The same of one part, or of both, from nothing. */
+  sums(record: Int, r: IntLike, part: Part, tokens: readonly Activations[]): Sums {
     const nothing: Sums = tokens.map(() => konst("i32", 8, 0));
-    const sums = parts.reduce((before, p) => this.dots(record, r, p, tokens, before), nothing);
-    return zero ? tokens.map((t, i) => sums[i].sub(inputSum(t, r, part).shl(Math.log2(zero)))) : sums;
+    return (part === "both" ? [0, 1] : [part]).reduce((before, p) => this.dots(record, r, p, tokens, before), nothing);
+  }
+
+  /** Sums of values times the activations. */
+  exact(record: Int, r: IntLike, part: Part, tokens: readonly Activations[]): Sums {
+    const { zero } = this.form;
+    const sums = this.sums(record, r, part, tokens);
+    if (!zero) return sums;
+    const taken = (t: Activations): Val<"i32", 8> =>
+      part === "both" ? t.sum(r).shl(Math.log2(zero)) : dot2(t.halfSums(r), konst("i32", 8, zero << (16 * part)).as("i16", 16));
+    return tokens.map((t, i) => sums[i].sub(taken(t)));
   }
 }
 
-/** The sum of the activations of one part of a record, or of both. */
-const inputSum = (t: Activations, r: IntLike, part: number | "both"): Val<"i32", 8> =>
-  part === "both" ? t.sum(r) : part === 0 ? t.firstSum(r) : t.sum(r).sub(t.firstSum(r));
+/** The first sixteen inputs of a record, the last, or all. */
+type Part = 0 | 1 | "both";
+
+/** Numbers for the first sixteen inputs of a record and for the last: what the two sums of these are multiplied with. */
+function forHalves(numbers: readonly Val<"i32", 8>[]): Val<"i16", 16> {
+  const [first, last] = [numbers[0], numbers.at(-1)!];
+  return first.and(0xffff).or(last.shl(16)).as("i16", 16);
+}
 
 /** A record's contribution where it has float scales of its own. */
 function addScaled(reader: Reader, r: IntLike, tokens: readonly Activations[], acc: readonly Rows[]): readonly Rows[] {
   const { per, minimum } = reader.form.scale;
   const record = reader.recordAt(r);
+  reader.reading(record);
   let next = acc;
-  for (const part of per === 16 ? [0, 1] : ["both" as const]) {
+  for (const part of per === 16 ? ([0, 1] as const) : ["both" as const]) {
     const sums = reader.exact(record, r, part, tokens);
     const d = reader.scale(record, part === 1 ? 1 : 0);
     next = tokens.map((t, i) => sums[i].to("f32").mulAdd(d.mul(t.scale(r)), next[i]));
@@ -172,24 +192,33 @@ function addScaled(reader: Reader, r: IntLike, tokens: readonly Activations[], a
   return tokens.map((t, i) => m.mulAdd(t.scaledSum(r), next[i]));
 }
 
-/** A record's contribution to the sums that the block's scale multiplies, and to those that its minimum multiplies, as integers. */
+/**
+ * A record's contribution to the sums that the block's scale multiplies, and to those that its minimum multiplies where it has sub-minima for
+ * each sixteen inputs, as integers.
+ */
 function recordTerms(reader: Reader, r: IntLike, tokens: readonly Activations[]): { values: Sums; minima: Sums | undefined } {
-  const { sub } = reader.form;
+  const { sub, zero } = reader.form;
   const record = reader.recordAt(r);
+  reader.reading(record);
   if (!sub) return { values: reader.exact(record, r, "both", tokens), minima: undefined };
-  const terms = (sub.per === 16 ? [0, 1] : ["both" as const]).map(part => {
-    const of = part === 1 ? 1 : 0;
-    const scale = reader.sub(record, of);
-    const values = reader.exact(record, r, part, tokens).map(x => x.mul(scale));
-    if (!sub.minimum) return { values, minima: undefined };
-    const least = reader.subMinimum(record, of);
-    return { values, minima: tokens.map(t => inputSum(t, r, part).mul(least)) };
+  const parts: readonly Part[] = sub.per === 16 ? [0, 1] : ["both"];
+  const scales = parts.map((_, of) => reader.sub(record, of));
+  const dots = parts.map((part, of) => reader.sums(record, r, part, tokens).map(x => x.mul(scales[of])));
+  const values: Sums = tokens.map((_, i) => dots.map(d => d[i]).reduce((a, b) => a.add(b)));
+  const least = sub.minimum === "same" || sub.minimum === "nibble" ? parts.map((_, of) => reader.subMinimum(record, of)) : undefined;
+  const perInput = (numbers: readonly Val<"i32", 8>[]): Sums => {
+    const both = forHalves(numbers);
+    return tokens.map(t => dot2(t.halfSums(r), both));
+  };
+  const offsets = scales.flatMap((s, i) => {
+    const own = [...(zero ? [s.shl(Math.log2(zero))] : []), ...(least && sub.minimum === "same" ? [least[i]] : [])];
+    return own.length ? [own.reduce((a, b) => a.add(b))] : [];
   });
-  const sum = (lists: readonly Sums[]): Sums => tokens.map((_, i) => lists.map(l => l[i]).reduce((a, b) => a.add(b)));
-  const values = sum(terms.map(t => t.values));
-  if (!sub.minimum) return { values, minima: undefined };
-  const minima = sum(terms.map(t => t.minima!));
-  return sub.minimum === "same" ? { values: values.map((v, i) => v.sub(minima[i])), minima: undefined } : { values, minima };
+  const taken = offsets.length ? perInput(offsets) : undefined;
+  return {
+    values: taken ? values.map((v, i) => v.sub(taken[i])) : values,
+    minima: least && sub.minimum === "nibble" ? perInput(least) : undefined,
+  };
 }
 
 /** Runs `body` for every record, carrying values. */
@@ -197,13 +226,28 @@ function records<const A extends readonly AnyVal[]>(form: CodeForm, init: A, bod
   return form.records === 1 ? (body(0, init) as unknown as A) : fold(form.records, init, body);
 }
 
+/**
+ * The sums that the block's minimum multiplies, where each record has one sub-minimum: its activations' sum is at hand as a float. In a loop of
+ * its own, because the sums of several tokens and these do not fit into the registers together.
+ */
+const ownMinima = (reader: Reader, tokens: readonly Activations[], zero: Rows): readonly Rows[] =>
+  records(
+    reader.form,
+    tokens.map(() => zero),
+    (r, sums) => {
+      const least = reader.subMinimum(reader.recordAt(r), 0).to("f32");
+      return tokens.map((t, i) => least.mulAdd(t.scaledSum(r), sums[i]));
+    },
+  );
+
 function accumulate(form: CodeForm, w: Bytes, at: Int, tokens: readonly Activations[], acc: readonly Rows[]): readonly Rows[] {
   const reader = new Reader(form, w, at);
   if (form.scale.per !== "block") return records(form, acc, (r, sums) => addScaled(reader, r, tokens, sums));
   const { minimum } = form.scale;
   const zero = konst("f32", 8, 0);
   const n = tokens.length;
-  const sums: readonly Rows[] = records(form, new Array<Rows>(minimum ? 2 * n : n).fill(zero), (r, carried) => {
+  const nibbles = form.sub?.minimum === "nibble";
+  const sums: readonly Rows[] = records(form, new Array<Rows>(nibbles ? 2 * n : n).fill(zero), (r, carried) => {
     const { values, minima } = recordTerms(reader, r, tokens);
     const add = (terms: Sums, from: number): Rows[] => terms.map((x, i) => x.to("f32").mulAdd(tokens[i].scale(r), carried[from + i]));
     return [...add(values, 0), ...(minima ? add(minima, n) : [])];
@@ -211,8 +255,9 @@ function accumulate(form: CodeForm, w: Bytes, at: Int, tokens: readonly Activati
   const d = reader.scale();
   const scaled = tokens.map((_, i) => d.mulAdd(sums[i], acc[i]));
   if (!minimum) return scaled;
+  const minima = nibbles ? sums.slice(n) : ownMinima(reader, tokens, zero);
   const least = reader.minimum().neg();
-  return scaled.map((x, i) => least.mulAdd(sums[n + i], x));
+  return scaled.map((x, i) => least.mulAdd(minima[i], x));
 }
 
 /** The values of one part, exact or rounded once: each product below is exact in f32. */

@@ -18,11 +18,13 @@ const floats = (name: string, size: number, weight: Weight, scale: number): Pack
   inputs: INPUTS,
   bytes: INPUTS * 8 * size,
   activation: "f32",
-  accumulate: (w, at, tokens, acc) =>
-    steps(tokens, INPUTS, acc, (i, sums) => {
+  accumulate: (w, at, tokens, acc) => {
+    w.reading(at, INPUTS * 8 * size);
+    return steps(tokens, INPUTS, acc, (i, sums) => {
       const v = weight(w, at.add(int(i).mul(8 * size)));
       return tokens.map((t, k) => v.mulAdd(t.value(i), sums[k]));
-    }),
+    });
+  },
   finish: sum => (scale === 1 ? sum : sum.mul(scale)),
   decode: (w, at, emit) => {
     for (let i = 0; i < INPUTS; i++) {

@@ -16,6 +16,7 @@ export const p8: Packed = {
   bytes: 16 + 256,
   activation: "q16",
   accumulate: (w, at, tokens, acc) => {
+    w.reading(at, p8.bytes);
     const d = w.load("u16", 8, at).fromHalf();
     const zero = konst("i32", 8, 0);
     let dots: readonly Val<"i32", 8>[] = tokens.map(() => zero);

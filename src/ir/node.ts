@@ -1,5 +1,5 @@
 /**
- * The form of a traced kernel: immutable, hash-consed expression nodes inside scopes, and two statements, `store` and `loop`.
+ * The form of a traced kernel: immutable, hash-consed expression nodes inside scopes, and three statements, `store`, `prefetch` and `loop`.
  * A scope keeps its items in the order in which the author wrote them; a node lives in the outermost scope that has its operands.
  */
 import type { Elem, Range } from "./types.ts";
@@ -27,6 +27,14 @@ export interface Store {
   readonly value: Node;
 }
 
+/** A hint that the bytes there will be read soon, once, and not again for long. It means nothing, may lie outside of memory, and never fails. */
+export interface Prefetch {
+  readonly kind: "prefetch";
+  readonly address: Node;
+  readonly index: Node;
+  readonly offset: number;
+}
+
 /** Runs `body` for index = from .. to - 1. Carried values go in as `init`, are seen as `carries`, become `next`, and come out as `results`. */
 export interface Loop {
   readonly kind: "loop";
@@ -40,13 +48,14 @@ export interface Loop {
   readonly body: Scope;
 }
 
-export type Item = { readonly kind: "node"; readonly node: Node } | Store | Loop;
+export type Item = { readonly kind: "node"; readonly node: Node } | Store | Prefetch | Loop;
 
 export interface Scope {
   readonly depth: number;
   readonly parent: Scope | undefined;
   readonly items: Item[];
-  readonly seen: Map<string, Node>;
+  /** Nodes that may be shared, by a number made of what they are (build.ts). */
+  readonly seen: Map<number, Node>;
 }
 
 /** `in` is only read, `out` may be written; both are addresses. `size` is an i32 that is not negative, `scalar` an f32. */

@@ -21,7 +21,8 @@ export interface OpInfo {
 }
 
 const same = (args: readonly Shape[]): Shape => {
-  const [a, b] = args;
+  const a = args[0];
+  const b = args[1];
   if (b && (a.type !== b.type || a.lanes !== b.lanes)) throw new TypeError(`${a.type}x${a.lanes} does not go with ${b.type}x${b.lanes}`);
   return a;
 };
@@ -51,8 +52,9 @@ const lanewise =
     args[0].map((a, i) => f(a, args[1]?.[i], args[2]?.[i]));
 
 const corners = (f: (a: number, b: number) => number) => (r: readonly Range[]) => {
-  const all = [f(r[0].min, r[1].min), f(r[0].min, r[1].max), f(r[0].max, r[1].min), f(r[0].max, r[1].max)];
-  return { min: Math.min(...all), max: Math.max(...all) };
+  const [a, b] = [f(r[0].min, r[1].min), f(r[0].min, r[1].max)];
+  const [c, d] = [f(r[0].max, r[1].min), f(r[0].max, r[1].max)];
+  return { min: Math.min(a, b, c, d), max: Math.max(a, b, c, d) };
 };
 const isMask = (r: Range): boolean => r.min >= -1 && r.max <= 0;
 /** Range of a bitwise result: masks stay masks; of non-negative operands below the next power of two. */

@@ -63,7 +63,8 @@ function* lines(scope: Scope, slots: readonly Slot[], name: (n: Node) => string,
     if (item.kind === "node") yield indent + printNode(item.node, slots, name);
     else if (item.kind === "store") {
       yield `${indent}store ${place(slots, item.address, item.index, item.offset, name)} = ${name(item.value)}`;
-    } else {
+    } else if (item.kind === "prefetch") yield `${indent}prefetch ${place(slots, item.address, item.index, item.offset, name)}`;
+    else {
       const carried = item.carries.map((c, i) => `${name(c)} = ${name(item.init[i])}`).join(", ");
       yield `${indent}loop ${name(item.index)} = ${name(item.from)} .. ${name(item.to)}${carried && ` carrying ${carried}`}`;
       yield* lines(item.body, slots, name, `${indent}  `);

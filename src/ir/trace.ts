@@ -2,7 +2,7 @@
  * How kernels are written: the author's function is called once with symbolic values, and what it does is recorded. Plain JavaScript `for`,
  * closures and numbers are the macro language. `Val` is a typed view of a node; its lane count is invariant, so mixed widths do not compile.
  */
-import { constant, leaf, load, make, newScope, store } from "./build.ts";
+import { constant, leaf, load, make, newScope, prefetch, store } from "./build.ts";
 import type { Kernel, Node, Scope, Slot, SlotKind } from "./node.ts";
 import { type Elem, elems, fullRange, maskOf, type Range } from "./types.ts";
 
@@ -46,47 +46,112 @@ export class Val<T extends Elem, L extends number> {
     return new Val(make(here(), op, [this.node], { type, lanes }, attr));
   }
 
-  add = (x: Operand<T, L>): Val<T, L> => this.#binary("add", x);
-  sub = (x: Operand<T, L>): Val<T, L> => this.#binary("sub", x);
-  mul = (x: Operand<T, L>): Val<T, L> => this.#binary("mul", x);
-  div = (x: Operand<T, L>): Val<T, L> => this.#binary("div", x);
+  add(x: Operand<T, L>): Val<T, L> {
+    return this.#binary("add", x);
+  }
+  sub(x: Operand<T, L>): Val<T, L> {
+    return this.#binary("sub", x);
+  }
+  mul(x: Operand<T, L>): Val<T, L> {
+    return this.#binary("mul", x);
+  }
+  div(x: Operand<T, L>): Val<T, L> {
+    return this.#binary("div", x);
+  }
   /** Of i32 scalars that are not negative, rounded down. */
-  quotient = (x: Operand<T, L>): Val<T, L> => this.#binary("quotient", x);
-  min = (x: Operand<T, L>): Val<T, L> => this.#binary("min", x);
-  max = (x: Operand<T, L>): Val<T, L> => this.#binary("max", x);
-  and = (x: Operand<T, L>): Val<T, L> => this.#binary("and", x);
-  or = (x: Operand<T, L>): Val<T, L> => this.#binary("or", x);
-  xor = (x: Operand<T, L>): Val<T, L> => this.#binary("xor", x);
-  eq = (x: Operand<T, L>): Val<Mask<T>, L> => this.#binary("eq", x);
-  lt = (x: Operand<T, L>): Val<Mask<T>, L> => this.#binary("lt", x);
-  le = (x: Operand<T, L>): Val<Mask<T>, L> => this.#binary("le", x);
-  neg = (): Val<T, L> => this.#unary("neg");
-  abs = (): Val<T, L> => this.#unary("abs");
-  sqrt = (): Val<T, L> => this.#unary("sqrt");
-  nearest = (): Val<T, L> => this.#unary("nearest");
-  floor = (): Val<T, L> => this.#unary("floor");
-  shl = (distance: number): Val<T, L> => this.#unary("shl", distance);
-  shr = (distance: number): Val<T, L> => this.#unary("shr", distance);
+  quotient(x: Operand<T, L>): Val<T, L> {
+    return this.#binary("quotient", x);
+  }
+  min(x: Operand<T, L>): Val<T, L> {
+    return this.#binary("min", x);
+  }
+  max(x: Operand<T, L>): Val<T, L> {
+    return this.#binary("max", x);
+  }
+  and(x: Operand<T, L>): Val<T, L> {
+    return this.#binary("and", x);
+  }
+  or(x: Operand<T, L>): Val<T, L> {
+    return this.#binary("or", x);
+  }
+  xor(x: Operand<T, L>): Val<T, L> {
+    return this.#binary("xor", x);
+  }
+  eq(x: Operand<T, L>): Val<Mask<T>, L> {
+    return this.#binary("eq", x);
+  }
+  lt(x: Operand<T, L>): Val<Mask<T>, L> {
+    return this.#binary("lt", x);
+  }
+  le(x: Operand<T, L>): Val<Mask<T>, L> {
+    return this.#binary("le", x);
+  }
+  neg(): Val<T, L> {
+    return this.#unary("neg");
+  }
+  abs(): Val<T, L> {
+    return this.#unary("abs");
+  }
+  sqrt(): Val<T, L> {
+    return this.#unary("sqrt");
+  }
+  nearest(): Val<T, L> {
+    return this.#unary("nearest");
+  }
+  floor(): Val<T, L> {
+    return this.#unary("floor");
+  }
+  shl(distance: number): Val<T, L> {
+    return this.#unary("shl", distance);
+  }
+  shr(distance: number): Val<T, L> {
+    return this.#unary("shr", distance);
+  }
   /** this * x + y; rounded once where the target has the instruction. */
-  mulAdd = (x: Operand<T, L>, y: Operand<T, L>): Val<T, L> =>
-    new Val(make(here(), "mulAdd", [this.node, this.#operand(x), this.#operand(y)]));
+  mulAdd(x: Operand<T, L>, y: Operand<T, L>): Val<T, L> {
+    return new Val(make(here(), "mulAdd", [this.node, this.#operand(x), this.#operand(y)]));
+  }
   /** Of a mask: `a` where set, `b` where not. */
-  select = <R extends Elem>(a: Val<R, L>, b: Val<R, L>): Val<R, L> => new Val(make(here(), "select", [this.node, a.node, b.node]));
-  to = <R extends Elem>(type: R): Val<R, L> => this.#to("convert", type, this.node.lanes as L);
-  saturate = <R extends Elem>(type: R): Val<R, L> => this.#to("saturate", type, this.node.lanes as L);
+  select<R extends Elem>(a: Val<R, L>, b: Val<R, L>): Val<R, L> {
+    return new Val(make(here(), "select", [this.node, a.node, b.node]));
+  }
+  to<R extends Elem>(type: R): Val<R, L> {
+    return this.#to("convert", type, this.node.lanes as L);
+  }
+  saturate<R extends Elem>(type: R): Val<R, L> {
+    return this.#to("saturate", type, this.node.lanes as L);
+  }
   /** u16 bits into the upper half of a u32. */
-  upper = (): Val<"u32", L> => new Val(make(here(), "upper", [this.node]));
+  upper(): Val<"u32", L> {
+    return new Val(make(here(), "upper", [this.node]));
+  }
   /** IEEE half bits to f32; the half must be finite. */
-  fromHalf = (): Val<"f32", L> => new Val(make(here(), "fromHalf", [this.node]));
+  fromHalf(): Val<"f32", L> {
+    return new Val(make(here(), "fromHalf", [this.node]));
+  }
   /** The same bits as another type; the lanes follow from the sizes. */
-  as = <R extends Elem, M extends number>(type: R, lanes: M): Val<R, M> => this.#to("as", type, lanes);
+  as<R extends Elem, M extends number>(type: R, lanes: M): Val<R, M> {
+    return this.#to("as", type, lanes);
+  }
   /** `times` copies one after the other; of a scalar: a splat. */
-  repeat = <M extends number>(lanes: M): Val<T, M> => this.#to("repeat", this.node.type as T, lanes);
-  slice = <M extends number>(from: number, lanes: M): Val<T, M> => this.#to("slice", this.node.type as T, lanes, from);
-  concat = <M extends number>(x: Val<T, L>, _lanes?: M): Val<T, M> => new Val(make(here(), "concat", [this.node, x.node]));
-  lookup = <M extends number>(index: Val<"u8", M>): Val<T, M> => new Val(make(here(), "lookup", [this.node, index.node]));
-  sum = (): Val<T, 1> => new Val(make(here(), "sum", [this.node]));
-  greatest = (): Val<T, 1> => new Val(make(here(), "greatest", [this.node]));
+  repeat<M extends number>(lanes: M): Val<T, M> {
+    return this.#to("repeat", this.node.type as T, lanes);
+  }
+  slice<M extends number>(from: number, lanes: M): Val<T, M> {
+    return this.#to("slice", this.node.type as T, lanes, from);
+  }
+  concat<M extends number>(x: Val<T, L>, _lanes?: M): Val<T, M> {
+    return new Val(make(here(), "concat", [this.node, x.node]));
+  }
+  lookup<M extends number>(index: Val<"u8", M>): Val<T, M> {
+    return new Val(make(here(), "lookup", [this.node, index.node]));
+  }
+  sum(): Val<T, 1> {
+    return new Val(make(here(), "sum", [this.node]));
+  }
+  greatest(): Val<T, 1> {
+    return new Val(make(here(), "greatest", [this.node]));
+  }
 }
 
 /** Pairs of neighbours multiplied and added: bytes to i16, 16-bit to i32. Exact: the range must fit. */
@@ -105,15 +170,23 @@ export function table(bytes: readonly number[]): Val<"u8", 16> {
   return new Val(make(here(), "table", args));
 }
 
+/** Bytes of a line of the cache. */
+const LINE = 64;
+
 /** Memory that a kernel reads or writes; indices count bytes from the address that the launch gives. */
 export class Bytes {
   readonly #address: Node;
   readonly #pure: boolean;
+  readonly #ahead: number;
 
-  constructor(address: Node, pure: boolean) {
+  constructor(address: Node, pure: boolean, ahead = 0) {
     this.#address = address;
     this.#pure = pure;
+    this.#ahead = ahead;
   }
+
+  /** The same memory, fetched that many bytes ahead of what is said to be read next; 0: not. */
+  ahead = (bytes = 0): Bytes => new Bytes(this.#address, this.#pure, bytes);
 
   /** `range` is a promise about what lies there (for example quantised activations of -127 .. 127). */
   load<T extends Elem, L extends number>(type: T, lanes: L, index: IntLike, range: Range = fullRange(type)): Val<T, L> {
@@ -125,6 +198,14 @@ export class Bytes {
     if (this.#pure) throw new TypeError("this slot is only read; declare it with out()");
     const { base, offset } = split(index);
     store(here(), this.#address, base, offset, value.node);
+  }
+
+  /** Says that `bytes` at `index` are read now, one of a row of such stretches: what comes later is fetched. */
+  reading(index: Int, bytes: number): void {
+    for (let line = 0; this.#ahead && line < bytes; line += LINE) {
+      const { base, offset } = split(index.add(this.#ahead + line));
+      prefetch(here(), this.#address, base, offset);
+    }
   }
 }
 

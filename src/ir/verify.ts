@@ -5,7 +5,7 @@
  */
 import { LatheError } from "../errors.ts";
 import { isAddress, slotOf } from "./build.ts";
-import type { Kernel, Loop, Node, Scope, SlotKind, Store } from "./node.ts";
+import type { Kernel, Loop, Node, Prefetch, Scope, Slot, SlotKind, Store } from "./node.ts";
 import { ops } from "./ops.ts";
 import { namesOf, printNode } from "./print.ts";
 import { elems } from "./types.ts";
@@ -58,6 +58,7 @@ class Verifier {
     const mine: Node[] = [];
     for (const item of scope.items) {
       if (item.kind === "store") this.#store(item);
+      else if (item.kind === "prefetch") this.#prefetch(item);
       else if (item.kind === "loop") this.#loop(item, scope);
       else {
         const { node } = item;
@@ -152,14 +153,25 @@ class Verifier {
 
   #store(item: Store): void {
     const where = `store of ${this.#name(item.value)} (${shapeName(item.value)})`;
-    for (const n of [item.address, item.index, item.value]) this.#use(n, where);
-    const slot = isAddress(item.address) ? this.#kernel.slots[slotOf(item.address)] : undefined;
-    if (!slot) this.#fail(where, "a store has the address of a slot", item.value);
+    this.#use(item.value, where);
+    const slot = this.#place(item, where, item.value);
     if (slot.kind !== "out") this.#fail(where, `slot ${slot.name} is only read`, item.value);
-    if (!isIndex(item.index)) this.#fail(where, "the index is an i32 scalar", item.value);
     if (isAddress(item.value)) this.#fail(where, "an address is only for loads and stores", item.value);
+  }
+
+  #prefetch(item: Prefetch): void {
+    this.#place(item, "prefetch", item.index);
+  }
+
+  /** Checks where a statement goes; gives the slot. */
+  #place(item: Store | Prefetch, where: string, node: Node): Slot {
+    for (const n of [item.address, item.index]) this.#use(n, where);
+    const slot = isAddress(item.address) ? this.#kernel.slots[slotOf(item.address)] : undefined;
+    if (!slot) this.#fail(where, `a ${item.kind} has the address of a slot`, node);
+    if (!isIndex(item.index)) this.#fail(where, "the index is an i32 scalar", node);
     const ok = Number.isInteger(item.offset) && item.offset >= 0 && item.offset <= maxOffset;
-    if (!ok) this.#fail(where, "the offset is an integer within 0 .. 2^31 - 1", item.value);
+    if (!ok) this.#fail(where, "the offset is an integer within 0 .. 2^31 - 1", node);
+    return slot;
   }
 
   #loop(loop: Loop, scope: Scope): void {

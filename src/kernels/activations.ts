@@ -20,12 +20,12 @@ function quantise(form: "q8" | "q16", out: Bytes, at: Int, x: Chunk): void {
   const factor = konst("f32", 1, 127).div(amax.max(1e-30));
   const rounded = x.mul(factor.repeat(32)).min(127).max(-127).add(ROUND).as("i32", 32).sub(0x4b400000);
   out.store(at.add(record.values), rounded.saturate(form === "q8" ? "i8" : "i16"));
-  const first = rounded.slice(0, 16).sum();
-  const sum = first.add(rounded.slice(16, 16).sum());
+  const [first, last] = [rounded.slice(0, 16).sum(), rounded.slice(16, 16).sum()];
+  const sum = first.add(last);
   out.store(at.add(record.scale), scale);
   out.store(at.add(record.scaledSum), sum.to("f32").mul(scale));
   out.store(at.add(record.sum), sum);
-  out.store(at.add(record.firstSum), first);
+  out.store(at.add(record.halfSums), first.and(0xffff).or(last.shl(16)));
 }
 
 /** Writes chunk number `chunk` of the row that begins at byte `row`. */

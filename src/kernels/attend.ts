@@ -115,6 +115,8 @@ export interface AttendOptions {
   readonly relative?: boolean;
   /** Adds a row of the token's own to its scores: so many rows a token, one for all or one for each key-value head (kernels/select.ts). */
   readonly selected?: number;
+  /** A second set of keys and values in the same pages, seen up to the own position; a row of the token's own is added to their scores. */
+  readonly entries?: boolean;
   /** Units that the query heads of one key-value head are cut into. */
   readonly parts?: number;
 }
@@ -225,6 +227,22 @@ function page(u: Unit, keys: Int, first: Int, { end, begin, lanes }: Visible, st
   return next;
 }
 
+/** All pages with keys between positions `begin` and `end`, one after the other; `keysOf` says where a page's keys lie. */
+function overPages(
+  u: Unit,
+  keysOf: (p: Int) => Int,
+  { begin, end, lanes }: Visible,
+  state: readonly Val<"f32", 1>[],
+): readonly Val<"f32", 1>[] {
+  const firstPage = begin?.shr(5);
+  const lastPage = end.add(PAGE - 1).shr(5);
+  return fold(firstPage ? lastPage.sub(firstPage) : lastPage, state, (i, carried) => {
+    const p = firstPage ? i.add(firstPage) : i;
+    const first = p.mul(PAGE);
+    return page(u, keysOf(p), first, { end: end.sub(first).min(PAGE), begin: begin?.sub(first), lanes }, carried);
+  });
+}
+
 /** The further arguments that the options ask for, in this order. */
 function optionalSlots(s: Slots, o: AttendOptions) {
   return {
@@ -235,6 +253,7 @@ function optionalSlots(s: Slots, o: AttendOptions) {
     sinks: o.sinks ? s.in("sinks") : undefined,
     slopes: o.alibi ? s.in("slopes") : undefined,
     selected: o.selected ? { rows: s.in("selected"), bytes: s.size("selectedBytes"), sets: o.selected } : undefined,
+    entries: o.entries ? { rows: s.in("entryRows"), bytes: s.size("entryBytes"), layer: s.size("entryLayer") } : undefined,
     relative: o.relative ? { table: s.in("relative"), row: s.size("row"), middle: s.size("middle") } : undefined,
   };
 }
@@ -320,20 +339,21 @@ export function attend(h: HeadShape, group: number, o: AttendOptions = {}, sched
       const maxima = heads(u).map(g => sinks?.load("f32", 1, firstHead.add(g).mul(4)) ?? konst("f32", 1, -1e30));
       const sums = heads(u).map(() => konst("f32", 1, sinks ? 1 : 0));
       const { begin, end } = reach(o, optional, token, position);
-      const firstPage = begin?.shr(5);
-      const lastPage = end.add(PAGE - 1).shr(5);
-      const state = fold(firstPage ? lastPage.sub(firstPage) : lastPage, [...maxima, ...sums], (i, carried) => {
-        const p = firstPage ? i.add(firstPage) : i;
-        const id = table.load("i32", 1, start.add(p).mul(4));
-        const keys = id
-          .mul(pageBytes)
-          .add(layer)
-          .add(head.mul(headBytes(h.headDim, valueDim(h))));
-        const first = p.mul(PAGE);
-        const visible = { end: end.sub(first).min(PAGE), begin: begin?.sub(first), lanes: numbers };
-        return page(u, keys, first, visible, carried);
-      });
-      normalise(u, state.slice(group));
+      const keysOf =
+        (first: Int) =>
+        (p: Int): Int => {
+          const id = table.load("i32", 1, start.add(p).mul(4));
+          return id
+            .mul(pageBytes)
+            .add(first)
+            .add(head.mul(headBytes(h.headDim, valueDim(h))));
+        };
+      const past = overPages(u, keysOf(layer), { begin, end, lanes: numbers }, [...maxima, ...sums]);
+      const { entries } = optional;
+      const mark: Unit["adjust"] = (raw, _, first) =>
+        entries ? raw.add(entries.rows.load("f32", 32, token.mul(entries.bytes).add(first.mul(4)))) : raw;
+      const all = entries ? overPages({ ...u, adjust: mark }, keysOf(entries.layer), { end, lanes: numbers }, past) : past;
+      normalise(u, all.slice(group));
     };
   });
 }

@@ -12,8 +12,11 @@ export interface MatmulSchedule {
   readonly tokens: number;
   /** Row groups (1, 2 or 4) that a single token is multiplied with at a time: more sums under way hide the latency of additions. */
   readonly groups: number;
+  /** Bytes that a single token's weights are fetched ahead of their use; absent: the processor does as it sees fit. */
+  readonly prefetch?: number;
 }
 
+const tiles = ({ tokens, groups, prefetch }: MatmulSchedule): string => `_t${tokens}g${groups}${prefetch ? `p${prefetch}` : ""}`;
 export const rowsPerUnit = (s: MatmulSchedule): number => 8 * s.groups;
 
 /** Stores the rows of one token: `set` overwrites, `add` adds to what is there (the residual stream). */
@@ -35,6 +38,7 @@ interface Operands {
   readonly yStride: Int;
   readonly scale?: Val<"f32", 1>;
   readonly bias?: Bytes;
+  readonly prefetch: number | undefined;
 }
 
 interface Tile {
@@ -55,13 +59,16 @@ function tile(packed: Packed, o: Operands, epilogue: Epilogue, { group, place, g
   const row = from ? first.mul(o.xStride).add(from) : first.mul(o.xStride);
   const inputs = Array.from({ length: tokens }, (_, t) => row.add(t * o.xStride));
   const perBlock = activationBytes(packed.activation, packed.inputs);
+  const matrix = tokens === 1 ? o.w.ahead(o.prefetch) : o.w;
   const zero = konst("f32", 8, 0);
   const sums = fold(
     o.blocks,
     Array.from({ length: groups * tokens }, () => zero),
     (b, flat) => {
       const acts = inputs.map(at => new Activations(o.x, at.add(b.mul(perBlock)), packed.activation));
-      return weights.flatMap((w, g) => packed.accumulate(o.w, w.add(b.mul(packed.bytes)), acts, flat.slice(g * tokens, (g + 1) * tokens)));
+      return weights.flatMap((w, g) =>
+        packed.accumulate(matrix, w.add(b.mul(packed.bytes)), acts, flat.slice(g * tokens, (g + 1) * tokens)),
+      );
     },
   );
   weights.forEach((_, g) => {
@@ -117,12 +124,22 @@ const MOST_TOKENS = 1 << 16;
  */
 export function matmul(packed: Packed, schedule: MatmulSchedule, epilogue: Epilogue, xStride: number, after: After = {}): Kernel {
   const suffix = `${after.scale ? "_scale" : ""}${after.bias ? "_bias" : ""}`;
-  const name = `matmul_${packed.name}_${epilogue}_x${xStride}_t${schedule.tokens}g${schedule.groups}${suffix}`;
+  const name = `matmul_${packed.name}_${epilogue}_x${xStride}${tiles(schedule)}${suffix}`;
   return kernel(name, s => {
     const [w, x, y] = [s.in("w"), s.in("x"), s.out("y")];
     const [blocks, tokens, yStride] = [s.size("blocks", mostBlocks(packed)), s.size("tokens", MOST_TOKENS), s.size("yStride")];
     const scale = after.scale ? s.scalar("scale") : undefined;
-    const operands: Operands = { w, x, y, blocks, xStride, yStride, scale, bias: after.bias ? s.in("bias") : undefined };
+    const operands: Operands = {
+      w,
+      x,
+      y,
+      blocks,
+      xStride,
+      yStride,
+      prefetch: schedule.prefetch,
+      scale,
+      bias: after.bias ? s.in("bias") : undefined,
+    };
     return unit =>
       cover(schedule, int(0), tokens, ({ group, ...rest }) =>
         tile(packed, operands, epilogue, { ...rest, group: unit.mul(schedule.groups).add(group) }),
@@ -137,11 +154,11 @@ export function matmul(packed: Packed, schedule: MatmulSchedule, epilogue: Epilo
  * matrices that have rows are read.
  */
 export function routedMatmul(packed: Packed, schedule: MatmulSchedule, xStride: number, bias: boolean): Kernel {
-  const name = `routed_matmul_${packed.name}_x${xStride}_t${schedule.tokens}g${schedule.groups}${bias ? "_bias" : ""}`;
+  const name = `routed_matmul_${packed.name}_x${xStride}${tiles(schedule)}${bias ? "_bias" : ""}`;
   return kernel(name, s => {
     const [w, x, y, starts, active] = [s.in("w"), s.in("x"), s.out("y"), s.in("starts"), s.in("active")];
     const [blocks, matrixGroups, yStride] = [s.size("blocks", mostBlocks(packed)), s.size("matrixGroups", 1 << 24), s.size("yStride")];
-    const operands: Operands = { w, x, y, blocks, xStride, yStride, bias: bias ? s.in("bias") : undefined };
+    const operands: Operands = { w, x, y, blocks, xStride, yStride, prefetch: schedule.prefetch, bias: bias ? s.in("bias") : undefined };
     return unit =>
       each(0, active.load("i32", 1, 0), i => {
         const matrix = active.load("i32", 1, i.add(1).mul(4));
@@ -160,11 +177,11 @@ export function routedMatmul(packed: Packed, schedule: MatmulSchedule, xStride: 
  * of eight rows of one matrix, bytes of one head in x, tokens, bytes between rows of y. Grid: heads x units of rows, heads outermost.
  */
 export function headMatmul(packed: Packed, schedule: MatmulSchedule, xStride: number): Kernel {
-  return kernel(`head_matmul_${packed.name}_x${xStride}_t${schedule.tokens}g${schedule.groups}`, s => {
+  return kernel(`head_matmul_${packed.name}_x${xStride}${tiles(schedule)}`, s => {
     const [w, x, y] = [s.in("w"), s.in("x"), s.out("y")];
     const [blocks, matrixGroups, headBytes] = [s.size("blocks", mostBlocks(packed)), s.size("matrixGroups", 1 << 24), s.size("headBytes")];
     const [tokens, yStride] = [s.size("tokens", MOST_TOKENS), s.size("yStride")];
-    const operands: Operands = { w, x, y, blocks, xStride, yStride };
+    const operands: Operands = { w, x, y, blocks, xStride, yStride, prefetch: schedule.prefetch };
     return unit => {
       const begin = unit.mul(schedule.groups); // rows of all heads lie one after the other, in w and in y
       const from = begin.quotient(matrixGroups.max(1)).mul(headBytes);

@@ -23,6 +23,8 @@ export interface Routing {
   readonly gating: RouterGating;
   /** A bias for each expert, for the choice only. */
   readonly bias: boolean;
+  /** Experts come from a table by the token's id. */
+  readonly table?: boolean;
   /** The weights of the chosen experts are divided by their sum. */
   readonly normalise: boolean;
   /** Experts are in so many groups, of which the best ones take part; 1: all. */
@@ -127,14 +129,15 @@ function weigh(r: Routing, weights: Bytes, own: Int, scale: Scalar): void {
 }
 
 /**
- * Slots: logits, for a bias bias, lanes (the numbers 0 .. 31), chosen (i32, `used` a token), weights (f32 alike), scratch; bytes between rows of
+ * Slots: logits, for a bias bias, with a table the table (`used` numbers an id) and ids, lanes (the numbers 0 .. 31), chosen (i32, `used` a token), weights (f32 alike), scratch; bytes between rows of
  * logits; what weights are multiplied by. Grid: tokens.
  */
 export function route(r: Routing): Kernel {
-  const name = `route_${r.gating}_${r.used}_of_${r.experts}${r.bias ? "_bias" : ""}${r.normalise ? "_norm" : ""}_g${r.groupsUsed}of${r.groups}_n${r.neighbours}`;
+  const name = `route_${r.gating}_${r.used}_of_${r.experts}${r.bias ? "_bias" : ""}${r.table ? "_table" : ""}${r.normalise ? "_norm" : ""}_g${r.groupsUsed}of${r.groups}_n${r.neighbours}`;
   return kernel(name, s => {
     const logits = s.in("logits");
     const bias = r.bias ? s.in("bias") : undefined;
+    const table = r.table ? { numbers: s.in("table"), ids: s.in("ids") } : undefined;
     const [lanes, chosen, weights, scratch] = [s.in("lanes"), s.out("chosen"), s.out("weights"), s.out("scratch")];
     const [stride, scale] = [s.size("stride"), s.scalar("scale")];
     return token => {
@@ -148,7 +151,9 @@ export function route(r: Routing): Kernel {
       });
       if (r.groups > 1) limitGroups(u);
       each(0, r.used, j => {
-        const best = greatest(scratch, u.scores, r.experts);
+        const row = table?.ids.load("i32", 1, token.mul(4)).mul(r.used).add(j);
+        const named = table && row && table.numbers.load("f32", 1, row.mul(4)).to("i32");
+        const best: Int = named ? named.max(0).min(r.experts - 1) : greatest(scratch, u.scores, r.experts);
         const place = token.mul(r.used).add(j).mul(4);
         const target = r.neighbours > 1 ? best.quotient(r.neighbours) : best;
         chosen.store(place, target);

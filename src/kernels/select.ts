@@ -65,13 +65,15 @@ export interface Choice {
   /** Blocks that are chosen in all, and how many of them are the last ones, whatever their scores. */
   readonly top: number;
   readonly local: number;
+  /** Only blocks that have ended compete, by the score at their last position, and only that position is chosen. */
+  readonly ended?: boolean;
 }
 
 /** Blocks of a context, padded to whole vectors. */
 export const choiceEntries = (context: number, block: number): number => 32 * Math.ceil(Math.ceil(context / block) / 32);
 
 /** Below every score; added to a score it leaves a weight of nothing. */
-const OUT = -1e30;
+export const OUT = -1e30;
 /** Halvings of the range of scores: afterwards its ends are neighbouring numbers, or as good as that. */
 const HALVINGS = 64;
 
@@ -93,14 +95,15 @@ function above({ entries, at, vectors }: Row, bound: Scalar): Scalar {
 }
 
 /** Fills the entries with the best score of each block (OUT for the last ones, which do not compete); gives the least and the greatest. */
-function gather(row: Row, x: Bytes, xAt: Int, end: Int, { block, local }: Choice): readonly [Scalar, Scalar] {
+function gather(row: Row, x: Bytes, xAt: Int, end: Int, { block, local, ended }: Choice): readonly [Scalar, Scalar] {
   each(0, row.vectors, i => row.entries.store(row.at.add(i.mul(128)), konst("f32", 32, OUT)));
   const start = [konst("f32", 1, -OUT), konst("f32", 1, OUT)] as const;
   return fold(row.count.sub(local).max(0), start, (e, [least, most]) => {
     const first = e.mul(block);
-    const [best] = fold(end.sub(first).min(block), [konst("f32", 1, OUT)], (i, [m]) => [
-      m.max(x.load("f32", 1, xAt.add(first.add(i).mul(4)))),
-    ]);
+    const last: Scalar | undefined = ended ? x.load("f32", 1, xAt.add(first.add(block - 1).mul(4))) : undefined;
+    const [best] = last
+      ? [last]
+      : fold(end.sub(first).min(block), [konst("f32", 1, OUT)], (i, [m]) => [m.max(x.load("f32", 1, xAt.add(first.add(i).mul(4))))]);
     row.entries.store(row.at.add(e.mul(4)), best);
     return [least.min(best), most.max(best)];
   });
@@ -111,13 +114,13 @@ function gather(row: Row, x: Bytes, xAt: Int, end: Int, { block, local }: Choice
  * bytes between rows of x and of entries. Grid: rows.
  */
 export const choose = (c: Choice): Kernel =>
-  kernel(`choose_s${c.sets}_b${c.block}_t${c.top}_l${c.local}`, s => {
+  kernel(`choose_s${c.sets}_b${c.block}_t${c.top}_l${c.local}${c.ended ? "_ended" : ""}`, s => {
     const [positions, x, entries] = [s.in("positions"), s.out("x"), s.out("entries")];
     const [xStride, entryStride] = [s.size("xStride"), s.size("entryStride")];
     return unit => {
       const token = unit.quotient(c.sets);
       const end = positions.load("i32", 1, token.mul(4)).add(1);
-      const count = end.add(c.block - 1).quotient(c.block);
+      const count = (c.ended ? end : end.add(c.block - 1)).quotient(c.block);
       const row: Row = { entries, at: unit.mul(entryStride), count, vectors: count.add(31).shr(5) };
       const xAt = unit.mul(xStride);
       const [least, most] = gather(row, x, xAt, end, c);
@@ -139,8 +142,13 @@ export const choose = (c: Choice): Kernel =>
         const near = count.sub(c.local).le(e);
         const chosen = all.or(near).or(equal).or(high.lt(v));
         const mark = chosen.select(konst("f32", 1, 0), konst("f32", 1, OUT));
-        each(0, end.sub(e.mul(c.block)).min(c.block), i => x.store(xAt.add(e.mul(c.block).add(i).mul(4)), mark));
+        const own = xAt.add(e.mul(4 * c.block));
+        each(0, end.sub(e.mul(c.block)).min(c.block), i => {
+          const counts = c.ended ? i.eq(c.block - 1).select(mark, konst("f32", 1, OUT)) : mark;
+          x.store(own.add(i.mul(4)), counts);
+        });
         return [equal.select(rest.sub(konst("f32", 1, 1)), rest)];
       });
+      if (c.ended) each(count.mul(c.block), end, p => x.store(xAt.add(p.mul(4)), konst("f32", 1, OUT)));
     };
   });

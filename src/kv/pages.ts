@@ -4,6 +4,7 @@
  * sequence of a model with recurrent layers has a state besides (states.ts), which decides how far back it can go.
  */
 import { LatheError } from "../errors.ts";
+import type { SourceText } from "./sources.ts";
 import { SequenceState, type StateSegment, type StateStore } from "./states.ts";
 
 export class PagePool {
@@ -53,6 +54,8 @@ export interface PageStore {
   readonly pageTokens: number;
   /** Copies the bytes of a page. */
   readonly copy: (from: number, to: number) => void;
+  /** A page is taken that was free: whatever it held is nobody's business any more. */
+  readonly clear?: (page: number) => void;
   /** For models with recurrent layers. */
   readonly states?: StateStore;
 }
@@ -71,9 +74,12 @@ export class Sequence {
   #length = 0;
   /** The position that the first token stands for: rotations and chunks count from there. There is nothing before it. */
   readonly origin: number;
+  /** The text that its tokens answer, in models that read one; the sequence releases it when it is closed. */
+  #source: SourceText | undefined;
 
-  constructor(store: PageStore, from?: Sequence, origin = 0) {
+  constructor(store: PageStore, from?: Sequence, origin = 0, source?: SourceText) {
     this.#store = store;
+    this.#source = from ? from.#source?.share() : source;
     this.origin = from ? from.origin : origin;
     this.#state = store.states && new SequenceState(store.states, from ? from.#state : undefined);
     this.#table = from ? from.#table : { references: 0, tokens: [], pages: [] };
@@ -83,6 +89,9 @@ export class Sequence {
 
   get length(): number {
     return this.#length;
+  }
+  get source(): SourceText | undefined {
+    return this.#source;
   }
   token = (position: number): number => this.#table.tokens[position];
   /** Pages in use, in order. */
@@ -112,6 +121,7 @@ export class Sequence {
    */
   truncate(length: number): number {
     if (length < this.#length) this.#shorten(this.#state?.back(length) ?? length);
+    if (this.#length === 0) this.#source?.forget();
     return this.#length;
   }
 
@@ -126,6 +136,28 @@ export class Sequence {
     return this.#state?.reserve(this.#length, keep) ?? [];
   }
 
+  /** Appends tokens whose keys and values the caller brings. Throws "memory.insufficient"; the sequence is then as before. */
+  adopt(tokens: Iterable<number>): void {
+    const before = this.#length;
+    try {
+      for (const token of tokens) this.append(token);
+    } catch (e) {
+      this.retract(before);
+      throw e;
+    }
+  }
+
+  /** A slot for the state after all tokens, which the caller brings. The sequence can go back to it. Throws "memory.insufficient". */
+  adoptState(): number {
+    if (!this.#state) throw new RangeError("a sequence without states");
+    return this.#state.adopt(this.#length);
+  }
+
+  /** Where the states of recurrent layers lie that are kept: of checkpoints, and the one that the sequence stands at. Positions rise. */
+  states(): readonly { readonly position: number; readonly slot: number }[] {
+    return this.#state?.kept() ?? [];
+  }
+
   /** What was appended has been evaluated. */
   settle(): void {
     this.#state?.settle();
@@ -137,7 +169,8 @@ export class Sequence {
     const used = Math.ceil(this.#length / pageTokens);
     const part = this.#length % pageTokens !== 0;
     const shared = part && (this.#table.references > 1 || pool.shared(this.#table.pages[used - 1]));
-    return Math.ceil((this.#length + tokens) / pageTokens) - used + Number(shared && tokens > 0);
+    const own = Math.ceil((this.#length + tokens) / pageTokens) - used + Number(shared && tokens > 0);
+    return own + (this.#source?.needs ?? 0);
   }
 
   /** Makes room for one more token. Throws "memory.insufficient" if the pool is empty; the sequence is then as before. */
@@ -147,8 +180,11 @@ export class Sequence {
     const { pages, tokens } = this.#table;
     const position = this.#length;
     const index = Math.floor(position / pageTokens);
-    if (index === pages.length) pages.push(pool.take());
-    else if (pool.shared(pages[index])) {
+    if (index === pages.length) {
+      const fresh = pool.take();
+      this.#store.clear?.(fresh);
+      pages.push(fresh);
+    } else if (pool.shared(pages[index])) {
       const fresh = pool.take();
       copy(pages[index], fresh);
       pool.release(pages[index]);
@@ -164,6 +200,8 @@ export class Sequence {
     this.#table = { references: 1, tokens: [], pages: [] };
     this.#length = 0;
     this.#state?.close();
+    this.#source?.release();
+    this.#source = undefined;
   }
 
   #shorten(length: number): void {

@@ -139,6 +139,25 @@ export class SequenceState {
     return this.#live().map(c => c.position);
   }
 
+  /** Its checkpoints and the state that it stands at, rising. */
+  kept(): { readonly position: number; readonly slot: number }[] {
+    const all = this.#live().map(({ position, slot }) => ({ position, slot }));
+    if (this.#slot && all.at(-1)?.position !== this.#position) all.push({ position: this.#position, slot: this.#slot });
+    return all;
+  }
+
+  /** Stands at `position`, beyond where it stood, with a checkpoint there; the caller fills the slot. Throws "memory.insufficient". */
+  adopt(position: number): number {
+    const { pool } = this.#store;
+    const slot = pool.take();
+    pool.release(this.#slot);
+    this.#position = position;
+    this.#slot = slot;
+    this.#checkpoints = [...this.#live(), pool.keep(position, slot)];
+    while (this.#checkpoints.length > this.#store.most) this.#thin();
+    return slot;
+  }
+
   /** The last position, at most `length`, to which it can go back. */
   nearest(length: number): number {
     if (length >= this.#position) return this.#position;

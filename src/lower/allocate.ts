@@ -1,214 +1,222 @@
 /**
  * Linear-scan register allocation over lifetimes with holes. Where no register is free, the least wanted variable goes to the frame: what is
- * used in inner loops is wanted most, constants that can be read again least. Code is then rewritten with short variables around each use and
- * allocation starts over. Poletto and Sarkar, "Linear Scan Register Allocation", TOPLAS 21(5), 1999; holes after Traub and others, PLDI 1998.
+ * used in inner loops is wanted most, constants that can be read again least. Around each use of such a variable a short one takes its place
+ * (spill.ts), and the scan starts over. Poletto and Sarkar, "Linear Scan Register Allocation", TOPLAS 21(5), 1999; holes after Traub and others,
+ * PLDI 1998.
  */
-import { type Lifetime, liveness, meet, type Segment } from "./liveness.ts";
-import {
-  type Description,
-  effects,
-  type Instruction,
-  isBracket,
-  isMemory,
-  isVariable,
-  type Line,
-  type Memory,
-  type Operand,
-  replaceRegisters,
-  type Variable,
-} from "./machine.ts";
+import type { Code } from "./code.ts";
+import type { Lifetimes } from "./liveness.ts";
+import { isBracket, isVariable, type Line, type RegisterClass } from "./machine.ts";
+import { rewrite, type Short, Spills } from "./spill.ts";
 
 export interface Allocation {
   /** With the loads and stores of what lives in the frame; still in variables. */
   readonly lines: readonly Line[];
-  readonly registers: ReadonlyMap<Variable, number>;
+  /** Registers by ids of variables; -1 for those that have none. */
+  readonly registers: Int32Array;
+  /** Registers that are given to something. */
+  readonly used: Readonly<Record<RegisterClass, ReadonlySet<number>>>;
   readonly frameBytes: number;
 }
 
 /** Cost of keeping a constant is a tenth: reading it again needs no store, and often no instruction. */
 const AGAIN = 0.1;
 
-interface Wanted extends Lifetime {
-  readonly urgency: number;
-}
-
-/** What holds one register, as segments of several variables. Those that ended before where the scan has come to are forgotten. */
-class Occupied {
-  #held: Wanted[] = [];
-
-  clash = (segments: readonly Segment[]): Wanted[] => this.#held.filter(h => meet(h.segments, segments));
-  free(segments: readonly Segment[]): boolean {
-    const { from } = segments[0];
-    this.#held = this.#held.filter(h => h.segments[h.segments.length - 1].to >= from);
-    return !this.#held.some(h => meet(h.segments, segments));
-  }
-  take(l: Wanted): void {
-    this.#held.push(l);
-  }
-  drop(l: Wanted): void {
-    this.#held.splice(this.#held.indexOf(l), 1);
-  }
-}
-
-const spanOf = (s: readonly Segment[]): number => s.reduce((sum, x) => sum + x.to - x.from + 1, 0);
-
 /** For variables that some instruction cannot have in every register: the first that it cannot. */
-function reaches(lines: readonly Line[], d: Description): ReadonlyMap<Variable, number> {
-  const found = new Map<Variable, number>();
-  for (const line of lines) {
-    if (isBracket(line)) continue;
-    const most = d.reach(line.key);
-    if (most === Number.POSITIVE_INFINITY) continue;
-    for (const o of line.operands) if (isVariable(o) && o.cls === "vec") found.set(o, Math.min(most, found.get(o) ?? most));
+function reaches(code: Code): Float64Array {
+  const found = new Float64Array(code.variables.length).fill(Number.POSITIVE_INFINITY);
+  for (let i = 0; i < code.lines.length; i++) {
+    const line = code.lines[i];
+    if (code.dead[i] || isBracket(line)) continue;
+    const { reach } = code.forms[i]!;
+    if (reach === Number.POSITIVE_INFINITY) continue;
+    for (const o of line.operands) {
+      if (isVariable(o) && o.cls === "vec") found[code.stands[o.id]] = Math.min(reach, found[code.stands[o.id]]);
+    }
   }
   return found;
 }
 
-/** One try: registers for all variables, or the variables that must go to the frame. `short` are those made by rewriting. */
-function scan(
-  lines: readonly Line[],
-  d: Description,
-  short: ReadonlySet<Variable>,
-  hints: ReadonlyMap<Variable, readonly Variable[]>,
-): { readonly registers: Map<Variable, number>; readonly spilled: Set<Variable> } {
-  const wanted: Wanted[] = [...liveness(lines, d).values()].map(l => {
-    const urgency = short.has(l.variable) ? Number.POSITIVE_INFINITY : (l.weight / spanOf(l.segments)) * (l.variable.again ? AGAIN : 1);
-    return { ...l, urgency };
-  });
-  wanted.sort((a, b) => a.segments[0].from - b.segments[0].from || a.variable.id - b.variable.id);
-  const reach = reaches(lines, d);
-  const registers = new Map<Variable, number>();
-  const spilled = new Set<Variable>();
-  const files = { gp: new Map<number, Occupied>(), vec: new Map<number, Occupied>() };
-  for (const cls of ["gp", "vec"] as const) for (const r of d.registers[cls]) files[cls].set(r, new Occupied());
-  for (const l of wanted) {
-    const file = files[l.variable.cls];
-    const give = (r: number): void => {
-      file.get(r)!.take(l);
-      registers.set(l.variable, r);
-    };
-    const near = (hints.get(l.variable) ?? []).map(v => registers.get(v)).filter(r => r !== undefined);
-    const most = reach.get(l.variable) ?? Number.POSITIVE_INFINITY;
-    const possible = [...file.keys()].filter(r => r < most);
-    const free = [...near.filter(r => r < most), ...possible].find(r => file.get(r)!.free(l.segments));
-    if (free !== undefined) {
-      give(free);
-      continue;
-    }
-    const cost = (r: number): number =>
-      file
-        .get(r)!
-        .clash(l.segments)
-        .reduce((sum, x) => sum + x.urgency, 0);
-    const best = possible.reduce((a, b) => (cost(b) < cost(a) ? b : a));
-    if (cost(best) >= l.urgency) {
-      if (l.urgency === Number.POSITIVE_INFINITY)
-        throw new Error("register allocation: an instruction needs more registers than there are");
-      spilled.add(l.variable);
-      continue;
-    }
-    for (const loser of file.get(best)!.clash(l.segments)) {
-      file.get(best)!.drop(loser);
-      registers.delete(loser.variable);
-      spilled.add(loser.variable);
-    }
-    give(best);
-  }
-  return { registers, spilled };
-}
-
-const mentions = (o: Operand, some: ReadonlySet<Variable>): boolean =>
-  isMemory(o) ? some.has(o.base as Variable) || some.has(o.index as Variable) : some.has(o as Variable);
-
-/** Rewrites the uses of variables that live in memory. */
-class Rewriter {
-  readonly short = new Set<Variable>();
-  frameBytes = 0;
-  readonly #d: Description;
-  readonly #homes = new Map<Variable, Memory>();
-  #nextId: number;
-
-  constructor(d: Description, nextId: number) {
-    this.#d = d;
-    this.#nextId = nextId;
-  }
-
-  home(v: Variable): Memory {
-    const known = v.again ?? this.#homes.get(v);
-    if (known) return known;
-    this.frameBytes = Math.ceil(this.frameBytes / v.bytes) * v.bytes;
-    const slot = this.#d.slot(this.frameBytes);
-    this.frameBytes += v.bytes;
-    this.#homes.set(v, slot);
-    return slot;
-  }
-
-  rewrite(lines: readonly Line[], spilled: ReadonlySet<Variable>): Line[] {
-    return lines.flatMap(l => (isBracket(l) ? [l] : this.#line(l, spilled)));
-  }
-
-  #line(line: Instruction, spilled: ReadonlySet<Variable>): readonly Line[] {
-    if (!line.operands.some(o => mentions(o, spilled))) return [line];
-    const { origin } = line;
-    if (this.#d.isCopy(line)) {
-      const [to, from] = line.operands as readonly Variable[];
-      if (spilled.has(to) && !spilled.has(from) && isVariable(from)) return [{ ...this.#d.store(this.home(to), from), origin }];
-      if (spilled.has(from) && !spilled.has(to)) return [{ ...this.#d.load(to, this.home(from)), origin }];
-    }
-    const folded = this.#fold(line, spilled);
-    const { reads, writes } = effects(folded, this.#d);
-    // The instruction that makes a constant is not needed where the constant is read again.
-    if (writes.some(v => v.again && spilled.has(v))) return [];
-    const stand = new Map<Variable, Variable>();
-    for (const v of [...reads, ...writes]) {
-      if (!spilled.has(v) || stand.has(v)) continue;
-      const made: Variable = { id: this.#nextId++, cls: v.cls, bytes: v.bytes };
-      stand.set(v, made);
-      this.short.add(made);
-    }
-    const from = [...stand].filter(([v]) => reads.includes(v)).map(([v, s]) => this.#d.load(s, this.home(v)));
-    const to = [...stand].filter(([v]) => writes.includes(v)).map(([v, s]) => this.#d.store(this.home(v), s));
-    const changed = replaceRegisters(folded, r => (isVariable(r) ? (stand.get(r) ?? r) : r));
-    return [...from, { ...changed, origin }, ...to];
-  }
-
-  /** Uses one spilled operand straight from memory where the instruction can. */
-  #fold(line: Instruction, spilled: ReadonlySet<Variable>): Instruction {
-    if (line.operands.some(isMemory)) return line;
-    const uses = (v: Operand): number => line.operands.filter(o => o === v).length;
-    const at = line.operands.findIndex((o, i) => {
-      if (!isVariable(o) || !spilled.has(o) || uses(o) > 1) return false;
-      return this.#d.access(line.key, i) === "r" && this.#d.takesMemory(line.key, i, o.bytes);
-    });
-    if (at < 0) return line;
-    return { key: line.key, operands: line.operands.map((o, i) => (i === at ? this.home(o as Variable) : o)) };
-  }
-}
-
 /** Which variables would save a copy if they shared a register. */
-function hintsOf(lines: readonly Line[], d: Description): Map<Variable, Variable[]> {
-  const hints = new Map<Variable, Variable[]>();
-  const note = (a: Variable, b: Variable): void => {
-    hints.set(a, [...(hints.get(a) ?? []), b]);
+function hintsOf(code: Code): ReadonlyMap<number, readonly number[]> {
+  const hints = new Map<number, number[]>();
+  const note = (a: number, b: number): void => {
+    const known = hints.get(a);
+    if (known) known.push(b);
+    else hints.set(a, [b]);
   };
-  for (const l of lines) {
-    if (isBracket(l) || !d.isCopy(l)) continue;
-    const [to, from] = l.operands;
-    if (!isVariable(to) || !isVariable(from)) continue;
-    note(to, from);
-    note(from, to);
+  for (let i = 0; i < code.lines.length; i++) {
+    if (code.dead[i] || !code.isCopy(i)) continue;
+    const at = code.starts[i];
+    note(code.users[at], code.users[at + 1]);
+    note(code.users[at + 1], code.users[at]);
   }
   return hints;
 }
 
-/** Gives every variable a register, or throws if an instruction alone needs too many. */
-export function allocate(code: readonly Line[], d: Description): Allocation {
-  let lines: readonly Line[] = code.map(l => (isBracket(l) ? l : { ...l, origin: l }));
-  const ids = code.flatMap(l => (isBracket(l) ? [] : l.operands.filter(isVariable).map(v => v.id)));
-  const rewriter = new Rewriter(d, ids.reduce((m, x) => Math.max(m, x), 0) + 1);
+const none: readonly number[] = [];
+
+/** One try at registers for all that want one: variables, and the short ones behind them in number. */
+class Scan {
+  readonly registers: Int32Array;
+  /** Variables that must go to the frame. */
+  readonly spilled: number[] = [];
+  readonly #code: Code;
+  readonly #lifetimes: Lifetimes;
+  readonly #shorts: readonly Short[];
+  readonly #ends: Int32Array;
+  readonly #urgency: Float64Array;
+  readonly #limits: Float64Array;
+  /** What holds each register, by class; those that ended before where the scan has come to are forgotten. */
+  readonly #held: Readonly<Record<RegisterClass, number[][]>> = { gp: [], vec: [] };
+  /** Up to where each register is certainly taken, by class. */
+  readonly #taken: Readonly<Record<RegisterClass, number[]>> = { gp: [], vec: [] };
+
+  constructor(code: Code, lifetimes: Lifetimes, shorts: readonly Short[], limits: Float64Array) {
+    this.#code = code;
+    this.#lifetimes = lifetimes;
+    this.#shorts = shorts;
+    this.#limits = limits;
+    const all = code.variables.length + shorts.length;
+    this.registers = new Int32Array(all).fill(-1);
+    this.#ends = new Int32Array(all);
+    this.#urgency = new Float64Array(all).fill(Number.POSITIVE_INFINITY);
+    for (const cls of ["gp", "vec"] as const) {
+      for (const r of code.d.registers[cls]) {
+        this.#held[cls][r] = [];
+        this.#taken[cls][r] = -1;
+      }
+    }
+  }
+
+  /** All that want a register, by where they begin. */
+  #order(away: Uint8Array): Float64Array {
+    const n = this.#code.variables.length;
+    const { first, from, weight } = this.#lifetimes;
+    const keys: number[] = [];
+    const all = this.registers.length;
+    for (let v = 0; v < n; v++) {
+      if (first[v] < 0 || away[v]) continue;
+      this.#ends[v] = this.#lifetimes.end(v);
+      this.#urgency[v] = (weight[v] / this.#lifetimes.span(v)) * (this.#code.variables[v]!.again ? AGAIN : 1);
+      keys.push(from[first[v]] * all + v);
+    }
+    for (let s = 0; s < this.#shorts.length; s++) {
+      this.#ends[n + s] = this.#shorts[s].to;
+      keys.push(this.#shorts[s].from * all + n + s);
+    }
+    return Float64Array.from(keys).sort();
+  }
+
+  #begin(e: number): number {
+    const short = this.#shorts[e - this.#code.variables.length];
+    return short ? short.from : this.#lifetimes.from[this.#lifetimes.first[e]];
+  }
+
+  /** Whether two are live at one position. */
+  #meet(a: number, b: number): boolean {
+    const n = this.#code.variables.length;
+    if (a < n && b < n) return this.#lifetimes.meet(a, b);
+    if (a < n) return this.#inside(a, this.#shorts[b - n]);
+    if (b < n) return this.#inside(b, this.#shorts[a - n]);
+    const [s, t] = [this.#shorts[a - n], this.#shorts[b - n]];
+    return s.from <= t.to && t.from <= s.to;
+  }
+
+  #inside(v: number, { from, to }: Short): boolean {
+    const l = this.#lifetimes;
+    for (let s = l.first[v]; s >= 0 && l.from[s] <= to; s = l.next[s]) if (l.to[s] >= from) return true;
+    return false;
+  }
+
+  #free(held: number[], e: number, begin: number): boolean {
+    let kept = 0;
+    let free = true;
+    for (let i = 0; i < held.length; i++) {
+      const h = held[i];
+      if (this.#ends[h] < begin) continue;
+      held[kept++] = h;
+      if (free && this.#meet(h, e)) free = false;
+    }
+    held.length = kept;
+    return free;
+  }
+
+  run(away: Uint8Array, hints: ReadonlyMap<number, readonly number[]>): void {
+    const all = this.registers.length;
+    for (const key of this.#order(away)) this.#place(key % all, hints);
+  }
+
+  #place(e: number, hints: ReadonlyMap<number, readonly number[]>): void {
+    const n = this.#code.variables.length;
+    const v = e < n ? e : this.#shorts[e - n].of;
+    const { cls } = this.#code.variables[v]!;
+    const files = this.#held[cls];
+    const taken = this.#taken[cls];
+    const begin = this.#begin(e);
+    const most = e < n ? this.#limits[e] : this.#shorts[e - n].reach;
+    for (const h of e < n ? (hints.get(e) ?? none) : none) {
+      const r = this.registers[h];
+      if (r < 0 || r >= most || taken[r] >= begin || !this.#free(files[r], e, begin)) continue;
+      this.#give(e, r, cls);
+      return;
+    }
+    const possible = this.#code.d.registers[cls];
+    for (const r of possible) {
+      if (r >= most || taken[r] >= begin || !this.#free(files[r], e, begin)) continue;
+      this.#give(e, r, cls);
+      return;
+    }
+    const usable = possible.filter(r => r < most);
+    this.#fight(e, cls, usable);
+  }
+
+  #give(e: number, r: number, cls: RegisterClass): void {
+    const n = this.#code.variables.length;
+    this.#held[cls][r].push(e);
+    this.#taken[cls][r] = e < n ? this.#lifetimes.to[this.#lifetimes.first[e]] : this.#shorts[e - n].to;
+    this.registers[e] = r;
+  }
+
+  /** No register is free: whoever is wanted least goes to the frame, the new one or those that hold a register. */
+  #fight(e: number, cls: RegisterClass, possible: readonly number[]): void {
+    const files = this.#held[cls];
+    let best = -1;
+    let least = Number.POSITIVE_INFINITY;
+    for (const r of possible) {
+      let cost = 0;
+      for (const h of files[r]) if (this.#meet(h, e)) cost += this.#urgency[h];
+      if (cost < least) [best, least] = [r, cost];
+    }
+    if (least >= this.#urgency[e]) {
+      if (this.#urgency[e] === Number.POSITIVE_INFINITY)
+        throw new Error("register allocation: an instruction needs more registers than there are");
+      this.spilled.push(e);
+      return;
+    }
+    const losers = files[best].filter(h => this.#meet(h, e));
+    files[best] = files[best].filter(h => !losers.includes(h));
+    for (const loser of losers) {
+      this.registers[loser] = -1;
+      this.spilled.push(loser);
+    }
+    this.#give(e, best, cls);
+  }
+}
+
+/**
+ * Gives every variable a register, or throws if an instruction alone needs too many. `origins`: whether each line says what it was made from, as
+ * the checker wants it.
+ */
+export function allocate(code: Code, lifetimes: Lifetimes, origins: boolean): Allocation {
+  const limits = reaches(code);
+  const hints = hintsOf(code);
+  const spills = new Spills(code);
   for (;;) {
-    const { registers, spilled } = scan(lines, d, rewriter.short, hintsOf(lines, d));
-    if (!spilled.size) return { lines, registers, frameBytes: rewriter.frameBytes };
-    lines = rewriter.rewrite(lines, spilled);
+    const shorts = spills.shorts();
+    const scan = new Scan(code, lifetimes, shorts, limits);
+    scan.run(spills.away, hints);
+    if (!scan.spilled.length) return rewrite(code, spills, shorts, scan.registers, origins);
+    spills.add(scan.spilled);
   }
 }

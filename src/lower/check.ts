@@ -1,6 +1,7 @@
 /**
  * Checks an allocation without trusting it: runs the rewritten code over places (registers, frame slots), each with the set of variables whose
- * present value it holds, and compares every operand with the instruction that it was made from. Shares nothing with allocate.ts.
+ * present value it holds, and compares every operand with the instruction that it was made from. Copies that were joined
+ * away are among the lines, so it checks that too. Shares nothing with allocate.ts.
  */
 import {
   type Description,
@@ -14,12 +15,16 @@ import {
   type Variable,
 } from "./machine.ts";
 
+/** Bits of an access. */
+const [READ, WRITE] = [1, 2];
+
 /** Variables of the original code by the place that holds their value. */
 type Holds = Map<string, ReadonlySet<Variable>>;
 
 export interface Allocated {
   readonly lines: readonly Line[];
-  readonly registers: ReadonlyMap<Variable, number>;
+  /** By ids of variables. */
+  readonly registers: Int32Array;
 }
 
 const placeOfMemory = (m: Memory): string => `[${m.label ?? ""} ${m.base && "fixed" in m.base ? m.base.fixed : "?"} ${m.disp}]`;
@@ -49,8 +54,8 @@ class Checker {
   #place(o: Operand): string {
     if (isMemory(o)) return placeOfMemory(o);
     if (!isVariable(o)) throw new Error("check: neither a variable nor memory");
-    const register = this.#code.registers.get(o);
-    if (register === undefined) throw new Error(`check: variable ${o.id} has no register`);
+    const register = this.#code.registers[o.id];
+    if (!(register >= 0)) throw new Error(`check: variable ${o.id} has no register`);
     return `${o.cls}${register}`;
   }
 
@@ -83,6 +88,7 @@ class Checker {
 
   #original(line: Instruction): void {
     const origin = line.origin ?? line;
+    const form = this.#d.form(origin.key);
     const written: [Variable, string][] = [];
     origin.operands.forEach((o, i) => {
       const now = line.operands[i];
@@ -91,12 +97,13 @@ class Checker {
         if (o.base && isVariable(o.base)) this.#expect(o.base, m.base as Variable, line);
         if (o.index && isVariable(o.index)) this.#expect(o.index, m.index as Variable, line);
       } else if (isVariable(o)) {
-        const access = this.#d.access(origin.key, i);
-        if (access !== "w") this.#expect(o, now, line);
-        if (access !== "r") written.push([o, this.#place(now)]);
+        const access = form.access[i];
+        if (access & READ) this.#expect(o, now, line);
+        if (access & WRITE) written.push([o, this.#place(now)]);
       }
     });
-    const value = this.#d.isCopy(origin) ? (this.#holds.get(this.#place(line.operands[1])) ?? new Set<Variable>()) : new Set<Variable>();
+    const copies = form.copies && origin.operands.every(isVariable);
+    const value = copies ? (this.#holds.get(this.#place(line.operands[1])) ?? new Set<Variable>()) : new Set<Variable>();
     for (const [v, place] of written) this.#write(place, new Set([...[...value].filter(x => x !== v), v]), v);
   }
 

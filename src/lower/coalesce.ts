@@ -2,48 +2,44 @@
  * Joins the two sides of copies into one variable where their lifetimes do not meet, innermost loops first. Carried values, two-address
  * instructions and reinterpretations are written as copies by the targets; most of them vanish here.
  */
-import { join, liveness, meet, type Segment } from "./liveness.ts";
-import { type Description, type Instruction, isBracket, isVariable, type Line, replaceRegisters, type Variable } from "./machine.ts";
+import type { Code } from "./code.ts";
+import type { Lifetimes } from "./liveness.ts";
+import { isBracket } from "./machine.ts";
 
-interface Copy {
-  readonly to: Variable;
-  readonly from: Variable;
-  readonly depth: number;
-}
-
-function copiesOf(lines: readonly Line[], d: Description): Copy[] {
-  const copies: Copy[] = [];
+/** Lines of copies with the number of loops around them, innermost first. */
+function copiesOf(code: Code): { readonly line: number; readonly depth: number }[] {
+  const copies: { line: number; depth: number }[] = [];
   let depth = 0;
-  for (const line of lines) {
+  for (let i = 0; i < code.lines.length; i++) {
+    const line = code.lines[i];
     if (isBracket(line)) depth += line.bracket === "begin" ? 1 : -1;
-    else if (d.isCopy(line)) {
-      const [to, from] = line.operands;
-      if (isVariable(to) && isVariable(from)) copies.push({ to, from, depth });
-    }
+    else if (!code.dead[i] && code.isCopy(i)) copies.push({ line: i, depth });
   }
   return copies.sort((a, b) => b.depth - a.depth);
 }
 
-export function coalesce(lines: readonly Line[], d: Description): Line[] {
-  const lifetimes = liveness(lines, d);
-  const segments = new Map<Variable, readonly Segment[]>([...lifetimes].map(([v, l]) => [v, l.segments]));
-  const stands = new Map<Variable, Variable>();
-  const root = (v: Variable): Variable => {
-    const next = stands.get(v);
-    return next ? root(next) : v;
+/** Copies that vanished are marked as joined in `code`, the uses of joined variables become those of one, and `lifetimes` is its. */
+export function coalesce(code: Code, lifetimes: Lifetimes): void {
+  const { starts, users, variables } = code;
+  const { stands } = code;
+  const root = (v: number): number => {
+    let at = v;
+    while (stands[at] !== at) at = stands[at];
+    return at;
   };
-  for (const copy of copiesOf(lines, d)) {
-    const [to, from] = [root(copy.to), root(copy.from)];
-    // A constant that can be read again stays a variable of its own.
-    if (to === from || to.cls !== from.cls || to.again || from.again) continue;
-    const [a, b] = [segments.get(to)!, segments.get(from)!];
-    if (meet(a, b)) continue;
-    const [keep, drop] = to.bytes >= from.bytes ? [to, from] : [from, to];
-    stands.set(drop, keep);
-    segments.set(keep, join(a, b));
+  for (const { line, depth } of copiesOf(code)) {
+    const [to, from] = [root(users[starts[line]]), root(users[starts[line] + 1])];
+    if (to !== from) {
+      const [a, b] = [variables[to]!, variables[from]!];
+      // A constant that can be read again stays a variable of its own.
+      if (a.cls !== b.cls || a.again || b.again || lifetimes.meet(to, from)) continue;
+      const [keep, drop] = a.bytes >= b.bytes ? [to, from] : [from, to];
+      stands[drop] = keep;
+      lifetimes.join(keep, drop);
+    }
+    code.join(line);
+    lifetimes.weight[root(to)] -= 2 * 10 ** depth;
   }
-  const joined = lines.map(l => (isBracket(l) ? l : replaceRegisters(l, r => (isVariable(r) ? root(r) : r))));
-  return joined.filter(l => isBracket(l) || !(d.isCopy(l) && same(l)));
+  for (let v = 0; v < stands.length; v++) stands[v] = root(v);
+  for (let u = 0; u < users.length; u++) users[u] = stands[users[u]];
 }
-
-const same = (l: Instruction): boolean => l.operands[0] === l.operands[1];

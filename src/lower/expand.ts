@@ -2,7 +2,7 @@
  * Byte dots that the machine has no instruction for, in 16-bit arithmetic: the even and the odd bytes of each operand become two registers
  * of 16-bit lanes, and `dot2` of those gives 32 bits. Runs after legalise; the halves of an operand are shared between all its dots.
  */
-import { make } from "../ir/build.ts";
+import { hasNode, make } from "../ir/build.ts";
 import type { Kernel, Node, Scope } from "../ir/node.ts";
 import { elems } from "../ir/types.ts";
 import type { Machine } from "./passes.ts";
@@ -23,9 +23,11 @@ export function expandDots(kernel: Kernel, machine: Machine): Kernel {
     const odd = make(scope, "shr", [wide], undefined, 8);
     return [even, odd].map(n => make(scope, "as", [n], { type: "i16", lanes: n.lanes })) as [Node, Node];
   };
+  const ofBytes = (n: Node): boolean => (n.op === "dot2" || n.op === "dot4") && elems[n.args[0].type].size === 1;
+  if (!hasNode(kernel.body, n => ofBytes(n) && !direct(n, n.args[0], machine))) return kernel;
   return rebuild(kernel, {
     visit: (node, to) => {
-      if ((node.op !== "dot2" && node.op !== "dot4") || elems[node.args[0].type].size !== 1) return undefined;
+      if (!ofBytes(node)) return undefined;
       const [w, x] = node.args.map(to.one);
       if (direct(node, w, machine)) return undefined;
       const [we, wo] = halves(to.scope, w);

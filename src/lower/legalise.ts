@@ -122,6 +122,7 @@ const split: Handler = (cut, node) => {
 
 /** Lane by lane: part i of the result from part i of every operand. */
 const lanewise: Handler = (cut, node, source) => {
+  if (source.length === 1) return [cut.make(node.op, node.args.map(cut.to.one), { type: node.type, lanes: node.lanes }, node.attr)];
   const args = node.args.map(a => cut.to.parts(a));
   const lanes = node.lanes / source.length;
   return source.map((_, i) =>
@@ -152,10 +153,12 @@ const handlers: Readonly<Record<string, Handler>> = {
 };
 
 export function legalise(kernel: Kernel, width: number): Kernel {
+  let cutter: Cutter | undefined;
   return rebuild(kernel, {
     visit: (node, to) => {
+      cutter ??= new Cutter(to, width, kernel);
       const handle = handlers[node.op] ?? (node.args.length ? lanewise : undefined);
-      return handle?.(new Cutter(to, width, kernel), node, node.args.length ? to.parts(node.args[0]) : []);
+      return handle?.(cutter, node, node.args.length ? to.parts(node.args[0]) : []);
     },
   });
 }

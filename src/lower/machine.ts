@@ -57,46 +57,27 @@ export const isFixed = (o: Operand): o is Fixed => "fixed" in o;
 export const isMemory = (o: Operand): o is Memory => "disp" in o;
 export const isBracket = (l: Line): l is Bracket => "bracket" in l;
 
-export type Access = "r" | "w" | "rw";
+/** What allocation must know of an instruction. */
+export interface Form {
+  /** How the operand at each position is used, if it is a register: 1 read, 2 written, 3 both. */
+  readonly access: readonly number[];
+  /** How many bytes memory must have at least to stand for the register at each position; infinitely many where it cannot. */
+  readonly memory: readonly number[];
+  /** Vector registers with this number and above cannot be operands. */
+  readonly reach: number;
+  /** It copies its second operand to its first, where both are variables. */
+  readonly copies: boolean;
+}
 
-/** What allocation must know of a target's instructions. */
+/** What allocation must know of a target. */
 export interface Description {
-  /** How the operand at `position` is used, if it is a register. */
-  readonly access: (key: string, position: number) => Access;
-  /** Whether the operand at `position` may be memory of `bytes` bytes instead of a register. */
-  readonly takesMemory: (key: string, position: number, bytes: number) => boolean;
+  readonly form: (key: string) => Form;
   /** Registers that may be given out, in the order of preference. */
   readonly registers: Readonly<Record<RegisterClass, readonly number[]>>;
-  /** Registers with this number and above cannot be operands of the instruction. */
-  readonly reach: (key: string) => number;
-  readonly copy: (to: Variable, from: Variable) => Instruction;
-  readonly isCopy: (line: Instruction) => boolean;
   readonly load: (to: Variable, from: Memory) => Instruction;
   readonly store: (to: Memory, from: Variable) => Instruction;
   /** The frame's slot at this byte offset. */
   readonly slot: (offset: number) => Memory;
-}
-
-export interface Effects {
-  readonly reads: readonly Variable[];
-  readonly writes: readonly Variable[];
-}
-
-const inMemory = (m: Memory): Variable[] => [m.base, m.index].filter((r): r is Variable => r !== undefined && isVariable(r));
-
-/** Variables that an instruction reads and writes. */
-export function effects(line: Instruction, d: Pick<Description, "access">): Effects {
-  const reads: Variable[] = [];
-  const writes: Variable[] = [];
-  line.operands.forEach((o, i) => {
-    if (isMemory(o)) reads.push(...inMemory(o));
-    else if (isVariable(o)) {
-      const access = d.access(line.key, i);
-      if (access !== "w") reads.push(o);
-      if (access !== "r") writes.push(o);
-    }
-  });
-  return { reads, writes };
 }
 
 /** The same instruction with other registers; memory operands are rebuilt with theirs. */

@@ -1,9 +1,10 @@
 /**
  * Sums of exact byte dots in the narrowest lanes that provably hold them. `dot4(w, x) + dot4(v, y) + ...` in i32 becomes pair products
- * added in i16 and widened once per group, wherever the value ranges show that no 16-bit lane can overflow (DESIGN idea 2). Targets whose
- * machine sums four bytes into 32 bits in one instruction do not run this pass.
+ * added in i16 and widened once per group, wherever the value ranges show that no 16-bit lane can overflow (DESIGN idea 2). A number of 16 bits
+ * that multiplies such a sum does so while it is widened. Targets whose machine sums four bytes into 32 bits in one instruction do not run this
+ * pass.
  */
-import { constant, make } from "../ir/build.ts";
+import { constant, hasNode, make, nodesOf } from "../ir/build.ts";
 import type { Kernel, Loop, Node } from "../ir/node.ts";
 import { elems, type Range } from "../ir/types.ts";
 import { type CarryForm, type Rebuild, rebuild } from "./rebuild.ts";
@@ -13,12 +14,16 @@ import { countUses } from "./uses.ts";
 interface Pending {
   readonly pairs: Node;
   readonly rest: Node | undefined;
+  /** What both are multiplied with at the end: an old node. In `rest` it is in already. */
+  readonly factor?: Node;
 }
 
 const fits = (min: number, max: number): boolean => min >= elems.i16.min && max <= elems.i16.max;
 
 export function narrowDots(kernel: Kernel): Kernel {
-  const sums = new NarrowSums(countUses(kernel.body));
+  if (!hasNode(kernel.body, n => n.op === "dot4")) return kernel;
+  const uses = countUses(kernel.body);
+  const sums = new NarrowSums(uses, factorsOf(kernel, uses));
   return rebuild(kernel, {
     visit: (node, to) => sums.visit(node, to),
     carry: (loop, i, to) => sums.carry(loop, i, to),
@@ -30,13 +35,17 @@ class NarrowSums {
   /** By the id of the old node: sums that nothing has asked for in 32 bits yet. */
   readonly pending = new Map<number, Pending>();
   readonly #uses: ReadonlyMap<Node, number>;
+  readonly #factors: ReadonlyMap<Node, Node>;
 
-  constructor(uses: ReadonlyMap<Node, number>) {
+  /** `factors`: what the sum that a dot is part of is multiplied with. */
+  constructor(uses: ReadonlyMap<Node, number>, factors: ReadonlyMap<Node, Node>) {
     this.#uses = uses;
+    this.#factors = factors;
   }
 
-  widen({ pairs, rest }: Pending, to: Rebuild): Node {
-    const wide = make(to.scope, "dot2", [pairs, constant(to.scope, "i16", pairs.lanes, 1)]);
+  widen({ pairs, rest, factor }: Pending, to: Rebuild): Node {
+    const by = factor ? twice(to.one(factor), to) : constant(to.scope, "i16", pairs.lanes, 1);
+    const wide = make(to.scope, "dot2", [pairs, by]);
     return rest ? make(to.scope, "add", [rest, wide]) : wide;
   }
 
@@ -45,15 +54,26 @@ class NarrowSums {
       const [w, x] = node.args.map(to.one);
       const products = corners(w, x);
       if (!fits(2 * Math.min(...products), 2 * Math.max(...products))) return undefined;
-      return this.#keep(node, { pairs: make(to.scope, "dot2", [w, x]), rest: undefined });
+      return this.#keep(node, { pairs: make(to.scope, "dot2", [w, x]), rest: undefined, factor: this.#factors.get(node) });
     }
+    if (node.op === "mul") return this.#product(node, to);
     if (node.op !== "add") return undefined;
     const [a, b] = node.args.map(n => this.pending.get(n.id));
     if (a && b) return this.#keep(node, this.#join(a, b, to));
     if (!a && !b) return undefined;
-    const { pairs, rest } = a ?? b!;
+    const { pairs, rest, factor } = a ?? b!;
     const other = to.one(node.args[a ? 1 : 0]);
-    return this.#keep(node, { pairs, rest: rest ? make(to.scope, "add", [rest, other]) : other });
+    return this.#keep(node, { pairs, rest: rest ? make(to.scope, "add", [rest, other]) : other, factor });
+  }
+
+  #product(node: Node, to: Rebuild): Node[] | undefined {
+    for (const [sum, factor] of [node.args, node.args.toReversed()]) {
+      const found = this.pending.get(sum.id);
+      if (found?.factor && found.factor === factor) return [this.widen(found, to)];
+      if (found && !found.factor && !found.rest && isFactor(factor) && !isWidest(found.pairs))
+        return [this.widen({ ...found, factor }, to)];
+    }
+    return undefined;
   }
 
   /** A sum that a loop of known length carries stays narrow throughout, if all its turns together fit. */
@@ -86,9 +106,40 @@ class NarrowSums {
     const rests = [a.rest, b.rest].filter(n => n !== undefined);
     const rest = rests.length === 2 ? make(to.scope, "add", rests) : rests[0];
     const [p, q] = [a.pairs.range, b.pairs.range];
-    if (fits(p.min + q.min, p.max + q.max)) return { pairs: make(to.scope, "add", [a.pairs, b.pairs]), rest };
-    return { pairs: b.pairs, rest: this.widen({ pairs: a.pairs, rest }, to) };
+    const { factor } = a;
+    if (fits(p.min + q.min, p.max + q.max)) return { pairs: make(to.scope, "add", [a.pairs, b.pairs]), rest, factor };
+    return { pairs: b.pairs, rest: this.widen({ pairs: a.pairs, rest, factor }, to), factor };
   }
+}
+
+const isFactor = (n: Node): boolean => n.type === "i32" && fits(n.range.min, n.range.max);
+/** The one number whose products could pass 32 bits. */
+const isWidest = (pairs: Node): boolean => pairs.range.min === elems.i16.min;
+
+/** The same number in both halves of each lane. */
+function twice(n: Node, to: Rebuild): Node {
+  const low = n.range.min >= 0 ? n : make(to.scope, "and", [n, constant(to.scope, "i32", n.lanes, 0xffff)]);
+  const high = make(to.scope, "shl", [n], undefined, 16);
+  return make(to.scope, "as", [make(to.scope, "or", [low, high])], { type: "i16", lanes: 2 * n.lanes });
+}
+
+/** For each dot of a sum that nothing but one product looks at: the other factor, if it is there before the dots are. */
+function factorsOf(kernel: Kernel, uses: ReadonlyMap<Node, number>): ReadonlyMap<Node, Node> {
+  const factors = new Map<Node, Node>();
+  const dotsOf = (n: Node): Node[] | undefined => {
+    if (uses.get(n) !== 1) return undefined;
+    if (n.op === "dot4") return [n];
+    const parts = n.op === "add" ? n.args.map(dotsOf) : [];
+    return parts.length && parts.every(p => p !== undefined) ? parts.flat() : undefined;
+  };
+  for (const node of nodesOf(kernel.body)) {
+    if (node.op !== "mul") continue;
+    for (const [sum, factor] of [node.args, node.args.toReversed()]) {
+      const dots = isFactor(factor) ? dotsOf(sum) : undefined;
+      if (dots?.every(d => factor.id < d.id && factor.scope.depth <= d.scope.depth)) for (const d of dots) factors.set(d, factor);
+    }
+  }
+  return factors;
 }
 
 const isZero = (n: Node): boolean => n.op === "const" && n.attr === 0;

@@ -57,13 +57,13 @@ export class Rebuild {
 
   /** The node itself in the new kernel, operands replaced by their first parts. */
   copy(node: Node): Node {
+    if (!node.args.length && node.op !== "const") return leaf(this.scope, node.op, node, node.attr, node.range);
     const args = node.args.map(this.one);
     if (node.op === "const") return constant(this.scope, node.type, node.lanes, node.attr);
     if (node.op === "load") {
       const { address, index, offset } = this.#place(args[0], args[1], node.attr);
       return load(this.scope, node, address, index, offset, false, node.range);
     }
-    if (!args.length) return leaf(this.scope, node.op, node, node.attr, node.range);
     return make(this.scope, node.op, args, node, node.attr);
   }
 
@@ -87,6 +87,8 @@ export class Rebuild {
           this.scope.items.push({ kind: "store", address, index, offset, value });
           offset += value.lanes * elems[value.type].size;
         }
+      } else if (item.kind === "prefetch") {
+        this.scope.items.push({ kind: "prefetch", ...this.#place(this.one(item.address), this.one(item.index), item.offset) });
       } else if (this.#pass.unroll?.(item)) this.#unrolled(item);
       else this.#loop(item);
     }

@@ -11,8 +11,13 @@ export interface Selected {
 
 export type Chosen<S extends Selected> = ReadonlyMap<Node, S>;
 
-/** `rule` answers for values, `free` says which nodes need no instruction (constants, parameters). */
-export function select<S extends Selected>(kernel: Kernel, rule: (node: Node) => S, free: (node: Node) => boolean): Chosen<S> {
+/** `rule` answers for values, `free` says which nodes need no instruction (constants, parameters); `prefetches`: whether the target has them. */
+export function select<S extends Selected>(
+  kernel: Kernel,
+  rule: (node: Node) => S,
+  free: (node: Node) => boolean,
+  prefetches = false,
+): Chosen<S> {
   const needed = new Set<Node>();
   const chosen = new Map<Node, S>();
   const need = (nodes: readonly Node[]): void => {
@@ -22,7 +27,9 @@ export function select<S extends Selected>(kernel: Kernel, rule: (node: Node) =>
     for (let i = scope.items.length - 1; i >= 0; i--) {
       const item = scope.items[i];
       if (item.kind === "store") need([item.address, item.index, item.value]);
-      else if (item.kind === "loop") {
+      else if (item.kind === "prefetch") {
+        if (prefetches) need([item.address, item.index]);
+      } else if (item.kind === "loop") {
         need([item.from, item.to, ...item.init, ...item.next]);
         walk(item.body);
       } else if (needed.has(item.node) && !free(item.node)) {

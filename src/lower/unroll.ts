@@ -12,7 +12,12 @@ function size(scope: Scope): number {
 const turns = (loop: Loop): number =>
   loop.from.op === "const" && loop.to.op === "const" ? Math.max(0, loop.to.attr - loop.from.attr) : Number.POSITIVE_INFINITY;
 
+/** Whether some loop is short enough. */
+const any = (scope: Scope, limit: number): boolean =>
+  scope.items.some(item => item.kind === "loop" && (turns(item) * size(item.body) <= limit || any(item.body, limit)));
+
 /** `limit`: nodes that a loop may become. */
 export function unroll(kernel: Kernel, limit: number): Kernel {
+  if (!any(kernel.body, limit)) return kernel;
   return rebuild(kernel, { visit: () => undefined, unroll: loop => turns(loop) * size(loop.body) <= limit });
 }

@@ -9,6 +9,7 @@ export function countUses(scope: Scope, uses = new Map<Node, number>()): Map<Nod
   for (const item of scope.items) {
     if (item.kind === "node") use(item.node.args);
     else if (item.kind === "store") use([item.address, item.index, item.value]);
+    else if (item.kind === "prefetch") use([item.address, item.index]);
     else {
       use([item.from, item.to, ...item.init, ...item.next]);
       countUses(item.body, uses);

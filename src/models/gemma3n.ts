@@ -3,7 +3,7 @@
  * all by how far the prediction was off (AltUp). Beside attention runs a branch of low rank (LAuReL); gates of the first layers keep only their largest
  * values; every layer adds an embedding of its own; the last layers read keys and values of earlier ones. ARCHITECTURES 3.3, 12.
  */
-import { correctStreams, predictStreams } from "../kernels/streams.ts";
+import { correctStreams, predictStreams } from "../kernels/alternating.ts";
 import { arch } from "../nn/arch.ts";
 import type { Block } from "../nn/block.ts";
 import { type Config, config, decoder, normOf, rotary, windowedLayers } from "../nn/decoder.ts";

@@ -2,6 +2,7 @@
 import type { Architecture } from "../nn/arch.ts";
 import * as bert from "./bert.ts";
 import * as deepseek from "./deepseek.ts";
+import * as deepseek4 from "./deepseek4.ts";
 import * as gemma from "./gemma.ts";
 import * as gemma3n from "./gemma3n.ts";
 import * as gemma4 from "./gemma4.ts";
@@ -19,11 +20,13 @@ import * as postNorm from "./post-norm.ts";
 import * as qwenDelta from "./qwen-delta.ts";
 import * as rwkv6 from "./rwkv6.ts";
 import * as rwkv7 from "./rwkv7.ts";
+import * as t5 from "./t5.ts";
 import * as various from "./various.ts";
 
 const files: readonly Readonly<Record<string, unknown>>[] = [
   bert,
   deepseek,
+  deepseek4,
   gemma,
   gemma3n,
   gemma4,
@@ -41,6 +44,7 @@ const files: readonly Readonly<Record<string, unknown>>[] = [
   qwenDelta,
   rwkv6,
   rwkv7,
+  t5,
   various,
 ];
 const isArchitecture = (x: unknown): x is Architecture => typeof x === "object" && x !== null && "names" in x && "build" in x;

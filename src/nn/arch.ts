@@ -19,6 +19,8 @@ export interface Network {
   /** Bytes that one page of keys and values takes, all layers together. */
   readonly pageBytes: number;
   readonly describe: Readonly<Record<string, number | string>>;
+  /** Reads a text before the model answers it: the token that answers begin with, and the graph of a step that reads. */
+  readonly reader?: { readonly start: number; readonly graph: (step: Step) => void };
   /** Records the graph of a step; gives the output of the wanted rows. */
   readonly graph: (step: Step) => Tensor;
   /** Small tensors whose values the graph needs while it is traced. */

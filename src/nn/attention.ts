@@ -47,10 +47,12 @@ export interface AttentionShape extends HeadSizes {
   readonly sinks?: Vector;
   /** Largest slope of a bias that falls with distance. */
   readonly alibi?: number;
-  /** A bias by head and distance: rows of `middle` values for keys before the query, then those from it on. */
-  readonly relative?: { readonly table: (step: Step) => Region; readonly row: number; readonly middle: number };
+  /** A bias by head and distance: a row of `row` bytes a head, of `middle` values for keys before the query, then those from it on. */
+  readonly relative?: (step: Step) => { readonly table: Region; readonly row: number; readonly middle: number };
   /** The keys that count. */
   readonly selection?: Selection;
+  /** A second set of keys and values, at another byte offset of the pages, and which of them count. */
+  readonly entries?: { readonly cache: number; readonly selection: Selection };
   /** Tokens see what comes after them too; a step must then hold whole sequences. */
   readonly bidirectional?: boolean;
 }
@@ -63,7 +65,7 @@ export interface Selection {
 }
 
 /** Architectures whose tokens see what comes after them too, where the metadata does not say. */
-const encoders = /^(llada|dream|rnd1|gemma-embedding)|bert/;
+const encoders = /^(llada|dream|rnd1|gemma-embedding|t5encoder)|bert/;
 
 /** Whether tokens see what comes after them too. */
 export const seesAll = (source: Source): boolean => !source.flag("attention.causal", !encoders.test(source.architecture));
@@ -109,6 +111,8 @@ export function rotate(step: Step, rope: Rope, x: Tensor, heads: number, headDim
 export function writeCache(step: Step, a: AttentionShape, k: Tensor, v: Tensor): void {
   const { headDim, valueDim, rope } = a;
   const shape: HeadShape = { headDim, valueDim, ropeDim: rope?.dim ?? 0 };
+  const { cache, kvHeads } = a;
+  step.heads.push({ cache, kvHeads, headDim, valueDim: valueDim ?? headDim, ropeDim: shape.ropeDim, rotation: rope?.rotation(step) });
   const table = rope ? step.rotation(rope.rotation(step)) : step.numbers;
   const kernel = once(step.graph, `write_kv_${JSON.stringify(shape)}`, () => writeKv(shape));
   const inputs = [k.region, v.region, table, step.pageIds, step.places];
@@ -118,7 +122,7 @@ export function writeCache(step: Step, a: AttentionShape, k: Tensor, v: Tensor):
 
 /** The kernel's options and the arguments that they ask for. */
 function options(step: Step, a: AttentionShape): { kernel: AttendOptions; args: Arg[]; reads: Region[] } {
-  const { window, softcap, sinks, alibi, relative, bidirectional, selection } = a;
+  const { window, softcap, sinks, alibi, relative, bidirectional, selection, entries } = a;
   const kernel: AttendOptions = {
     bidirectional,
     window: window?.kind,
@@ -127,6 +131,7 @@ function options(step: Step, a: AttentionShape): { kernel: AttendOptions; args: 
     alibi: alibi !== undefined,
     relative: relative !== undefined,
     selected: selection?.sets,
+    entries: entries !== undefined,
   };
   const reads: Region[] = [];
   const args: Arg[] = [];
@@ -135,7 +140,10 @@ function options(step: Step, a: AttentionShape): { kernel: AttendOptions; args: 
     args.push(r.address);
   };
   if (bidirectional) region(step.ends);
-  if (window?.kind === "chunked") region(step.origins);
+  if (window?.kind === "chunked") {
+    region(step.origins);
+    step.tied.add("chunks");
+  }
   if (window) args.push(window.size);
   if (softcap !== undefined) args.push(softcap, 1 / softcap);
   if (sinks) region(vectorRegion(sinks));
@@ -144,9 +152,14 @@ function options(step: Step, a: AttentionShape): { kernel: AttendOptions; args: 
     region(selection.rows);
     args.push(selection.bytes);
   }
+  if (entries) {
+    region(entries.selection.rows);
+    args.push(entries.selection.bytes, entries.cache);
+  }
   if (relative) {
-    region(relative.table(step));
-    args.push(relative.row, relative.middle);
+    const { table, row, middle } = relative(step);
+    region(table);
+    args.push(row, middle);
   }
   return { kernel, args, reads };
 }
@@ -284,12 +297,13 @@ export function attention(source: Source, at: string, o: AttentionOptions): Bran
   const sinks = source.has(`${at}.attn_sinks.weight`) ? source.vector(`${at}.attn_sinks.weight`, heads) : undefined;
   const gate = outputGate(source, at, o.dim, heads, valueDim);
   const out = linear(source, `${at}.${o.names?.out ?? "attn_output"}`, heads * valueDim, o.dim, { scale: o.outputScale });
-  const shape: AttentionShape = { ...o, scale, sinks, cache: reserveCache(source, o), bidirectional: seesAll(source) };
+  const shape: AttentionShape = { ...o, scale, sinks, cache: reserveCache(source, o), bidirectional: o.bidirectional ?? seesAll(source) };
   return endingIn(out, (step, x) => {
     const parts = project(step, x);
     if (limit !== undefined) for (const t of [parts.q, parts.k, parts.v]) clamp(step, t, limit);
     const turnFirst = (qkNorm?.after === "rope" || normsAfterRope) && o.rope;
     if (turnFirst) {
+      step.tied.add("norms of rotated keys");
       rotate(step, turnFirst, parts.q, heads, headDim);
       rotate(step, turnFirst, parts.k, o.kvHeads, headDim);
     }

@@ -18,19 +18,21 @@ export interface IndexerOptions extends Choice {
   readonly headDim: number;
   /** Its dim may be smaller than headDim; the first values are rotated. */
   readonly rope: Rope;
+  /** Keys come rotated. */
+  readonly turnedKeys?: boolean;
 }
 
 /** Chooses; q has sets * heads heads, k one, both not yet rotated; `weights` a number for each head of q. */
 export type Indexer = (step: Step, q: Tensor, k: Tensor, weights?: Tensor) => Selection;
 
 export function indexer(source: Source, o: IndexerOptions): Indexer {
-  const { sets, heads, headDim, rope, block, top, local } = o;
+  const { sets, heads, headDim, rope, block, top, local, ended, turnedKeys } = o;
   const cache = source.reserve(headBytes(headDim, 0));
   return (step, q, k, weights) => {
     const { graph } = step;
     const table = step.rotation(rope.rotation(step));
     rotate(step, rope, q, sets * heads, headDim);
-    const head = { headDim, valueDim: 0, ropeDim: rope.dim };
+    const head = { headDim, valueDim: 0, ropeDim: turnedKeys ? 0 : rope.dim };
     const write = once(graph, `write_kv_${JSON.stringify(head)}`, () => writeKv(head));
     const inputs = [k.region, k.region, table, step.pageIds, step.places];
     const places: Arg[] = [...inputs.map(r => r.address), step.pages.address, count("tokens"), k.stride, k.stride, step.pageBytes, cache];
@@ -45,7 +47,7 @@ export function indexer(source: Source, o: IndexerOptions): Indexer {
     graph.launch(score, count("tokens", sets), args, { reads, writes: [rows] });
     const entryBytes = 4 * choiceEntries(step.context, block);
     const entries = graph.region(entryBytes * sets * graph.limits.tokens);
-    const choice: Choice = { sets, block, top, local };
+    const choice: Choice = { sets, block, top, local, ended };
     const keep = once(graph, `choose_${JSON.stringify(choice)}`, () => choose(choice));
     graph.launch(keep, count("tokens", sets), [step.positions.address, rows.address, entries.address, bytes, entryBytes], {
       reads: [step.positions, rows],

@@ -52,7 +52,7 @@ export interface RouterOptions {
 /** Values of expert_gating_func. */
 const gatingKinds: readonly (RouterGating | undefined)[] = [undefined, "softmax", "sigmoid", "selected", "sqrt_softplus"];
 
-function routingOf(source: Source, bias: boolean, o: RouterOptions): Routing {
+function routingOf(source: Source, bias: boolean, table: boolean, o: RouterOptions): Routing {
   const experts = source.size("expert_count", { max: 4096 });
   const neighbours = o.neighbours ?? 1;
   const used = Math.min(source.size("expert_used_count", { max: Math.min(experts, 128) }), Math.ceil(experts / neighbours));
@@ -66,17 +66,19 @@ function routingOf(source: Source, bias: boolean, o: RouterOptions): Routing {
   }
   const limited = groupsUsed < groups;
   const normalise = source.flag("expert_weights_norm", o.normalise ?? true);
-  return { experts, neighbours, used, gating, bias, normalise, groups: limited ? groups : 1, groupsUsed: limited ? groupsUsed : 1 };
+  return { experts, neighbours, used, gating, bias, table, normalise, groups: limited ? groups : 1, groupsUsed: limited ? groupsUsed : 1 };
 }
 
-/** Chooses experts for every token by the router's logits. */
+/** Chooses experts for every token by the router's logits, or by the table ffn_gate_tid2eid where the layer has one. */
 export function router(source: Source, at: string, o: RouterOptions): (step: Step, x: Input) => Routes {
   const biasName = [`${at}.exp_probs_b.bias`, `${at}.exp_probs_b`].find(source.has);
-  const routing = routingOf(source, biasName !== undefined, o);
+  const tableName = `${at}.ffn_gate_tid2eid.weight`;
+  const routing = routingOf(source, biasName !== undefined, source.has(tableName), o);
   const { experts, used } = routing;
   const targets = Math.ceil(experts / routing.neighbours);
   const logits = linear(source, `${at}.${o.name ?? "ffn_gate_inp"}`, o.dim, experts, { scale: o.logitScale });
   const bias = biasName === undefined ? undefined : source.vector(biasName, experts);
+  const table = routing.table ? source.integers(tableName, used * source.rows("token_embd.weight")) : undefined;
   const scale = source.orNone("expert_weights_scale", 0) || 1;
   return (step, x) => {
     const { graph } = step;
@@ -85,7 +87,7 @@ export function router(source: Source, at: string, o: RouterOptions): (step: Ste
     const [starts, active] = [graph.region(4 * (targets + 1)), graph.region(4 * (targets + 2))];
     const scratch = graph.region(routeScratch(routing) * graph.limits.tokens);
     const y = logits(step, x);
-    const inputs = [y.region, ...(bias ? [vectorRegion(bias)] : []), step.numbers];
+    const inputs = [y.region, ...(bias ? [vectorRegion(bias)] : []), ...(table ? [vectorRegion(table), step.ids] : []), step.numbers];
     const kernel = once(graph, `route_${JSON.stringify(routing)}`, () => route(routing));
     const args: Arg[] = [...[...inputs, chosen, weights, scratch].map(r => r.address), y.stride, scale];
     graph.launch(kernel, count("tokens"), args, { reads: inputs, writes: [chosen, weights, scratch] });

@@ -236,6 +236,17 @@ export class Source {
   vector(name: string, length: number, order?: readonly number[]): Vector {
     const tensor = this.#tensor(name);
     this.#length(tensor, length);
+    return this.#vector(tensor, length, order);
+  }
+
+  /** As `vector`, of whole numbers (I32), which become f32. */
+  integers(name: string, length: number): Vector {
+    const tensor = this.#tensor(name);
+    this.#length(tensor, length, ["I32"]);
+    return this.#vector(tensor, length, undefined);
+  }
+
+  #vector(tensor: TensorRecord, length: number, order: readonly number[] | undefined): Vector {
     const known = this.vectors.find(v => v.tensor === tensor && sameOrder(v.order, order));
     if (known) return known;
     const vector: Vector = { tensor, length, order, address: 0 };
@@ -285,11 +296,11 @@ export class Source {
     throw new LatheError("model.missing-key", message, { key: full, value, min, max });
   }
 
-  #length(tensor: TensorRecord, length: number): void {
+  #length(tensor: TensorRecord, length: number, types: readonly string[] = ["F32", "F16", "BF16"]): void {
     const { name, shape, type } = tensor;
     if (shape.reduce((n, d) => n * d, 1) !== length) throw wrongShape(tensor, [length]);
-    if (["F32", "F16", "BF16"].includes(type.name)) return;
-    const message = `Tensor ${name} has type ${type.name}, and vectors must be F32, F16 or BF16; convert the model again.`;
+    if (types.includes(type.name)) return;
+    const message = `Tensor ${name} has type ${type.name}, and its numbers must be ${types.join(" or ")}; convert the model again.`;
     throw new LatheError("model.unsupported-type", message, { tensor: name, type: type.name });
   }
 

@@ -11,11 +11,25 @@ import type { Graph, Region } from "./graph.ts";
 export interface Rotation {
   readonly frequencies: Float64Array;
   readonly magnitude: number;
+  /** The position whose angles a token gets; default its own. */
+  readonly of?: (position: number) => number;
 }
 
 /** A number for each token, from its position (temperature of attention). */
 export interface Scalars {
   readonly at: (position: number) => number;
+}
+
+/** Where a layer's keys and values lie in every page. */
+export interface HeadLayout {
+  /** Byte offset of the first head. */
+  readonly cache: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly valueDim: number;
+  /** The first values of a key, which are rotated; 0 for none. */
+  readonly ropeDim: number;
+  readonly rotation?: Rotation;
 }
 
 export type Schedule = (packed: Packed) => MatmulSchedule;
@@ -32,6 +46,9 @@ export interface Step {
   readonly starts: Region;
   readonly ends: Region;
   readonly origins: Region;
+  /** i32 a token: where the pages of the text that its sequence answers begin in the page table, and the position of its last token. */
+  readonly sourceStarts: Region;
+  readonly sourceLasts: Region;
   readonly pageIds: Region;
   readonly places: Region;
   /** i32: the numbers 0, 1, 2 ... and the rows whose output is wanted. */
@@ -40,6 +57,10 @@ export interface Step {
   readonly pageTable: Region;
   readonly pages: Region;
   readonly pageBytes: number;
+  /** Told by whoever writes pages, while the graph is traced. */
+  readonly heads: HeadLayout[];
+  /** What makes keys and values depend on where a text stands, besides their rotation; told likewise. */
+  readonly tied: Set<string>;
   /** i32: the step's rows, sequence after sequence; then the segments of their states (kernels/segments.ts). */
   readonly order: Region;
   readonly segments: Region;

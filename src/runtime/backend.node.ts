@@ -3,10 +3,11 @@ import { debuglog } from "node:util";
 import { LatheError } from "../errors.ts";
 import type { Level } from "../target/x64/instructions.ts";
 import type { Arena } from "./arena.ts";
-import { type Backend, interpreter, type Numerics, type TargetName, webAssembly } from "./compile.ts";
+import type { Backend, Numerics, TargetName } from "./compile.ts";
 import { NativeBackend } from "./native/backend.node.ts";
 import { type CpuFeatures, readFeatures } from "./native/features.node.ts";
 import { openSystem } from "./native/foreign.node.ts";
+import { prove } from "./native/proofs.node.ts";
 import { compileOptimised } from "./platform.node.ts";
 
 /** Seen with NODE_DEBUG=lathe. */
@@ -19,31 +20,32 @@ function limited({ levels }: CpuFeatures): { readonly levels: ReadonlySet<Level>
   return { levels: names ? new Set([...levels].filter(l => l === "base" || names.includes(l))) : levels };
 }
 
-function targetOf(name: string | undefined): TargetName | "auto" {
+/** What was asked for: where nobody has said, the environment's LATHE_TARGET decides. */
+export function askedTarget(asked: TargetName | "auto"): TargetName | "auto" {
+  const name = asked === "auto" ? process.env.LATHE_TARGET : asked;
   return name === "native" || name === "wasm" || name === "interp" ? name : "auto";
 }
 
-/** Machine code for this processor, or why there is none. */
+/** Machine code for this processor, or why there is none. LATHE_CHECK=on has its registers checked, as the tests do. */
 export async function openNative(arena: Arena, numerics: Numerics = "fast"): Promise<NativeBackend | { readonly reason: string }> {
   const system = await openSystem();
   if ("reason" in system) return system;
   const { levels } = limited(readFeatures(system));
   if (!levels.has("avx2")) return { reason: "this processor has no AVX2" };
-  return new NativeBackend(
-    system,
-    { levels, convention: system.name === "win32" ? "windows" : "sysv", strict: numerics === "strict" },
-    arena.memory,
-  );
+  const convention = system.name === "win32" ? "windows" : "sysv";
+  const check = process.env.LATHE_CHECK === "on";
+  return new NativeBackend(system, { levels, convention, strict: numerics === "strict", check }, arena.memory, prove);
 }
 
-/**
- * The environment's LATHE_TARGET decides where nobody else does.
- * @throws LatheError target.unavailable where machine code was asked for and cannot be had.
- */
+/** The compiler to WebAssembly is loaded where it is used. */
+const webAssembly = async (arena: Arena, numerics: Numerics): Promise<Backend> =>
+  (await import("./compile.ts")).webAssembly(arena, compileOptimised, numerics);
+
+/** @throws LatheError target.unavailable where machine code was asked for and cannot be had. */
 export async function backendFor(asked: TargetName | "auto", arena: Arena, numerics: Numerics = "fast"): Promise<Backend> {
-  const target = asked === "auto" ? targetOf(process.env.LATHE_TARGET) : asked;
-  if (target === "interp") return interpreter(arena);
-  if (target === "wasm") return webAssembly(arena, compileOptimised, numerics);
+  const target = askedTarget(asked);
+  if (target === "interp") return (await import("./compile.ts")).interpreter(arena);
+  if (target === "wasm") return webAssembly(arena, numerics);
   const native = await openNative(arena, numerics);
   if (!("reason" in native)) return native;
   if (target === "native") {
@@ -52,5 +54,5 @@ export async function backendFor(asked: TargetName | "auto", arena: Arena, numer
   }
   if (!told) debug("no machine code (%s): running WebAssembly", native.reason);
   told = true;
-  return webAssembly(arena, compileOptimised, numerics);
+  return webAssembly(arena, numerics);
 }

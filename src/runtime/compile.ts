@@ -9,6 +9,7 @@ import { compileKernel, compileModule } from "../target/wasm/compile.ts";
 import { hasRelaxedSimd } from "../target/wasm/features.ts";
 import type { Features } from "../target/wasm/rules.ts";
 import type { Arena } from "./arena.ts";
+import { CodeCache } from "./code-cache.ts";
 import type { KernelTable } from "./launch.ts";
 import { instantiate } from "./member.ts";
 
@@ -61,6 +62,9 @@ const wasmFeatures = (arena: Arena, numerics: Numerics): Features => ({
 
 const nothing = (): void => {};
 
+/** Modules by features, limits and the kernels' texts. How large compiled ones are is not told: some ten times their bytes. */
+const moduleCache = new CodeCache<{ readonly module: WebAssembly.Module; readonly bytes: number }>(({ bytes }) => 10 * bytes);
+
 export const interpreter = (arena: Arena): Backend => ({
   name: "interp",
   list: kernel => print(kernel).split("\n"),
@@ -86,7 +90,12 @@ export const webAssembly = (
   compile: kernels => {
     const features = wasmFeatures(arena, numerics);
     const slots = new Map(kernels.map(k => [k.name, k.slots.map(s => s.kind === "in" || s.kind === "out")] as const));
-    const module = compile(compileModule(kernels, features, { shared: true, initialPages: 1, maximumPages: arena.maximumPages }));
+    const { maximumPages } = arena;
+    const key = [JSON.stringify({ ...features, maximumPages }), ...kernels.map(print)].join("\n");
+    const { module } = moduleCache.get(key, () => {
+      const code = compileModule(kernels, features, { shared: true, initialPages: 1, maximumPages });
+      return { module: compile(code), bytes: code.length };
+    });
     return { table: instantiate(module, arena.memory, slots, arena.memory64), shared: { kind: "wasm", module, slots } };
   },
 });

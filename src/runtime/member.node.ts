@@ -4,8 +4,8 @@ import { parentPort, workerData } from "node:worker_threads";
 import type { SharedKernels } from "./compile.ts";
 import type { KernelTable, Program } from "./launch.ts";
 import { instantiate, Member, type OpenedParts, orders, type PackTask, type ReadPart, type ReadTask } from "./member.ts";
-import { nativeTable } from "./native/backend.node.ts";
 import { openSystem } from "./native/foreign.node.ts";
+import { nativeTable } from "./native/table.node.ts";
 
 export interface MemberData {
   readonly rank: number;

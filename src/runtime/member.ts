@@ -51,6 +51,8 @@ export const orders = { run: 1, profile: 2, pack: 3, pause: 4 } as const;
 
 /** Reads rows of a weight from the file and packs them; tasks of one list may run in any order on any member. */
 export interface PackTask {
+  /** The arena's address of the rows where they are in memory already; then no file is read. */
+  readonly from?: number;
   /** Which opened file. */
   readonly part: number;
   readonly offset: number;
@@ -236,16 +238,20 @@ export class Member {
   #stage(task: PackTask, read: ReadPart): void {
     const padded = task.paddedRows * task.rowBytes;
     const target = new Uint8Array(this.#memory.buffer, this.staging, padded);
+    const bring = (into: Uint8Array): void => {
+      if (task.from === undefined) read(task.part, task.offset, into);
+      else into.set(new Uint8Array(this.#memory.buffer, task.from, into.length));
+    };
     if (task.order) {
       const raw = new Uint8Array(this.#memory.buffer, this.staging + padded, task.bytes);
-      read(task.part, task.offset, raw);
+      bring(raw);
       for (let row = 0; row < task.rows; row++) {
         const { order } = task;
         const stretch = row - (row % order.length);
         const from = (stretch + order[row % order.length]) * task.rowBytes;
         target.set(raw.subarray(from, from + task.rowBytes), row * task.rowBytes);
       }
-    } else read(task.part, task.offset, target.subarray(0, task.bytes));
+    } else bring(target.subarray(0, task.bytes));
     target.fill(task.padding ?? 0, task.rows * task.rowBytes);
   }
 }

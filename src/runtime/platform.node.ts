@@ -27,6 +27,27 @@ export function compileOptimised(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Mo
   }
 }
 
+/** Pieces of work that may still be done without V8's optimising compiler. */
+let unoptimisedLeft = 24;
+
+/**
+ * Runs `work` on the code of V8's baseline compilers. Tracing a model and compiling its kernels takes a fraction of a second, in which V8 would
+ * spend twice that on optimising it, on the cores that the other threads start on. Longer work pays it back, so only the first pieces, each a
+ * kernel or so, are done this way. The flag is the process's own and is put back afterwards.
+ */
+export function unoptimised<T>(work: () => T): T {
+  if (unoptimisedLeft <= 0) return work();
+  const left = unoptimisedLeft - 1;
+  unoptimisedLeft = 0; // inside, there is nothing to be put back
+  v8.setFlagsFromString("--no-opt");
+  try {
+    return work();
+  } finally {
+    v8.setFlagsFromString("--opt");
+    unoptimisedLeft = left;
+  }
+}
+
 /**
  * Collects this thread's garbage now. Tracing and compiling leave tens of megabytes that V8 would keep for a long time, since afterwards the
  * engine hardly allocates. Best effort: a runtime that does not lend its collector goes on as it is.

@@ -11,8 +11,13 @@ export interface AdmissionLimits {
   readonly tokens: number;
   /** The part of both that one client may have while others are there. */
   readonly share: number;
+  /** Seconds of work that may be outstanding beyond what is computed side by side: who waits longer has often left when its turn comes. */
+  readonly seconds: number;
 }
-export const defaultAdmission: AdmissionLimits = { requests: 256, tokens: 2 ** 18, share: 0.5 };
+export const defaultAdmission: AdmissionLimits = { requests: 256, tokens: 2 ** 18, share: 0.5, seconds: 30 };
+
+/** Requests that are computed side by side, as many as a step gives rows for: these do not wait for each other. */
+const SIDE_BY_SIDE = 32;
 
 /** Before anything has been measured. */
 const FIRST_RATE = 50;
@@ -74,12 +79,21 @@ export class Admission {
     const part = others ? share : 1;
     const over = Math.max(this.#tokens + cost - tokens, ownTokens + cost - tokens * part);
     const crowded = this.#tickets.size >= requests || own.length >= Math.max(1, Math.floor(requests * part));
-    if (this.#tickets.size > 0 && (over > 0 || crowded)) throw this.#busy(Math.max(over, this.#tokens / Math.max(1, this.#tickets.size)));
+    const late = this.#tooLate(cost);
+    if (this.#tickets.size > 0 && (over > 0 || crowded || late > 0)) {
+      throw this.#busy(Math.max(over, late, this.#tokens / Math.max(1, this.#tickets.size)));
+    }
     if (this.#tickets.size === 0) this.#since = this.#now(); // time without work says nothing of the rate
     const ticket = new Ticket(client, cost, (t, spent) => this.#leave(t, spent));
     this.#tickets.add(ticket);
     this.#tokens += cost;
     return ticket;
+  }
+
+  /** Tokens that must be done before one more request would be in time; none where speed is not known or nobody has to wait. */
+  #tooLate(cost: number): number {
+    if (this.#rate === FIRST_RATE || this.#tickets.size < SIDE_BY_SIDE) return 0;
+    return Math.max(0, this.#tokens + cost - this.#limits.seconds * this.#rate);
   }
 
   /** Seconds until so many tokens are done at the measured rate. */

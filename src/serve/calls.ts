@@ -1,59 +1,44 @@
 /**
- * Answers that must call a function: a JSON Schema of all possible calls holds the model to one, and its text becomes that call. Works with every
- * model, whatever its own way of writing calls is.
+ * How the answer to a conversation is to be read: what the model shows of its tools, which of them it must call, and ids for its calls.
  */
+import { randomBytes } from "node:crypto";
+import type { Model } from "../api/model.ts";
+import { type ChatPrompt, type Speech, specsOf } from "../api/speech.ts";
 import { LatheError } from "../errors.ts";
-import type { Ask, NamedToken, Piece, ToolCall } from "./request.ts";
+import type { Ask, AskPrompt } from "./request.ts";
 
-type Functions = NonNullable<Ask["mustCall"]>;
-
-/** Valid by it is the JSON of a call of one of the functions. */
-export function schemaOfCalls(functions: Functions): object {
-  const calls = functions.map(({ name, parameters }) => ({
-    type: "object",
-    properties: { name: { const: name }, arguments: parameters ?? { type: "object" } },
-    required: ["name", "arguments"],
-    additionalProperties: false,
-  }));
-  return calls.length === 1 ? calls[0] : { anyOf: calls };
+/** A prompt's tokens; of a conversation also how its answer is read. */
+export interface Prepared {
+  readonly tokens: Int32Array;
+  readonly reading?: { readonly speech: Speech; readonly prompt: ChatPrompt };
 }
 
-/** Options that hold an answer to a call. @throws LatheError request.invalid where it is held to something else as well. */
-export function heldToCall(ask: Ask): Ask {
-  if (!ask.mustCall) return ask;
-  const { schema, grammar, regex, choices } = ask.options;
-  if ([schema, grammar, regex, choices].some(c => c !== undefined)) {
-    const message = "An answer cannot be held to a format and to a call of a function at the same time.";
-    throw new LatheError("request.invalid", message, { field: "tool_choice" });
-  }
-  return { ...ask, options: { ...ask.options, schema: schemaOfCalls(ask.mustCall) } };
+const LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789";
+/** Nine letters and digits, which is what the strictest chat templates take. */
+export const callId = (): string => Array.from(randomBytes(9), b => LETTERS[b % LETTERS.length]).join("");
+
+const constrained = ({ schema, grammar, regex, choices }: Ask["options"]): boolean =>
+  [schema, grammar, regex, choices].some(c => c !== undefined);
+
+/** @throws LatheError request.invalid where the answer is held to a form and to a call. */
+export function checkForms({ mustCall, options }: Ask): void {
+  if (!mustCall || !constrained(options)) return;
+  const message = "An answer cannot be held to a format and to a call of a function at the same time.";
+  throw new LatheError("request.invalid", message, { field: "tool_choice" });
 }
 
-/** A whole text as a call; undefined where the answer ended before the call did. */
-function callOf(text: string, id: () => string): ToolCall | undefined {
-  try {
-    const { name, arguments: args } = JSON.parse(text) as { name: string; arguments: unknown };
-    return { id: id(), name, arguments: JSON.stringify(args) };
-  } catch {
-    return undefined;
-  }
-}
-
-/** Texts become calls when they are complete; what is cut short stays text, so that nothing is lost. */
-export async function* asCalls(pieces: AsyncGenerator<Piece>, id: () => string): AsyncGenerator<Piece> {
-  const held = new Map<number, { text: string; tokens: NamedToken[] }>();
-  for await (const piece of pieces) {
-    if (piece.type === "text") {
-      const { text, tokens } = held.get(piece.choice) ?? { text: "", tokens: [] };
-      held.set(piece.choice, { text: text + piece.text, tokens: [...tokens, ...piece.tokens] });
-      continue;
-    }
-    const whole = piece.type === "finish" ? held.get(piece.choice) : undefined;
-    if (whole) {
-      const { choice } = piece as { choice: number };
-      const call = callOf(whole.text, id);
-      yield call ? { type: "call", choice, index: 0, call, tokens: whole.tokens } : { type: "text", choice, ...whole };
-    }
-    yield piece;
-  }
+/** A conversation's prompt. An answer that is held to a form is read as it comes. @throws LatheError template.*, option.invalid. */
+export function conversed(model: Model, prompt: Extract<AskPrompt, { kind: "chat" }>, ask?: Ask): Prepared {
+  const { messages, tools = [], extra, continueLast } = prompt;
+  const specs = specsOf(tools);
+  const forced = ask?.mustCall && specs.filter(s => ask.mustCall!.some(f => f.name === s.function.name));
+  const stop = ask?.options.stop ?? [];
+  const speech = model.speech(
+    { specs, forced, stops: typeof stop === "string" ? [stop] : stop },
+    { extra, continueLast },
+    ask?.options.modules,
+  );
+  const own = speech.prompt(messages);
+  const tokens = Int32Array.from(own.ids);
+  return ask && constrained(ask.options) ? { tokens } : { tokens, reading: { speech, prompt: own } };
 }

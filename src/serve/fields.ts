@@ -17,6 +17,7 @@ export const limits = {
   messages: 4096,
   tools: 256,
   alternatives: 20,
+  modules: 64,
 } as const;
 
 const text = (most: number, about: string) => z.string().max(most).describe(about);
@@ -53,6 +54,12 @@ export const fields = {
     .union([z.string().min(1).max(4096), z.array(z.string().min(1).max(4096)).max(limits.stops)])
     .describe(`texts that end the answer and are no part of it; at most ${limits.stops}`),
   n: whole(1, limits.choices, "how many answers; they share the prompt's keys and values"),
+  modules: z
+    .array(z.looseObject({ text: z.string().min(1).max(limits.bodyBytes) }))
+    .max(limits.modules)
+    .describe(
+      "texts before the prompt, or before the first user message, that are computed once and see themselves alone (prompt-cache.md)",
+    ),
   cacheSalt: text(256, "requests with different salts share no cached prompts"),
   priority: whole(-100, 100, "requests with a higher number go first"),
   user: text(512, "accepted; no effect"),
@@ -70,6 +77,7 @@ export const samplingFields = {
   repeat_last_n: optional(fields.penaltyWindow),
   seed: optional(fields.seed),
   stop: optional(fields.stop),
+  modules: optional(fields.modules),
   cache_salt: optional(fields.cacheSalt),
   priority: optional(fields.priority),
 };
@@ -100,6 +108,7 @@ export function samplingOf(body: Sampling) {
     penaltyWindow: body.repeat_last_n,
     seed,
     stop: body.stop,
+    modules: body.modules,
     salt: body.cache_salt,
     priority: body.priority,
   };

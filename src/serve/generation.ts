@@ -10,10 +10,10 @@ import { createSampler } from "../decode/sampler.ts";
 import { createStopMatcher } from "../decode/stops.ts";
 import type { Ticket } from "./admission.ts";
 import { checked, readJson, unknownFields } from "./body.ts";
-import { asCalls, heldToCall } from "./calls.ts";
+import { checkForms, type Prepared } from "./calls.ts";
 import type { Lease } from "./catalog.ts";
 import { failureOf } from "./failure.ts";
-import { perform, tokensOf } from "./perform.ts";
+import { perform, prepared } from "./perform.ts";
 import { type Answer, type Ask, Collector, type Piece } from "./request.ts";
 import { type Call, type Dialect, json, type Route, type Voice } from "./route.ts";
 import { bodyOf, framings } from "./stream.ts";
@@ -78,7 +78,8 @@ async function generate<S extends z.ZodType>(dialect: Dialect<S>, call: Call): P
   const instead = await dialect.instead?.(body, call);
   if (instead) return instead;
   const asked = dialect.ask(body, call);
-  const ask = heldToCall({ ...asked, options: { ...asked.options, client: call.caller.tenant } });
+  const ask = { ...asked, options: { ...asked.options, client: call.caller.tenant } };
+  checkForms(ask);
   checkOptions(ask);
   const leave = new AbortController();
   const signal = AbortSignal.any([request.signal, service.stopping.signal, leave.signal]);
@@ -87,7 +88,7 @@ async function generate<S extends z.ZodType>(dialect: Dialect<S>, call: Call): P
   const loadMs = performance.now() - waited;
   const { hold, prompts } = admitted(lease, ask, call);
   const setting = { body, ask, model: lease.name, id: newId(""), created: Math.floor(Date.now() / 1000) };
-  const promptTokens = prompts.reduce((sum, p) => sum + p.length, 0);
+  const promptTokens = prompts.reduce((sum, p) => sum + p.tokens.length, 0);
   const voice = dialect.voice({ ...setting, caller: call.caller, service, call, promptTokens, begun: call.begun, loadMs });
   const ignored = unknownFields(dialect.schema, raw)
     .join(", ")
@@ -95,8 +96,7 @@ async function generate<S extends z.ZodType>(dialect: Dialect<S>, call: Call): P
     .replace(/[^\x20-\x7e]/g, "?");
   const headers: Record<string, string> = ignored ? { [IGNORED]: ignored } : {};
   try {
-    const plain = perform(lease.model, ask, prompts, signal);
-    const pieces = ask.mustCall ? asCalls(plain, () => newId("call_")) : plain;
+    const pieces = perform(lease.model, ask, prompts, signal);
     // Nothing is sent before the engine has taken the request, so that its refusal has a status of its own.
     const first = await pieces.next();
     if (dialect.streams(body)) {
@@ -124,10 +124,10 @@ function checkOptions({ options }: Ask): void {
 }
 
 /** Prompts as tokens, and the right to have them answered. */
-function admitted(lease: Lease, ask: Ask, call: Call): { hold: Hold; prompts: Int32Array[] } {
+function admitted(lease: Lease, ask: Ask, call: Call): { hold: Hold; prompts: Prepared[] } {
   const { service, caller } = call;
   try {
-    const prompts = ask.prompts.map(p => tokensOf(lease.model, p, ask.options.special));
+    const prompts = ask.prompts.map(p => prepared(lease.model, p, ask));
     const ticket = service.admission.enter(caller.tenant, costOf(lease.model, ask, prompts));
     service.metrics.add("requests_total");
     return { hold: new Hold(lease, ticket, call), prompts };
@@ -138,9 +138,9 @@ function admitted(lease: Lease, ask: Ask, call: Call): { hold: Hold; prompts: In
   }
 }
 
-function costOf({ info }: Model, { options, n, bestOf }: Ask, prompts: readonly Int32Array[]): number {
+function costOf({ info }: Model, { options, n, bestOf }: Ask, prompts: readonly Prepared[]): number {
   const answer = (prompt: number): number => Math.min(options.maxTokens ?? EXPECTED_ANSWER, info.context - prompt);
-  return prompts.reduce((sum, p) => sum + p.length + Math.max(n, bestOf) * answer(p.length), 0);
+  return prompts.reduce((sum, { tokens: { length } }) => sum + length + Math.max(n, bestOf) * answer(length), 0);
 }
 
 async function collected(first: IteratorResult<Piece>, rest: AsyncGenerator<Piece>, hold: Hold, perPrompt: number): Promise<Answer> {

@@ -15,7 +15,7 @@ export interface ListenOptions extends AppOptions {
   readonly host?: string;
   /** 0: any that is free. Default 11500. */
   readonly port?: number;
-  /** Connections at a time. Default 1024. */
+  /** Connections at a time, those that do nothing included. Default 4096. */
   readonly connections?: number;
   /** Milliseconds that open answers get when the server stops. Default 30,000. */
   readonly drainMs?: number;
@@ -36,7 +36,7 @@ export interface Listening {
 
 /** @throws LatheError server.unsafe, option.invalid */
 export async function listen(options: ListenOptions): Promise<Listening> {
-  const { host = "127.0.0.1", port = DEFAULT_PORT, connections = 1024, keys = [] } = options;
+  const { host = "127.0.0.1", port = DEFAULT_PORT, connections = 4096, keys = [] } = options;
   if (!isLoopback(host) && !keys.length) {
     const message = `Listening on ${host} lets others in, and no key is set; give one with --api-key, or listen on 127.0.0.1.`;
     throw new LatheError("server.unsafe", message, { host });

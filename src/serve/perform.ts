@@ -3,10 +3,12 @@
  * and their pieces are merged as they come. Nothing runs ahead of whoever takes the pieces.
  */
 import type { Model } from "../api/model.ts";
+import { plainIds } from "../api/modules.ts";
 import type { Finish, Token } from "../api/protocol.ts";
-import type { Part, Result } from "../api/run.ts";
+import type { Part, Result, Run } from "../api/run.ts";
 import { LatheError } from "../errors.ts";
 import type { ChatMessage } from "../text/chat.ts";
+import { callId, conversed, type Prepared } from "./calls.ts";
 import type { Ask, AskPrompt, NamedToken, Piece } from "./request.ts";
 
 /** Bytes of the longest token of each vocabulary. */
@@ -41,24 +43,29 @@ function checkSize(model: Model, prompt: AskPrompt): void {
   if (least > model.info.context) throw overflow(least, model.info.context, true);
 }
 
-/** The prompt's tokens. @throws LatheError context.overflow, prompt.empty, template.*, option.invalid */
-export function tokensOf(model: Model, prompt: AskPrompt, special = false): Int32Array {
+/** The prompt's tokens, and how its answer is read. @throws LatheError context.overflow, prompt.empty, template.*, option.invalid */
+export function prepared(model: Model, prompt: AskPrompt, ask?: Ask): Prepared {
   checkSize(model, prompt);
-  const tokens = encoded(model, prompt, special);
-  if (tokens.length > model.info.context) throw overflow(tokens.length, model.info.context);
-  return tokens;
+  const found = encoded(model, prompt, ask);
+  const { length } = found.tokens;
+  if (length > model.info.context) throw overflow(length, model.info.context);
+  return found;
 }
 
-function encoded(model: Model, prompt: AskPrompt, special: boolean): Int32Array {
+function encoded(model: Model, prompt: AskPrompt, ask: Ask | undefined): Prepared {
   const { tokenizer } = model;
-  if (prompt.kind === "text") return tokenizer.encode(prompt.text, { special, eos: false });
+  const { modules = [], special } = ask?.options ?? {};
+  for (const m of modules) checkSize(model, { kind: "text", ...m });
+  if (prompt.kind === "text" && modules.length) return { tokens: model.compose(prompt.text, modules, { special }) };
+  if (prompt.kind === "text") return { tokens: tokenizer.encode(prompt.text, { special, eos: false }) };
   if (prompt.kind === "chat") {
-    const { messages, tools, extra, continueLast } = prompt;
-    checkParts(messages);
-    return model.render(messages, { tools, extra, continueLast });
+    checkParts(prompt.messages);
+    return conversed(model, prompt, ask);
   }
+  if (modules.length)
+    throw new LatheError("request.invalid", "Modules go with a text or with messages, not with tokens.", { field: "modules" });
   const wrong = prompt.tokens.find(id => id >= tokenizer.size);
-  if (wrong === undefined) return Int32Array.from(prompt.tokens);
+  if (wrong === undefined) return { tokens: Int32Array.from(prompt.tokens) };
   throw new LatheError("option.invalid", `Token ${wrong} is not in the vocabulary of ${tokenizer.size}.`, { field: "prompt" });
 }
 
@@ -92,17 +99,35 @@ export class Namer {
 /** One run as pieces. `logprobs`: tokens are told. */
 async function* piecesOf(parts: AsyncIterable<Part>, choice: number, name: ((t: Token) => NamedToken) | undefined): AsyncGenerator<Piece> {
   let told = 0;
+  const calls: string[] = [];
   const named = (tokens: readonly Token[]): NamedToken[] => (name ? tokens.map(name) : []);
   for await (const part of parts) {
     if (part.type === "prompt") yield { type: "progress", choice, done: part.done, total: part.total };
     else if (part.type === "text") {
       told += part.tokens.length;
       yield { type: "text", choice, text: part.text, tokens: named(part.tokens) };
-    } else if (part.type === "finish") {
+    } else if (part.type === "reasoning") yield { type: "reasoning", choice, text: part.text };
+    else if (part.type.startsWith("tool-call")) yield callPiece(part as CallPart, choice, calls);
+    else if (part.type === "finish") {
       const { finish, stop, usage, timings, settings, tokens } = part;
       yield { type: "finish", choice, finish: endOf(finish), stop, usage, timings, seed: settings.seed, tokens: named(tokens.slice(told)) };
     }
   }
+}
+
+type CallPart = Extract<Part, { type: `tool-call${string}` }>;
+
+/** `begun`: the ids of the answer's calls so far. */
+function callPiece(part: CallPart, choice: number, begun: string[]): Piece {
+  if (part.type === "tool-call-start") {
+    begun.push(part.id);
+    return { type: "call-start", choice, index: begun.length - 1, id: part.id, name: part.name };
+  }
+  const index = begun.length - 1;
+  if (part.type === "tool-call-delta") return { type: "call-delta", choice, index, text: part.text };
+  if (part.type === "tool-call-broken") return { type: "call-broken", choice, index };
+  const { id, name } = part;
+  return { type: "call", choice, index, call: { id, name, arguments: JSON.stringify(part.arguments) } };
 }
 
 /** Pieces of several runs in the order in which they come. Leaving ends all of them. */
@@ -131,12 +156,18 @@ async function* merged(sources: readonly AsyncGenerator<Piece>[]): AsyncGenerato
 const endOf = (finish: Result["finish"]): Finish => (finish === "tools" ? "stop" : finish);
 
 /** Starts nothing before the first piece is taken. */
-export function perform(model: Model, ask: Ask, prompts: readonly Int32Array[], signal: AbortSignal): AsyncGenerator<Piece> {
+export function perform(model: Model, ask: Ask, prompts: readonly Prepared[], signal: AbortSignal): AsyncGenerator<Piece> {
   const name = ask.logprobs ? new Namer(model).name : undefined;
   // The i-th answer to a prompt has the seed given plus i: different from the others, and the same again next time.
-  const options = (i: number) => ({ ...ask.options, signal, ...(ask.options.seed === undefined ? {} : { seed: ask.options.seed + i }) });
-  const run = (tokens: Int32Array, i: number) => model.generate(tokens, options(i));
-  const group = (tokens: Int32Array, p: number): AsyncGenerator<Piece>[] =>
+  const options = (i: number) => ({
+    ...ask.options,
+    modules: undefined, // they are in the tokens
+    signal,
+    ...(ask.options.seed === undefined ? {} : { seed: ask.options.seed + i }),
+  });
+  const run = ({ tokens, reading }: Prepared, i: number): Run =>
+    reading ? model.answer(reading.speech, reading.prompt, options(i), callId) : model.generate(tokens, options(i));
+  const group = (tokens: Prepared, p: number): AsyncGenerator<Piece>[] =>
     ask.bestOf > ask.n
       ? [
           best(
@@ -183,14 +214,14 @@ async function* best(
 async function* echoed(
   pieces: AsyncGenerator<Piece>,
   model: Model,
-  prompts: readonly Int32Array[],
+  prompts: readonly Prepared[],
   perPrompt: number,
 ): AsyncGenerator<Piece> {
   const begun = new Set<number>();
   for await (const piece of pieces) {
     if (piece.type !== "progress" && !begun.has(piece.choice)) {
       begun.add(piece.choice);
-      const text = model.tokenizer.decode(prompts[Math.floor(piece.choice / perPrompt)]);
+      const text = model.tokenizer.decode(plainIds(prompts[Math.floor(piece.choice / perPrompt)].tokens));
       yield { type: "text", choice: piece.choice, text, tokens: [] };
     }
     yield piece;

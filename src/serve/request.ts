@@ -34,7 +34,7 @@ export interface Ask {
   readonly echo: boolean;
   /** Whether tokens are told with their log-probabilities; `options.alternatives` says with how many others. */
   readonly logprobs: boolean;
-  /** Functions of which the answer must call one; it is then held to the JSON of such a call. */
+  /** Functions of which the answer must call one; it is then held to such a call. */
   readonly mustCall?: readonly { readonly name: string; readonly parameters: unknown }[];
   /** Milliseconds that the model stays loaded after the request; undefined: the server's own. */
   readonly keepAlive?: number;
@@ -47,7 +47,6 @@ export interface NamedToken extends Token {
   readonly alternatives: readonly { readonly id: number; readonly logprob: number; readonly text: string; readonly bytes: Uint8Array }[];
 }
 
-/** A part of the answer on its way; `choice` counts from 0 through all prompts. */
 /** A function that the model wants to have called. */
 export interface ToolCall {
   readonly id: string;
@@ -56,19 +55,20 @@ export interface ToolCall {
   readonly arguments: string;
 }
 
+/** A part of the answer on its way; `choice` counts from 0 through all prompts, `index` the calls of an answer. */
 export type Piece =
   /** Tokens of the prompt that are read, cached ones included. */
   | { readonly type: "progress"; readonly choice: number; readonly done: number; readonly total: number }
   | { readonly type: "text"; readonly choice: number; readonly text: string; readonly tokens: readonly NamedToken[] }
   /** What the model thinks before it answers. */
-  | { readonly type: "reasoning"; readonly choice: number; readonly text: string; readonly tokens: readonly NamedToken[] }
-  | {
-      readonly type: "call";
-      readonly choice: number;
-      readonly index: number;
-      readonly call: ToolCall;
-      readonly tokens: readonly NamedToken[];
-    }
+  | { readonly type: "reasoning"; readonly choice: number; readonly text: string }
+  /** A call begins, with its id and name; its arguments come in pieces. */
+  | { readonly type: "call-start"; readonly choice: number; readonly index: number; readonly id: string; readonly name: string }
+  | { readonly type: "call-delta"; readonly choice: number; readonly index: number; readonly text: string }
+  /** It is complete. */
+  | { readonly type: "call"; readonly choice: number; readonly index: number; readonly call: ToolCall }
+  /** What had begun is no call; its text comes as text. */
+  | { readonly type: "call-broken"; readonly choice: number; readonly index: number }
   | {
       readonly type: "finish";
       readonly choice: number;
@@ -110,10 +110,11 @@ class Growing {
   end: Extract<Piece, { type: "finish" }> | undefined;
 
   add(piece: Exclude<Piece, { type: "progress" }>): void {
-    this.tokens.push(...piece.tokens);
-    if (piece.type === "finish") this.end = piece;
-    else if (piece.type === "call") this.calls.push(piece.call);
-    else this[piece.type].push(piece.text);
+    if (piece.type === "call") this.calls.push(piece.call);
+    else if (piece.type === "reasoning") this.reasoning.push(piece.text);
+    else if (piece.type === "text" || piece.type === "finish") this.tokens.push(...piece.tokens);
+    if (piece.type === "text") this.text.push(piece.text);
+    else if (piece.type === "finish") this.end = piece;
   }
 
   choice(index: number): Choice {

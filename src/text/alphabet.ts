@@ -1,14 +1,8 @@
-/**
- * The alphabet of byte-level vocabularies, in which every byte is a visible character: printable bytes stand for themselves, the other 68,
- * in ascending order, are written as U+0100, U+0101, ...
- */
+/** Texts in the alphabet of byte-level vocabularies, in which every byte is a visible character: writing them and reading them. */
+import { byteChars, spell } from "../files/byte-alphabet.ts";
 import { codePointAt, writeUtf8 } from "./unicode.ts";
 
-export const byteChars: readonly string[] = (() => {
-  const printable = (byte: number): boolean => (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte !== 0xad);
-  let next = 0x100;
-  return Array.from({ length: 256 }, (_, byte) => String.fromCharCode(printable(byte) ? byte : next++));
-})();
+export { byteChars, spell };
 
 /** By UTF-16 unit; -1 where the unit is not in the alphabet. */
 const byteOfUnit: Int16Array = (() => {
@@ -21,13 +15,6 @@ const byteAt = (text: string, at: number): number => {
   const unit = text.charCodeAt(at);
   return unit < byteOfUnit.length ? byteOfUnit[unit] : -1;
 };
-
-/** Bytes written in the alphabet. */
-export function spell(bytes: ArrayLike<number>, count = bytes.length): string {
-  let text = "";
-  for (let i = 0; i < count; i++) text += byteChars[bytes[i]];
-  return text;
-}
 
 /** The UTF-8 of a text written in the alphabet. */
 export function spellText(text: string): string {

@@ -52,6 +52,8 @@ export interface Tokenizer {
   id(text: string): number | undefined;
   /** Control and unknown tokens: they add nothing to the output. */
   isControl(id: number): boolean;
+  /** Control tokens and those of the user's own: their text is taken as it stands and not put together from others. */
+  isLiteral(id: number): boolean;
   /** A model that produces this token has finished its answer. */
   isEndOfGeneration(id: number): boolean;
   /** Decodes one stretch of output token by token. The pieces joined are what `decode` gives for all ids. */
@@ -139,6 +141,10 @@ export class ModelTokenizer implements Tokenizer {
 
   isControl(id: number): boolean {
     return this.#parts.vocabulary.isControl(id);
+  }
+
+  isLiteral(id: number): boolean {
+    return this.#parts.vocabulary.isLiteral(id);
   }
 
   isEndOfGeneration(id: number): boolean {

@@ -6,6 +6,7 @@ import { ModelTokenizer, type Tokenizer } from "./model-tokenizer.ts";
 import type { Json } from "./sources/config.ts";
 import { partsFromMetadata } from "./sources/gguf.ts";
 import { partsFromModel } from "./sources/sentencepiece.ts";
+import { partsFromTekken } from "./sources/tekken.ts";
 import { partsFromTiktoken } from "./sources/tiktoken.ts";
 import { partsFromJson } from "./sources/tokenizer-json.ts";
 
@@ -36,6 +37,11 @@ export function tokenizerFromJson(json: Json, config?: Json): Tokenizer {
  */
 export function tokenizerFromModel(bytes: Uint8Array, config?: Json): Tokenizer {
   return new ModelTokenizer(partsFromModel(bytes, config));
+}
+
+/** The tokenizer of Mistral's `tekken.json`, given as text or parsed. Throws `tokenizer.malformed`, and for its pattern `tokenizer.unsupported`. */
+export function tokenizerFromTekken(json: Json): Tokenizer {
+  return new ModelTokenizer(partsFromTekken(json));
 }
 
 /**

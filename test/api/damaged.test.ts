@@ -194,7 +194,7 @@ describe("damaged and foreign models", () => {
 describe("files", () => {
   it("that are not there, no GGUF, or end early", async () => {
     await caught("file.not-found", () => load(join(folder.path, "none.gguf")));
-    await caught("file.unreadable", () => load(folder.path));
+    await caught("file.not-found", () => load(folder.path)); // no config.json in it
     const junk = join(folder.path, "junk.gguf");
     writeFileSync(junk, "this is no model at all, but some text that is long enough");
     await caught("gguf.not-gguf", () => load(junk));

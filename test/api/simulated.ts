@@ -7,6 +7,7 @@
 import type { Steps } from "../../src/api/scheduler.ts";
 import type { StepToken } from "../../src/engine/step.ts";
 import { PagePool, type PageStore, Sequence } from "../../src/kv/pages.ts";
+import type { PastMemory } from "../../src/kv/past-store.ts";
 
 export const VOCABULARY = 8;
 const EMPTY = 1;
@@ -36,6 +37,8 @@ export function expectedAnswer(prompt: readonly number[], most: number, context:
 
 export interface World {
   readonly steps: Steps;
+  /** The bytes of its pages, for stores of pasts. */
+  readonly memory: PastMemory;
   readonly now: () => number;
   /** Whether the next step fails, asked once for each. */
   fails: () => boolean;
@@ -54,6 +57,13 @@ export function simulatedWorld(pages: number, pageTokens: number, options: Steps
   const digestAt = (s: Sequence, position: number): number =>
     position < 0 ? EMPTY : memory[s.pages[Math.floor(position / pageTokens)]][position % pageTokens];
   const world: World = {
+    memory: {
+      pageTokens,
+      pageBytes: 4 * pageTokens,
+      stateBytes: 0,
+      page: p => new Uint8Array(memory[p].buffer),
+      state: () => [],
+    },
     now: () => clock,
     fails: () => false,
     computed: 0,

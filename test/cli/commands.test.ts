@@ -22,6 +22,7 @@ describe("lathe", () => {
       "list",
       "remove",
       "inspect",
+      "pack",
       "tokenize",
       "perplexity",
       "decide",
@@ -164,6 +165,36 @@ describe("lathe kernels", () => {
       expect(kernel).toMatchObject({ name: expect.any(String), launches: number, microseconds: number, share: number });
     expect(kernels.reduce((sum, k) => sum + k.share, 0)).toBeCloseTo(1, 6);
     expect(total).toMatchObject({ launches: kernels.reduce((sum, k) => sum + k.launches, 0), bytes: number });
+    expect((total as { bandwidth: number }).bandwidth).toBeGreaterThan(1e8);
+    for (const { bytes, microseconds, gigabytesPerSecond, bandwidthShare } of kernels) {
+      if (!bytes) continue;
+      expect(gigabytesPerSecond).toBeCloseTo(bytes / microseconds / 1000, 6);
+      expect(bandwidthShare).toBeCloseTo((1e9 * gigabytesPerSecond) / (total as { bandwidth: number }).bandwidth, 6);
+    }
+  });
+
+  it("counts the work of many tokens: every product but the last one's is done for each of them", async () => {
+    type Report = { tokens: number; total: { bytes: number; operations: number } };
+    const one = (await latheJson(quick)) as unknown as Report;
+    const many = (await latheJson([...quick, "--tokens", "7"])) as unknown as Report;
+    expect([one.tokens, many.tokens]).toEqual([1, 7]);
+    expect(many.total.bytes).toBe(one.total.bytes);
+    expect(many.total.operations).toBeGreaterThan(one.total.operations);
+    expect(many.total.operations).toBeLessThan(7 * one.total.operations);
+  });
+
+  it("prints a table that fits a hundred columns", async () => {
+    const { stdout } = await lathe(quick);
+    expect(
+      Math.max(
+        ...stdout
+          .split("\n")
+          .slice(2)
+          .map(line => line.length),
+      ),
+    ).toBeLessThanOrEqual(100);
+    expect(stdout).toMatch(/^total +\d+ +[\d.]+ /m);
+    expect(stdout).toMatch(/^A whole step takes [\d.]+ µs, [\d.]+% of the sum; the threads read memory at [\d.]+ GB\/s\.$/m);
   });
 
   it("prints a table, and the code of a kernel", async () => {

@@ -2,7 +2,7 @@
 import { appendFileSync, copyFileSync, existsSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
 import { pack } from "../../src/api/pack.node.ts";
-import { bind } from "../../src/engine/load.node.ts";
+import { bind } from "../../src/engine/bind.ts";
 import { copyPath, openCopy, readCopy } from "../../src/engine/packed-copy.node.ts";
 import { closeGguf } from "../../src/files/gguf.ts";
 import { openModelFile } from "../../src/files/open.node.ts";

@@ -40,7 +40,7 @@ it("tries once, keeps the answer, and tries again when it is damaged", async () 
   const arena = new Arena({ budget: 2 ** 28, memory64: false });
   const first = counting(arena);
   const chosen = (await tuned(schedules("native"), [packed], large, first.backend, arena)).matmul(packed);
-  expect(first.compiled.length).toBe(7); // four tiles of tokens, three of groups
+  expect(first.compiled.length).toBe(14); // four tiles of tokens; three of groups and three distances, and the default with less effort
   expect(JSON.parse(readFileSync(answers(), "utf8"))).toEqual({ [packed.name]: chosen });
   expect(arena.used).toBe(0);
 
@@ -52,7 +52,7 @@ it("tries once, keeps the answer, and tries again when it is damaged", async () 
     writeFileSync(answers(), damage);
     const again = counting(arena);
     await tuned(schedules("native"), [packed], large, again.backend, arena);
-    expect(again.compiled.length).toBe(7);
+    expect(again.compiled.length).toBe(14);
   }
 });
 

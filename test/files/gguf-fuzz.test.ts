@@ -6,56 +6,12 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { LatheError } from "../../src/errors.ts";
 import { bytesSource } from "../../src/files/source.ts";
+import { meter, underMeter } from "../fuzz/meter.ts";
 import { mustAgree } from "./gguf-agree.ts";
 import { GgufBytes, kind, sampleFile } from "./gguf-builder.ts";
 
-/** Counts what the constructors of arrays are asked for, and stops them before they take more than `limit` bytes. */
-const meter = { bytes: 0, limit: Infinity };
-
-const charge = (bytes: number): void => {
-  meter.bytes += bytes;
-  if (meter.bytes > meter.limit) throw new Error(`memory bomb: ${meter.bytes} bytes`);
-};
-
-const typedArrays = [
-  Uint8Array,
-  Int8Array,
-  Uint16Array,
-  Int16Array,
-  Uint32Array,
-  Int32Array,
-  Float32Array,
-  Float64Array,
-  BigUint64Array,
-  BigInt64Array,
-];
-
-const metered = [
-  ...typedArrays.map(type => ({ name: type.name, real: type as unknown as ArrayConstructor, itemBytes: type.BYTES_PER_ELEMENT })),
-  { name: "ArrayBuffer", real: ArrayBuffer as unknown as ArrayConstructor, itemBytes: 1 },
-  { name: "Array", real: Array, itemBytes: 8 },
-].map(({ name, real, itemBytes }) => {
-  const construct = (target: ArrayConstructor, args: unknown[], newTarget: unknown): object => {
-    if (args.length === 1 && typeof args[0] === "number") charge(args[0] * itemBytes);
-    return Reflect.construct(target, args, newTarget === proxy ? target : (newTarget as ArrayConstructor));
-  };
-  const proxy: ArrayConstructor = new Proxy(real, { construct });
-  return { name, real, proxy };
-});
-
-async function underMeter<T>(limit: number, action: () => Promise<T>): Promise<T> {
-  Object.assign(meter, { bytes: 0, limit });
-  for (const { name, proxy } of metered) Reflect.set(globalThis, name, proxy);
-  try {
-    return await action();
-  } finally {
-    for (const { name, real } of metered) Reflect.set(globalThis, name, real);
-    meter.limit = Infinity;
-  }
-}
-
 // Loaded under the meter, because its table of value types keeps the constructors that it finds.
-const { readGguf } = await underMeter(Infinity, () => import("../../src/files/gguf.ts"));
+const { readGguf } = await underMeter({}, () => import("../../src/files/gguf.ts"));
 
 /** Far less than the 16 MiB that are promised, because these files are tiny: what stays below it is one batch buffer and one read. */
 const allowance = 2 ** 18;
@@ -64,7 +20,7 @@ const allowance = 2 ** 18;
 async function survive(bytes: Uint8Array): Promise<string> {
   const source = bytesSource(bytes, "fuzz.gguf");
   try {
-    const gguf = await underMeter(allowance + 4 * bytes.length, () => readGguf(source));
+    const gguf = await underMeter({ total: allowance + 4 * bytes.length }, () => readGguf(source));
     mustAgree(gguf, bytes);
     return "read";
   } catch (cause) {
@@ -179,9 +135,9 @@ function edited(seed: (typeof seeds)[number], list: readonly Edit[]): Uint8Array
 describe("hostile GGUF files", () => {
   it("the meter sees what the reader allocates", async () => {
     const bytes = new GgufBytes().header(0, 1).array("a", kind.f64, 5000).zeros(40_000).build();
-    await underMeter(Infinity, () => readGguf(bytesSource(bytes)));
+    await underMeter({}, () => readGguf(bytesSource(bytes)));
     expect(meter.bytes).toBeGreaterThanOrEqual(40_000 + bytes.length);
-    await expect(underMeter(50_000, () => readGguf(bytesSource(bytes)))).rejects.toThrow("memory bomb");
+    await expect(underMeter({ total: 50_000 }, () => readGguf(bytesSource(bytes)))).rejects.toThrow("memory bomb");
   });
 
   it("one number changed: every field of every seed with every boundary value", async () => {

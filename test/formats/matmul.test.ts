@@ -57,7 +57,9 @@ function exact(name: string, p: Problem, x: Float64Array, integers: boolean): { 
   return { y, bound };
 }
 
-const schedules: readonly MatmulSchedule[] = [1, 2, 4, 8].flatMap(tokens => [1, 2, 4].map(groups => ({ tokens, groups })));
+const schedules: readonly MatmulSchedule[] = [1, 2, 4, 8].flatMap(tokens =>
+  [1, 2, 4].map(groups => ({ tokens, groups, prefetch: 512 * (groups - 1) })),
+);
 
 /** Rows x tokens of a padded result. */
 const unpadded = (y: Float32Array, p: Problem): Float32Array => {

@@ -12,6 +12,7 @@ const sample = () =>
       ]);
       out.store(unit.mul(4), sum.slice(0, 4).sum());
       out.store(0, unit.shr(3));
+      x.ahead(64).reading(unit.shr(3), 64);
     };
   });
 
@@ -30,27 +31,30 @@ it("shows nodes, ranges, loops and slots", () => {
       %9 i32 = const 16
       %10 f32x8 = repeat %5
       %11 i32 = const 4
-      loop %12 = %0 .. %1
-        %12 i32 = index   [0, 2147483646]
-        loop %13 = %7 .. %4 carrying %14 = %6
-          %13 i32 = index   [0, 999]
-          %14 f32x8 = carry
-          %15 i32 = add %12, %13
-          %16 i32 = shl %15 by 3
-          %17 i32 = add %16, %9
-          %18 i8x8 = load x[%16 + 16]   [-127, 127]
-          %19 i32x8 = convert %18   [-127, 127]
-          %20 f32x8 = convert %19
-          %21 f32x8 = mulAdd %20, %10, %14
-          next %21
-        end giving %22
-        %22 f32x8 = result
-        %23 i32 = shl %12 by 2
-        %24 f32x4 = slice %22 from 0
-        %25 f32 = sum %24
-        store out[%23] = %25
-        %26 i32 = shr %12 by 3   [0, 268435455]
-        store out[0] = %26
+      %12 i32 = const 64
+      loop %13 = %0 .. %1
+        %13 i32 = index   [0, 2147483646]
+        loop %14 = %7 .. %4 carrying %15 = %6
+          %14 i32 = index   [0, 999]
+          %15 f32x8 = carry
+          %16 i32 = add %13, %14
+          %17 i32 = shl %16 by 3
+          %18 i32 = add %17, %9
+          %19 i8x8 = load x[%17 + 16]   [-127, 127]
+          %20 i32x8 = convert %19   [-127, 127]
+          %21 f32x8 = convert %20
+          %22 f32x8 = mulAdd %21, %10, %15
+          next %22
+        end giving %23
+        %23 f32x8 = result
+        %24 i32 = shl %13 by 2
+        %25 f32x4 = slice %23 from 0
+        %26 f32 = sum %25
+        store out[%24] = %26
+        %27 i32 = shr %13 by 3   [0, 268435455]
+        store out[0] = %27
+        %28 i32 = add %27, %12   [64, 268435519]
+        prefetch x[%27 + 64]
     "
   `);
 });

@@ -1,7 +1,7 @@
 /** Every rule of the verifier is broken once, in a kernel that was valid before; the error must name the node and the rule. */
 import { describe, expect, it } from "vitest";
 import { LatheError } from "../../src/errors.ts";
-import type { Item, Kernel, Loop, Node, Store } from "../../src/ir/node.ts";
+import type { Item, Kernel, Loop, Node, Prefetch, Store } from "../../src/ir/node.ts";
 import { each, fold, kernel, konst } from "../../src/ir/trace.ts";
 import { verify } from "../../src/ir/verify.ts";
 
@@ -11,6 +11,7 @@ const valid = (): Kernel =>
     const [input, out, n, scale] = [s.in("input"), s.out("out"), s.size("n"), s.scalar("scale")];
     return unit => {
       const [sum] = fold(n, [konst("f32", 8, 0)], (i, [acc]) => {
+        input.ahead(4096).reading(i.mul(32), 32);
         const x = input.load("f32", 8, unit.mul(3).add(i).mul(32));
         return [x.mulAdd(scale.repeat(8), acc)];
       });
@@ -25,16 +26,18 @@ interface Parts {
   readonly kernel: Loose<Kernel>;
   readonly node: (op: string, nth?: number) => Loose<Node>;
   readonly stores: Loose<Store>[];
+  readonly prefetches: Loose<Prefetch>[];
   /** Outermost first: the grid, the fold, the last loop. */
   readonly loops: Loose<Loop>[];
 }
 
 function partsOf(k: Kernel): Parts {
-  const [nodes, stores, loops]: [Node[], Store[], Loop[]] = [[], [], []];
+  const [nodes, stores, prefetches, loops]: [Node[], Store[], Prefetch[], Loop[]] = [[], [], [], []];
   const walk = (items: readonly Item[]): void => {
     for (const item of items) {
       if (item.kind === "node") nodes.push(item.node);
       else if (item.kind === "store") stores.push(item);
+      else if (item.kind === "prefetch") prefetches.push(item);
       else {
         loops.push(item);
         walk(item.body.items);
@@ -42,7 +45,7 @@ function partsOf(k: Kernel): Parts {
     }
   };
   walk(k.body.items);
-  return { kernel: k, node: (op, nth = 0) => nodes.filter(n => n.op === op)[nth], stores, loops };
+  return { kernel: k, node: (op, nth = 0) => nodes.filter(n => n.op === op)[nth], stores, prefetches, loops };
 }
 
 const move = (items: Item[], node: Node, to: number): void => {
@@ -90,6 +93,10 @@ const broken: readonly (readonly [string, (p: Parts) => void, RegExp])[] = [
   ["two slots of one name", p => (p.kernel.slots = [...p.kernel.slots.slice(0, 3), { name: "n", kind: "scalar" }]), /slot n.*one name/],
   ["a store to a slot that is read", p => (p.stores[0].address = p.node("address")), /slot input is only read/],
   ["a store to a number", p => (p.stores[0].address = p.node("param")), /a store has the address of a slot/],
+  ["a prefetch of a number", p => (p.prefetches[0].address = p.node("param")), /a prefetch has the address of a slot/],
+  ["a prefetch with a float index", p => (p.prefetches[0].index = p.node("param", 3)), /prefetch.*the index is an i32 scalar/],
+  ["a prefetch with a value of another loop", p => (p.prefetches[0].index = p.loops[2].index), /prefetch.*outside its scope/],
+  ["a prefetch before its slot", p => (p.prefetches[0].offset = -1), /prefetch.*offset is an integer/],
   ["a store with a float index", p => (p.stores[0].index = p.node("param", 3)), /store.*the index is an i32 scalar/],
   ["a store at a fraction", p => (p.stores[0].offset = 0.5), /store.*offset is an integer/],
   ["a carried value of another width", p => (p.loops[1].next = [p.node("param", 3)]), /carried value 0 is f32x8 and becomes f32x1/],

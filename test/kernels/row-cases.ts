@@ -39,15 +39,17 @@ function written(form: Form, out: number, rows: readonly Row[]): Pick<Laid, "exp
 
 function checkRecord(bytes: Uint8Array, row: Row, first: number, values: Float64Array): void {
   const [scale, scaledSum] = [record.scale, record.scaledSum].map(at => floatsAt(bytes, at, 1)[0]);
-  const [sum, firstSum] = [record.sum, record.firstSum].map(at => wordsAt(bytes, at, 1)[0]);
+  const sum = wordsAt(bytes, record.sum, 1)[0];
+  const halfSums = new Int16Array(bytes.slice(record.halfSums, record.halfSums + 4).buffer);
   const numbers = bytes.slice(record.values).buffer;
   const q = numbers.byteLength === 32 ? new Int8Array(numbers) : new Int16Array(numbers);
+  const [low, high] = [q.subarray(0, 16), q.subarray(16)].map(half => [...half].reduce((a, b) => a + b, 0));
   const own = row.values.subarray(first, first + 32);
   const greatest = Math.max(...own.map(Math.abs));
   const slack = Math.max(...row.bounds.subarray(first, first + 32));
   expect(Math.abs(scale - greatest / 127)).toBeLessThanOrEqual((2 * U * greatest + slack) / 127 + 2 ** -149);
   expect([...q].every(x => Math.abs(x) <= 127)).toBe(true);
-  expect([sum, firstSum]).toEqual([[...q].reduce((a, b) => a + b, 0), [...q.subarray(0, 16)].reduce((a, b) => a + b, 0)]);
+  expect([sum, ...halfSums]).toEqual([low + high, low, high]);
   expect(scaledSum).toBe(Math.fround(sum * scale));
   own.forEach((x, i) => {
     expect(Math.abs(values[first + i] - x)).toBeLessThanOrEqual(scale * 0.5 + 4 * U * Math.abs(x) + 2 * slack + 1e-30);

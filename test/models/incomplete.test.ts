@@ -5,7 +5,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { bind } from "../../src/engine/load.node.ts";
+import { bind } from "../../src/engine/bind.ts";
 import { LatheError } from "../../src/errors.ts";
 import { closeGguf } from "../../src/files/gguf.ts";
 import { openModelFile } from "../../src/files/open.node.ts";

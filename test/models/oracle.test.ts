@@ -5,17 +5,20 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { readNumbers } from "../../reference/llama.ts";
 import { pool } from "../../src/engine/pool.ts";
 import { architectures } from "../../src/models/index.ts";
 import { openEngine, sameRows } from "../fixtures/engine.ts";
 import { describeShared } from "../shared.ts";
 import { besideAnother, fed } from "./feeding.ts";
-import { comparable, kinds, todo, tolerance } from "./oracle.ts";
+import { kinds, probabilities, shares, throughReference, todo, tolerance } from "./oracle.ts";
 
 interface Record {
   readonly architecture: string;
   readonly kind: string;
   readonly settings: { readonly n_ctx: number; readonly start_position: number };
+  /** What an encoder reads, in models that have one. */
+  readonly encoder_tokens?: readonly number[];
   readonly prompt: readonly number[];
   readonly greedy: readonly number[];
   readonly top: readonly (readonly [id: number, probability: number][])[];
@@ -29,13 +32,12 @@ interface Record {
 }
 
 /** The greatest distance between recorded and own probabilities. */
-function distance(top: readonly Record["top"][number][], rows: readonly Float32Array[]): number {
+function distance(top: readonly Record["top"][number][], rows: readonly ArrayLike<number>[]): number {
   let worst = 0;
   top.forEach((list, i) => {
-    const most = rows[i].reduce((m, x) => Math.max(m, x), Number.NEGATIVE_INFINITY);
-    const total = rows[i].reduce((sum, x) => sum + Math.exp(x - most), 0);
+    const own = shares(rows[i]);
     for (const [id, p] of list) {
-      const off = Math.abs(Math.exp(rows[i][id] - most) / total - p);
+      const off = Math.abs(own[id] - p);
       if (!(off <= worst)) worst = off;
     }
   });
@@ -61,8 +63,8 @@ describeShared("architectures as llama.cpp runs them", "arch-oracle", folder => 
     expect(names.filter(name => !todo.has(name) && !architectures.has(record(name).architecture))).toEqual([]);
   });
 
-  it.each(ofKind("causal"))("%s", async name => {
-    const { prompt, greedy, settings, top } = record(name);
+  it.each(ofKind("causal", "encdec"))("%s", async name => {
+    const { prompt, greedy, settings, top, encoder_tokens: source } = record(name);
     const ids = [...prompt, ...greedy];
     const engine = await openEngine(join(folder, `${name}.gguf`), {
       context: settings.n_ctx || kinds.context(name),
@@ -70,10 +72,15 @@ describeShared("architectures as llama.cpp runs them", "arch-oracle", folder => 
     });
     try {
       const origin = settings.start_position;
-      const whole = fed(engine, ids, ids.length, origin);
-      expect(distance(comparable(name, top), whole)).toBeLessThan(tolerance(name));
-      for (const chunk of [11, 1]) expect(sameRows(fed(engine, ids, chunk, origin), whole), `in pieces of ${chunk}`).toBe(true);
-      expect(sameRows(besideAnother(engine, ids, origin), whole), "beside another sequence").toBe(true);
+      const whole = fed(engine, ids, ids.length, origin, source);
+      const reference = throughReference.get(name);
+      if (reference) {
+        const file = readNumbers(join(folder, `${name}.gguf`));
+        expect(distance(top, reference.recorded(file, ids))).toBeLessThan(reference.record);
+        expect(distance(probabilities(reference.own(file, ids)), whole)).toBeLessThan(tolerance(name));
+      } else expect(distance(top, whole)).toBeLessThan(tolerance(name));
+      for (const chunk of [11, 1]) expect(sameRows(fed(engine, ids, chunk, origin, source), whole), `in pieces of ${chunk}`).toBe(true);
+      expect(sameRows(besideAnother(engine, ids, origin, source), whole), "beside another sequence").toBe(true);
     } finally {
       await engine.close();
     }

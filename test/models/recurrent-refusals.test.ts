@@ -1,6 +1,6 @@
 /** Metadata of recurrent models that does not fit their tensors, or that kernels do not take: refused when bound, before anything is allocated. */
 import { describe, expect, it } from "vitest";
-import { bind } from "../../src/engine/load.node.ts";
+import { bind } from "../../src/engine/bind.ts";
 import type { ErrorCode } from "../../src/errors.ts";
 import type { TensorRecord } from "../../src/nn/source.ts";
 import { caught } from "../files/caught.ts";

@@ -165,7 +165,7 @@ describe("admission", () => {
   });
 
   it("lets one large request in alone, and no client take more than its share from others", () => {
-    const a = new Admission({ requests: 8, tokens: 1000, share: 0.5 }, () => 0);
+    const a = new Admission({ ...defaultAdmission, requests: 8, tokens: 1000 }, () => 0);
     const large = a.enter("x", 5000);
     expect(() => a.enter("y", 1)).toThrow(/busy/);
     large.leave(0);

@@ -103,7 +103,7 @@ const system = await openSystem();
 function x64(name: string, levels: readonly Level[]): Target {
   const have = "reason" in system ? system.reason : readFeatures(system).levels;
   const lacking = typeof have === "string" ? have : levels.find(l => !have.has(l)) && `this processor lacks ${levels.join(", ")}`;
-  const options: Options = { levels: new Set(levels), convention: "sysv" };
+  const options: Options = { levels: new Set(levels), convention: "sysv", check: true };
   const compile: Target["compile"] = kernels => {
     if ("reason" in system) throw new Error(system.reason);
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });

@@ -10,7 +10,7 @@ import { LatheError } from "../../errors.ts";
 import { AnswerWriter } from "../answer.ts";
 import { readPipedStdin, readStdin } from "../input.ts";
 import { beforeInterrupted } from "../interrupt.ts";
-import { bundledModel, checkOptions, loadForCommand } from "../model.ts";
+import { bundledModel, checkOptions, expectEngine, loadForCommand } from "../model.ts";
 import {
   type CommonFlags,
   commonOptions,
@@ -80,6 +80,7 @@ async function run(first: string | undefined, second: string | undefined, given:
   const flags = await readConstraints(given);
   if (flags.chat && flags.raw) throw new LatheError("option.invalid", "--chat and --raw exclude each other; give one of them.");
   const words = chosen([first, second], existsSync);
+  await expectEngine();
   await checkOptions(flags);
   const path = words.model ?? bundledModel();
   const prompt = await promptText(words.prompt);

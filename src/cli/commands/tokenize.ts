@@ -19,7 +19,10 @@ export function tokenizeCommand(): Command {
   const command = new Command("tokenize")
     .summary("show the tokens of a text")
     .description("Turns text into tokens. Reads stdin to its end, newlines included, unless --text is given.")
-    .argument("<model>", "a GGUF file, of which the header is enough, or a stored model by its name")
+    .argument(
+      "<model>",
+      "a GGUF file, of which the header is enough, a model folder, a stored model by its name, or a file tokenizer.json, tekken.json, tokenizer.model or *.tiktoken",
+    )
     .option("--text <text>", "the text itself instead of stdin")
     .option("--special", "control tokens that the text spells become those tokens")
     .option("--no-bos", "leave out the beginning-of-text token that the model expects");
@@ -34,10 +37,8 @@ export function tokenizeCommand(): Command {
 }
 
 async function tokenize(path: string, flags: TokenizeFlags): Promise<void> {
-  const { openNamedModel, closeGguf, tokenizerFromMetadata } = await import("../library.ts");
-  const file = await openNamedModel(path);
-  await closeGguf(file);
-  const tokenizer = tokenizerFromMetadata(file.metadata);
+  const { openTokenizer } = await import("../library.ts");
+  const tokenizer = await openTokenizer(path);
   if (flags.text === undefined && process.stdin.isTTY && !flags.quiet) note(paintErr("dim", "type a text and end it with Ctrl-D"));
   const text = flags.text ?? (await readStdin());
   const ids = [...tokenizer.encode(text, { special: flags.special, bos: flags.bos ? undefined : false })];

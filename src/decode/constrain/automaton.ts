@@ -30,6 +30,8 @@ export class Stack {
   /** The same with only classes of bytes in front. */
   closed: Stack | undefined;
   row: Row | undefined;
+  /** Kinds of bytes (trie.ts) that all lead back here; found when first asked for. */
+  loops: number | undefined;
   /** For each byte, which heads take it, as a number; made with the row where there are few heads. */
   signature: Int32Array | undefined;
 
@@ -122,9 +124,9 @@ export class Automaton {
     return next;
   }
 
-  /** `head`, then what the stack says. */
+  /** `head`, then what the stack says. The rest of a sequence stays one, so that long ones make no deep stacks. */
   push(head: Expr, tail: Stack): Stack {
-    if (head.kind === "seq") return this.push(head.first, this.push(head.rest, tail));
+    if (head.kind === "seq") return this.push(head.first, this.#intern([head.rest], [tail], false));
     return head === this.grammar.empty ? tail : this.#intern([head], [tail], false);
   }
 

@@ -6,7 +6,7 @@
  */
 import { type Automaton, isReturn, type Stack } from "./automaton.ts";
 import type { Expr } from "./grammar.ts";
-import type { Trie } from "./trie.ts";
+import { kindOf, type Trie } from "./trie.ts";
 
 /** Bytes of masks that are kept. */
 const MOST_BYTES = 8 * 2 ** 20;
@@ -77,8 +77,9 @@ export class Masks {
 
   /** Walks the whole tree from a state. */
   #walk(state: Stack): Place {
-    const { nodes, byte, depth, skip, token } = this.#trie;
-    const inside = new Uint32Array((this.#trie.size + 31) >> 5);
+    const trie = this.#trie;
+    const { nodes, byte, depth, skip, token } = trie;
+    const inside = new Uint32Array((trie.size + 31) >> 5);
     const open: number[] = [];
     const path = this.#path;
     /** Whether the rule may have been left on the way to a depth. */
@@ -95,17 +96,31 @@ export class Masks {
         i = skip[i];
         continue;
       }
+      if (next === from && !(trie.kinds[i] & ~this.#loops(from))) {
+        trie.markAll(i, inside);
+        i = skip[i];
+        continue;
+      }
       path[d] = next;
       left[d] = left[d - 1] | Number(next.leaves);
-      if (token[i] >= 0) this.#trie.mark(i, inside);
+      if (token[i] >= 0) trie.mark(i, inside);
       i++;
     }
     return { inside, open: Int32Array.from(open) };
   }
 
+  /** The kinds of bytes of which every one leads from a state back to it: what consists of them needs no look at each byte. */
+  #loops(state: Stack): number {
+    if (state.loops !== undefined) return state.loops;
+    let kinds = -1;
+    for (let byte = 0; byte < 256; byte++) if (kinds & kindOf[byte] && this.#automaton.step(state, byte) !== state) kinds &= ~kindOf[byte];
+    state.loops = kinds;
+    return kinds;
+  }
+
   /** Marks what of a subtree may follow a state. */
   #check(state: Stack, node: number, mask: Uint32Array): void {
-    const { byte, depth, skip, parent, token } = this.#trie;
+    const { byte, depth, skip, parent, token, kinds } = this.#trie;
     const top = depth[node];
     const path = this.#path;
     path[0] = state;
@@ -118,8 +133,14 @@ export class Masks {
     }
     const end = skip[node];
     for (let i = node; i < end; ) {
-      const next = this.#automaton.step(path[depth[i] - 1]!, byte[i]);
+      const from = path[depth[i] - 1]!;
+      const next = this.#automaton.step(from, byte[i]);
       if (next === null) {
+        i = skip[i];
+        continue;
+      }
+      if (next === from && !(kinds[i] & ~this.#loops(from))) {
+        this.#trie.markAll(i, mask);
         i = skip[i];
         continue;
       }

@@ -4,6 +4,27 @@
  */
 import { compareBytes } from "./grammar.ts";
 
+/** Bytes that grammars tell apart stand alone, others together with their like: at most 32 kinds, one bit each. */
+const alone = [...'"\\{}[]:, \n-_.@/+'].map(c => c.charCodeAt(0));
+const ranges: readonly (readonly [number, number])[] = [
+  [0x30, 0x39],
+  [0x61, 0x66],
+  [0x67, 0x7a],
+  [0x41, 0x46],
+  [0x47, 0x5a],
+  [0x80, 0xbf],
+  [0xc0, 0xdf],
+  [0xe0, 0xef],
+  [0xf0, 0xff],
+  [0x21, 0x7e],
+  [0x00, 0x7f],
+];
+/** [256] the bit of each byte's kind: that of the byte alone, else that of the first range that has it. */
+export const kindOf: Uint32Array = Uint32Array.from({ length: 256 }, (_, byte) => {
+  const own = alone.indexOf(byte);
+  return 1 << (own >= 0 ? own : alone.length + ranges.findIndex(([from, to]) => byte >= from && byte <= to));
+});
+
 /** Longer tokens are left out: no vocabulary in use has them, and depth is bounded by it. */
 const LONGEST = 512;
 
@@ -16,6 +37,8 @@ export class Trie {
   readonly skip: Int32Array;
   readonly parent: Int32Array;
   readonly token: Int32Array;
+  /** [nodes] the kinds of all bytes in the node's subtree, its own included. */
+  readonly kinds: Uint32Array;
   readonly nodes: number;
   /** Further tokens with the same bytes as the one of a node. */
   readonly twins: ReadonlyMap<number, readonly number[]>;
@@ -63,8 +86,23 @@ export class Trie {
     this.parent = parent.slice(0, nodes);
     this.token = token.slice(0, nodes);
     this.skip = skips(this.depth);
+    this.kinds = new Uint32Array(nodes);
+    for (let i = nodes - 1; i >= 0; i--) {
+      this.kinds[i] |= kindOf[this.byte[i]];
+      if (this.parent[i] >= 0) this.kinds[this.parent[i]] |= this.kinds[i];
+    }
     this.twins = twins;
     this.longest = this.depth.reduce((a, b) => Math.max(a, b), 0);
+  }
+
+  /** Adds all tokens of a subtree to a set of bits. */
+  markAll(node: number, bits: Uint32Array): void {
+    const { token, skip, twins } = this;
+    for (let i = node, end = skip[node]; i < end; i++) {
+      const id = token[i];
+      if (id >= 0) bits[id >> 5] |= 1 << (id & 31);
+    }
+    if (twins.size) for (let i = node; i < skip[node]; i++) this.mark(i, bits);
   }
 
   /** Adds the tokens that end at a node to a set of bits. */

@@ -32,6 +32,8 @@ export interface ConvertOptions {
 export interface Conversion {
   readonly architecture: string;
   readonly content: GgufContent;
+  /** The same tensors, by name, row-major. */
+  readonly tensors: ReadonlyMap<string, LazyTensor>;
   /** How the folder is quantised. */
   readonly scheme: string | undefined;
   /** Tensors of parts that a GGUF language model leaves out: vision and audio, prediction of further tokens. */
@@ -52,10 +54,10 @@ export async function convertFolder(folder: Folder, options: ConvertOptions = {}
   const { config } = folder;
   const family = familyOf(config);
   const architecture = typeof family.to === "string" ? family.to : family.to(config);
-  const leftOut: string[] = [];
-  const tensors = await tensorsOf(folder, family, leftOut);
-  const wanted = options.type ?? "keep";
-  const stored = [...tensors].map(([name, tensor]) => writable(name, tensor, wanted === "keep" ? undefined : floatTypes[wanted]));
+  const { tensors, leftOut } = await convertTensors(folder, options.type);
+  const stored = [...tensors].map(
+    ([name, tensor]): GgufTensor => ({ name, type: tensor.type, shape: [...tensor.shape].reverse(), data: dataOf(tensor) }),
+  );
   const metadata: (readonly [string, GgufInput])[] = [
     ["general.architecture", architecture],
     ["general.type", "model"],
@@ -70,7 +72,18 @@ export async function convertFolder(folder: Folder, options: ConvertOptions = {}
   const rows = tensors.get("token_embd.weight")?.shape[0];
   if (rows === undefined) throw missing("token_embd.weight");
   metadata.push(...own, ...(await tokenizerOf(folder, rows, options.pre)));
-  return { architecture, content: { metadata, tensors: stored }, scheme: schemeOf(config)?.method, leftOut };
+  return { architecture, content: { metadata, tensors: stored }, tensors, scheme: schemeOf(config)?.method, leftOut };
+}
+
+/** The tensors alone, as `convertFolder` has them, and in the same order. Throws what it throws, but for the tokenizer. */
+export async function convertTensors(
+  folder: Folder,
+  type: NonNullable<ConvertOptions["type"]> = "keep",
+): Promise<Pick<Conversion, "tensors" | "leftOut">> {
+  const leftOut: string[] = [];
+  const tensors = await tensorsOf(folder, familyOf(folder.config), leftOut);
+  const wanted = type === "keep" ? undefined : floatTypes[type];
+  return { tensors: new Map([...tensors].map(([name, tensor]) => [name, writable(name, tensor, wanted)])), leftOut };
 }
 
 const floatTypes: Readonly<Record<string, FloatType>> = { f32: "F32", f16: "F16", bf16: "BF16" };
@@ -176,7 +189,7 @@ const precise =
   /(_norm(_\d)?\.weight|\.bias|\.scale|ffn_gate_inp(_shexp)?\.weight|ssm_conv1d\.weight|shortconv\.conv\.weight|position_embd\.weight|token_types\.weight)$/;
 
 /** The tensor as the file has it. */
-function writable(name: string, tensor: LazyTensor, wanted: FloatType | undefined): GgufTensor {
+function writable(name: string, tensor: LazyTensor, wanted: FloatType | undefined): LazyTensor {
   if (!hasFloats(tensor)) {
     const message = `The tensor ${quoted(name)} consists of numbers of type ${tensor.type.name}, which are no weights; use another version of this model.`;
     throw new LatheError("model.unsupported-type", message, { tensor: name, type: tensor.type.name });
@@ -184,8 +197,7 @@ function writable(name: string, tensor: LazyTensor, wanted: FloatType | undefine
   const single = tensor.shape.length < 2 || precise.test(name);
   const keep = tensor.type.name === "F64" ? "F32" : undefined;
   const float = single ? "F32" : (wanted ?? keep);
-  const stored = float === undefined ? tensor : cast(tensor, float, name);
-  return { name, type: stored.type, shape: [...stored.shape].reverse(), data: dataOf(stored) };
+  return float === undefined ? tensor : cast(tensor, float, name);
 }
 
 /** `general.file_type` by the type that has the most bytes. */

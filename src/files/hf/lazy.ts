@@ -16,6 +16,8 @@ export interface LazyTensor {
   readonly shape: readonly number[];
   /** Bytes of `count` values from value `first` on; both are whole blocks of the type, and whole rows unless the tensor is read whole. */
   read(first: number, count: number): Promise<Uint8Array>;
+  /** Where the bytes lie as they are, in one piece; undefined where reading changes anything. */
+  readonly at?: { readonly source: ByteSource; readonly offset: number };
 }
 
 export const elements = (shape: readonly number[]): number => shape.reduce((product, n) => product * n, 1);
@@ -39,6 +41,7 @@ export function stored(tensor: StoredTensor): LazyTensor | undefined {
   return {
     type,
     shape: tensor.shape.length > 0 ? tensor.shape : [1],
+    at: { source: tensor.source, offset: tensor.offset },
     read: (first, count) => tensor.source.read(tensor.offset + rowBytes(type, first), rowBytes(type, count)),
   };
 }
@@ -50,6 +53,7 @@ export const reshaped = (tensor: LazyTensor, shape: readonly number[]): LazyTens
 export const sliced = (tensor: LazyTensor, start: number, shape: readonly number[]): LazyTensor => ({
   ...tensor,
   shape,
+  at: tensor.at && { ...tensor.at, offset: tensor.at.offset + rowBytes(tensor.type, start) },
   read: (first, count) => tensor.read(start + first, count),
 });
 
@@ -173,6 +177,18 @@ export function cast(tensor: LazyTensor, to: FloatType, name: string): LazyTenso
       throw new LatheError("option.invalid", message, { tensor: name, type: to });
     },
   };
+}
+
+/**
+ * `length` bytes of the tensor from byte `offset` on, whole blocks. What is no whole rows is cut out of the whole tensor, since only short
+ * lists are asked for in that way.
+ */
+export async function bytesOf(tensor: LazyTensor, offset: number, length: number): Promise<Uint8Array> {
+  const { blockBytes, blockLength } = tensor.type;
+  const row = rowBytes(tensor.type, rowOf(tensor));
+  const whole = offset % row !== 0 || length % row !== 0;
+  if (whole) return (await tensor.read(0, elements(tensor.shape))).subarray(offset, offset + length);
+  return tensor.read((offset / blockBytes) * blockLength, (length / blockBytes) * blockLength);
 }
 
 /** Bytes of one piece that is read at a time, about. */

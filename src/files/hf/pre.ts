@@ -59,10 +59,19 @@ export function preTokenizerName(tokenizer: unknown): string {
   const step = member(tokenizer, "pre_tokenizer");
   const steps = stepsOf(step);
   const ignoreMerges = member(tokenizer, "model.ignore_merges") === true;
+  return named(steps, ignoreMerges) ?? nameless(steps ?? (isObject(step) ? Object.keys(step) : []), ignoreMerges);
+}
+
+/** The same for a file of ranks, whose whole pieces skip merging. */
+export const patternName = (pattern: string): string => named([pattern], true) ?? nameless([pattern], true);
+
+function named(steps: readonly string[] | undefined, ignoreMerges: boolean): string | undefined {
   const text = JSON.stringify(steps);
-  const found = known.find(([s, ignores]) => JSON.stringify(s) === text && (ignores ?? ignoreMerges) === ignoreMerges);
-  if (found) return found[2];
+  return known.find(([s, ignores]) => JSON.stringify(s) === text && (ignores ?? ignoreMerges) === ignoreMerges)?.[2];
+}
+
+function nameless(steps: readonly string[], ignoreMerges: boolean): never {
   const message =
     "The tokenizer cuts texts in a way that is not known by a name; give the name of the pre-tokenizer with --pre, such as llama-bpe or qwen2.";
-  throw new LatheError("tokenizer.unsupported", message, { steps: steps ?? (isObject(step) ? Object.keys(step) : []), ignoreMerges });
+  throw new LatheError("tokenizer.unsupported", message, { steps, ignoreMerges });
 }

@@ -9,8 +9,9 @@ import type { GgufInput } from "../gguf-write.ts";
 import { isObject, type JsonObject, member, parseObject } from "./config.ts";
 import type { Folder } from "./folder.ts";
 import { typed } from "./keys.ts";
-import { preTokenizerName } from "./pre.ts";
+import { patternName, preTokenizerName } from "./pre.ts";
 import { type Pieces, parseSentencePiece } from "./sentencepiece.ts";
+import { parseTekken, type Tekken } from "./tekken.ts";
 import {
   addedOf,
   addTokens,
@@ -18,6 +19,7 @@ import {
   malformed,
   markWords,
   mergedPieces,
+  ranked,
   storedPieces,
   Tokens,
   unigram,
@@ -34,6 +36,8 @@ interface Files {
   /** tokenizer.model */
   readonly pieces: Pieces | undefined;
   readonly generation: JsonObject;
+  /** tekken.json, read only where there is neither of the others. */
+  readonly tekken: Tekken | undefined;
   readonly folder: Folder;
 }
 
@@ -47,8 +51,11 @@ export async function tokenizerOf(folder: Folder, rows: number, pre: string | un
     return text === undefined ? undefined : parseObject(text, file);
   };
   const model = await folder.bytes("tokenizer.model");
+  const json = await object("tokenizer.json");
+  const tekken = json || model ? undefined : await object("tekken.json");
   const files: Files = {
-    json: await object("tokenizer.json"),
+    json,
+    tekken: tekken && parseTekken(tekken),
     config: (await object("tokenizer_config.json")) ?? {},
     pieces: model && parseSentencePiece(model, "tokenizer.model"),
     generation: (await object("generation_config.json")) ?? {},
@@ -64,12 +71,13 @@ export async function tokenizerOf(folder: Folder, rows: number, pre: string | un
   return [...own, ...lists, ...specials(tokens, files, kind), ...(await templates(files))];
 }
 
-type Kind = "byteLevel" | "pieces" | "wordPiece" | "unigram";
+type Kind = "tekken" | "byteLevel" | "pieces" | "wordPiece" | "unigram";
 
-function kindOf({ json, pieces, folder }: Files): Kind {
+function kindOf({ json, pieces, tekken, folder }: Files): Kind {
   if (!json) {
+    if (tekken) return "tekken";
     if (pieces) return pieces.model === 1 ? "unigram" : "pieces";
-    const message = `"${folder.name}" has neither tokenizer.json nor tokenizer.model; download them with the model.`;
+    const message = `"${folder.name}" has neither tokenizer.json nor tokenizer.model nor tekken.json; download them with the model.`;
     throw new LatheError("file.not-found", message, { folder: folder.name });
   }
   const type = member(json, "model.type") ?? (member(json, "model.merges") ? "BPE" : undefined);
@@ -122,6 +130,11 @@ const kinds: Readonly<Record<Kind, (tokens: Tokens, files: Files, pre: string | 
     addTokens(tokens, addedOf(json));
     return [...pairs, ["tokenizer.ggml.pre", pre ?? preTokenizerName(json)]];
   },
+  tekken: (tokens, files, pre) => {
+    const tekken = files.tekken as Tekken;
+    const begins: Pair[] = typeof member(files.config, "add_bos_token") === "boolean" ? [] : [["tokenizer.ggml.add_bos_token", true]];
+    return [...ranked(tokens, tekken), ["tokenizer.ggml.pre", pre ?? patternName(tekken.pattern)], ...begins];
+  },
   pieces: (tokens, files, pre) => {
     if (files.pieces) storedPieces(tokens, files.pieces);
     else mergedPieces(tokens, member(files.json, "model"));
@@ -173,6 +186,9 @@ function configured(config: JsonObject): [unknown, unknown][] {
   return isObject(tokens) ? Object.entries(tokens).map(([id, token]) => [Number(id), token]) : [];
 }
 
+/** Special tokens of tekken files, which have no other names. */
+const tekkenNames: Readonly<Record<string, string>> = { bos: "<s>", eos: "</s>", unk: "<unk>", pad: "<pad>" };
+
 /** Names in Hugging Face's files and in GGUF. */
 const specialNames = [
   ["bos", "bos"],
@@ -188,7 +204,7 @@ function specials(tokens: Tokens, { json, config, generation, folder }: Files, k
   const ids = new Map<string, number>();
   for (const [name, key] of specialNames) {
     const token = member(config, `${name}_token`);
-    const text = isObject(token) ? member(token, "content") : token;
+    const text = isObject(token) ? member(token, "content") : (token ?? (kind === "tekken" ? tekkenNames[name] : undefined));
     const id = typeof text === "string" ? tokens.id(text) : folder.config.find(`${name}_token_id`);
     if (typeof id === "number" && Number.isInteger(id) && id >= 0 && id < tokens.texts.length) ids.set(key, id);
   }

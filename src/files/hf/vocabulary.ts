@@ -8,6 +8,7 @@ import { LatheError } from "../../errors.ts";
 import type { GgufInput } from "../gguf-write.ts";
 import { isObject, type JsonObject, member } from "./config.ts";
 import type { Pieces } from "./sentencepiece.ts";
+import { mergesOfRanks, type Tekken } from "./tekken.ts";
 
 const NORMAL = 1;
 const UNKNOWN = 2;
@@ -105,11 +106,19 @@ function* mergesOf(model: unknown): Generator<readonly [string, string]> {
 /** Byte-level byte-pair encoding. */
 export function byteLevel(tokens: Tokens, model: unknown): Pair[] {
   for (const [text, id] of Object.entries(vocabOf(model))) tokens.set(id, text, NORMAL);
-  const merges = Array.from(mergesOf(model), ([left, right]) => `${left} ${right}`);
-  return [
-    ["tokenizer.ggml.model", "gpt2"],
-    ["tokenizer.ggml.merges", { of: "string", items: merges }],
-  ];
+  return merging(Array.from(mergesOf(model), ([left, right]) => `${left} ${right}`));
+}
+
+const merging = (merges: string[]): Pair[] => [
+  ["tokenizer.ggml.model", "gpt2"],
+  ["tokenizer.ggml.merges", { of: "string", items: merges }],
+];
+
+/** Tokens whose ranks say what is merged. */
+export function ranked(tokens: Tokens, { special, ranks }: Tekken): Pair[] {
+  for (const [id, text] of special.entries()) tokens.set(id, text, CONTROL);
+  for (const [rank, text] of ranks.entries()) tokens.set(special.length + rank, text, NORMAL);
+  return merging(mergesOfRanks(ranks));
 }
 
 const isByte = (text: string): boolean => /^<0x[0-9A-F]{2}>$/.test(text);

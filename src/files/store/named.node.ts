@@ -1,19 +1,19 @@
 /** Opens the header of a model by any name: a path, a stored model, or one at its source, of which only the header travels. */
 import type { Gguf } from "../gguf.ts";
 import { openGguf } from "../gguf.ts";
-import { openModelFile } from "../open.node.ts";
+import { openModel, openModelFile } from "../open.node.ts";
 import { addressName, parseAddress, type RemoteAddress } from "./address.ts";
 import { clientFor, endpointOf, hubPlan, isOffline, notHere, type StoreOptions } from "./pull.node.ts";
 import { openRemote } from "./remote.node.ts";
 import { Store } from "./store.node.ts";
 
 /**
- * Like `openModelFile`, for every name. The parts of what is not stored are read through requests for ranges.
- * @throws LatheError what `openModelFile` throws; remote.*, store.offline; the signal's reason
+ * Like `openModel`, for every name. The parts of what is not stored are read through requests for ranges.
+ * @throws LatheError what `openModel` throws; remote.*, store.offline; the signal's reason
  */
 export async function openNamedModel(name: string, options: StoreOptions = {}): Promise<Gguf> {
   const address = parseAddress(name);
-  if (address.kind === "file") return openModelFile(address.path);
+  if (address.kind === "file") return openModel(address.path);
   const stored = await new Store(options.home).find(address);
   if (stored) return openModelFile(stored.path);
   if (isOffline(options)) throw notHere(addressName(address));

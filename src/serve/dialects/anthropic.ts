@@ -5,7 +5,7 @@ import type { ChatMessage, ChatToolCall } from "../../text/chat.ts";
 import { checked, readJson } from "../body.ts";
 import type { Failure } from "../failure.ts";
 import { fields, limits, longText, optional, samplingOf } from "../fields.ts";
-import { tokensOf } from "../perform.ts";
+import { prepared } from "../perform.ts";
 import type { Answer, Ask, AskPrompt, Piece } from "../request.ts";
 import { type Dialect, json, type Route, type Setting, type Voice } from "../route.ts";
 import { event } from "../stream.ts";
@@ -196,9 +196,9 @@ class Blocks {
       const begun = this.#start("thinking", { type: "thinking", thinking: "", signature: "" });
       return [...begun, this.#delta({ type: "thinking_delta", thinking: piece.text })];
     }
-    const { id, name, arguments: args } = piece.call;
-    const begun = this.#start("tool_use", { type: "tool_use", id, name, input: {} });
-    return [...begun, this.#delta({ type: "input_json_delta", partial_json: args })];
+    if (piece.type === "call-start") return this.#start("tool_use", { type: "tool_use", id: piece.id, name: piece.name, input: {} });
+    if (piece.type === "call-delta") return [this.#delta({ type: "input_json_delta", partial_json: piece.text })];
+    return this.close();
   }
 }
 
@@ -256,6 +256,6 @@ export const anthropicCount: Route = {
     const body = checked(countSchema, await readJson(request));
     const prompt = promptOf(body);
     using lease = await service.catalog.lease(body.model, request.signal);
-    return json({ input_tokens: tokensOf(lease.model, prompt).length });
+    return json({ input_tokens: prepared(lease.model, prompt).tokens.length });
   },
 };

@@ -98,6 +98,9 @@ const refuseImages = (images: readonly unknown[] | undefined): void => {
 
 const nanoseconds = (ms: number): number => Math.round(ms * 1e6);
 
+/** Pieces that make a line; calls come when they are whole. */
+const told = new Set<Piece["type"]>(["text", "reasoning", "call"]);
+
 /** How an answer is told; `key` holds a piece of text. */
 function voiceOf<B extends Shared>({ model, begun, loadMs }: Setting<B>, wrap: (piece: Piece | undefined) => object): Voice {
   const head = (): object => ({ model, created_at: new Date().toISOString() });
@@ -117,15 +120,15 @@ function voiceOf<B extends Shared>({ model, begun, loadMs }: Setting<B>, wrap: (
   };
   return {
     begin: () => [],
-    piece: p => (p.type === "progress" || p.type === "finish" ? [] : [line({ ...head(), ...wrap(p), done: false })]),
+    piece: p => (told.has(p.type) ? [line({ ...head(), ...wrap(p), done: false })] : []),
     end: answer => [line({ ...head(), ...wrap(undefined), ...last(answer) })],
     fail: failure => [line(ollamaError(failure))],
     whole: answer => {
       const [c] = answer.choices;
       const pieces: Piece[] = [
         { type: "text", choice: 0, text: c.text, tokens: [] },
-        ...(c.reasoning ? [{ type: "reasoning", choice: 0, text: c.reasoning, tokens: [] } as const] : []),
-        ...c.calls.map((call, index) => ({ type: "call", choice: 0, index, call, tokens: [] }) as const),
+        ...(c.reasoning ? [{ type: "reasoning", choice: 0, text: c.reasoning } as const] : []),
+        ...c.calls.map((call, index) => ({ type: "call", choice: 0, index, call }) as const),
       ];
       return { ...head(), ...mergedShapes(pieces.map(wrap)), ...last(answer) };
     },

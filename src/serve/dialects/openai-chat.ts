@@ -49,7 +49,9 @@ export const chatSchema = z.object({
   logprobs: optional(z.boolean()).describe("tell each token's log-probability"),
   top_logprobs: optional(z.int().min(0).max(limits.alternatives)).describe("and those of so many of the likeliest tokens"),
   response_format: optional(format).describe("`json_schema`: the answer is valid by that JSON Schema; `json_object`: it is JSON"),
-  tools: optional(z.array(tool).max(limits.tools)).describe("functions that the model may call; needs a chat template that shows them"),
+  tools: optional(z.array(tool).max(limits.tools)).describe(
+    "functions that the model may call; where its chat template shows none, they are told in the system message",
+  ),
   tool_choice: optional(z.union([z.enum(["none", "auto", "required"]), z.looseObject({ type: z.string().max(64) })])).describe(
     "whether it may, or must",
   ),
@@ -96,9 +98,20 @@ function ask(body: Body): Ask {
   return { model: body.model, prompts: [prompt], options, n: body.n ?? 1, bestOf: body.n ?? 1, echo: false, logprobs, mustCall };
 }
 
-function deltaOf(p: Exclude<Piece, { type: "progress" | "finish" }>): object {
-  if (p.type === "text") return { content: p.text };
-  return p.type === "reasoning" ? { reasoning_content: p.text } : { tool_calls: [{ index: p.index, ...callOf(p.call) }] };
+/** What a piece adds to the message; nothing where that was told already. */
+function deltaOf(p: Exclude<Piece, { type: "progress" | "finish" }>): object | undefined {
+  switch (p.type) {
+    case "text":
+      return { content: p.text };
+    case "reasoning":
+      return { reasoning_content: p.text };
+    case "call-start":
+      return { tool_calls: [{ index: p.index, ...callOf({ id: p.id, name: p.name, arguments: "" }) }] };
+    case "call-delta":
+      return { tool_calls: [{ index: p.index, function: { arguments: p.text } }] };
+    default:
+      return undefined;
+  }
 }
 
 function voice({ body, ask: asked, model, id, created }: Setting<Body>): Voice {
@@ -116,8 +129,9 @@ function voice({ body, ask: asked, model, id, created }: Setting<Body>): Voice {
     piece: p => {
       if (p.type === "progress") return [];
       if (p.type === "finish") return [chunk([choice(p.choice, {}, p.tokens, finishOf(p.finish, called.get(p.choice)))])];
-      if (p.type === "call") called.set(p.choice, p.index + 1);
-      return [chunk([choice(p.choice, deltaOf(p), p.tokens)])];
+      if (p.type === "call") called.set(p.choice, (called.get(p.choice) ?? 0) + 1);
+      const delta = deltaOf(p);
+      return delta ? [chunk([choice(p.choice, delta, p.type === "text" ? p.tokens : [])])] : [];
     },
     end: answer => [
       ...(body.stream_options?.include_usage ? [chunk([], { usage: usageOf(answer.usage), timings: timingsOfAnswer(answer) })] : []),

@@ -8,6 +8,7 @@ import { answerMessage, conversationOf, type ResponsesBody, type StoredResponse,
 type Json = Record<string, unknown>;
 
 const textPart = (text: string): Json => ({ type: "output_text", text, annotations: [], logprobs: [] });
+const thoughtPart = (text: string): Json => ({ type: "reasoning_text", text });
 const messageItem = (id: string, status: string, content: readonly Json[]): Json => ({
   id,
   type: "message",
@@ -15,11 +16,12 @@ const messageItem = (id: string, status: string, content: readonly Json[]): Json
   status,
   content,
 });
+const partOf = { text: textPart, reasoning: thoughtPart };
 const reasoningItem = (id: string, text: string | undefined): Json => ({
   id,
   type: "reasoning",
   summary: [],
-  content: text === undefined ? [] : [{ type: "reasoning_text", text }],
+  content: text === undefined ? [] : [thoughtPart(text)],
 });
 const callItem = (id: string, call: ToolCall, status: string): Json => {
   return { id, type: "function_call", call_id: call.id, name: call.name, arguments: call.arguments, status };
@@ -66,7 +68,7 @@ function envelope({ body, model, id, created }: Setting<ResponsesBody>): Json {
 class Output {
   readonly items: Json[] = [];
   readonly #event: (type: string, data: Json) => string;
-  #open: { kind: "text" | "reasoning"; id: string; text: string } | undefined;
+  #open: { kind: "text" | "reasoning" | "call"; id: string; text: string; call?: ToolCall } | undefined;
 
   constructor(event: (type: string, data: Json) => string) {
     this.#event = event;
@@ -76,17 +78,17 @@ class Output {
 
   close(): string[] {
     if (!this.#open) return [];
-    const { kind, id, text } = this.#open;
+    const { kind, id, text, call } = this.#open;
     const at = { ...this.#at(id), content_index: 0 };
     this.#open = undefined;
+    if (call) return this.#closeCall(id, { ...call, arguments: text }, "incomplete");
     const item = kind === "text" ? messageItem(id, "completed", [textPart(text)]) : reasoningItem(id, text);
-    const done =
+    const done = [
       kind === "text"
-        ? [
-            this.#event("response.output_text.done", { ...at, text, logprobs: [] }),
-            this.#event("response.content_part.done", { ...at, part: textPart(text) }),
-          ]
-        : [this.#event("response.reasoning_text.done", { ...at, text })];
+        ? this.#event("response.output_text.done", { ...at, text, logprobs: [] })
+        : this.#event("response.reasoning_text.done", { ...at, text }),
+      this.#event("response.content_part.done", { ...at, part: partOf[kind === "text" ? kind : "reasoning"](text) }),
+    ];
     const closed = this.#event("response.output_item.done", { output_index: this.items.length, item });
     this.items.push(item);
     return [...done, closed];
@@ -99,12 +101,15 @@ class Output {
     this.#open = { kind, id, text: "" };
     const item = kind === "text" ? messageItem(id, "in_progress", []) : reasoningItem(id, undefined);
     const added = this.#event("response.output_item.added", { output_index: this.items.length, item });
-    if (kind === "reasoning") return [...closed, added];
-    return [...closed, added, this.#event("response.content_part.added", { ...this.#at(id), content_index: 0, part: textPart("") })];
+    const part = this.#event("response.content_part.added", { ...this.#at(id), content_index: 0, part: partOf[kind]("") });
+    return [...closed, added, part];
   }
 
   add(piece: Exclude<Piece, { type: "progress" | "finish" }>): string[] {
-    if (piece.type === "call") return this.#call(piece.call);
+    if (piece.type === "call-start") return this.#startCall(piece);
+    if (piece.type === "call-delta") return this.#growCall(piece.text);
+    if (piece.type === "call") return this.#endCall(piece.call);
+    if (piece.type === "call-broken") return this.close();
     const begun = this.#start(piece.type);
     const open = this.#open!;
     open.text += piece.text;
@@ -116,20 +121,36 @@ class Output {
     return [...begun, grown];
   }
 
-  #call(call: ToolCall): string[] {
+  #startCall({ id: call_id, name }: Extract<Piece, { type: "call-start" }>): string[] {
     const closed = this.close();
     const id = newId("fc_");
+    const call = { id: call_id, name, arguments: "" };
+    this.#open = { kind: "call", id, text: "", call };
+    const item = callItem(id, call, "in_progress");
+    return [...closed, this.#event("response.output_item.added", { output_index: this.items.length, item })];
+  }
+
+  #growCall(text: string): string[] {
+    const open = this.#open!;
+    open.text += text;
+    return [this.#event("response.function_call_arguments.delta", { ...this.#at(open.id), delta: text })];
+  }
+
+  #endCall(call: ToolCall): string[] {
+    const { id, text } = this.#open!;
+    this.#open = undefined;
+    return this.#closeCall(id, { ...call, arguments: text }, "completed");
+  }
+
+  #closeCall(id: string, call: ToolCall, status: string): string[] {
+    const at = this.#at(id);
+    const item = callItem(id, call, status);
     const frames = [
-      this.#event("response.output_item.added", {
-        output_index: this.items.length,
-        item: callItem(id, { ...call, arguments: "" }, "in_progress"),
-      }),
-      this.#event("response.function_call_arguments.delta", { ...this.#at(id), delta: call.arguments }),
-      this.#event("response.function_call_arguments.done", { ...this.#at(id), name: call.name, arguments: call.arguments }),
-      this.#event("response.output_item.done", { output_index: this.items.length, item: callItem(id, call, "completed") }),
+      this.#event("response.function_call_arguments.done", { ...at, name: call.name, arguments: call.arguments }),
+      this.#event("response.output_item.done", { output_index: this.items.length, item }),
     ];
-    this.items.push(callItem(id, call, "completed"));
-    return [...closed, ...frames];
+    this.items.push(item);
+    return frames;
   }
 }
 

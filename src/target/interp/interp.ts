@@ -2,13 +2,20 @@
  * The specification: executes traced (or lowered) kernels by the meanings of their operations, on the bytes of one memory. Slow on purpose:
  * every value is an array of lanes. Every other target is tested against it.
  */
-import type { Kernel, Node, Scope } from "../../ir/node.ts";
+import type { Kernel, Node, Scope, Store } from "../../ir/node.ts";
 import { ops } from "../../ir/ops.ts";
 import { elems, readElem, writeElem } from "../../ir/types.ts";
+
+/** Is told of every access to memory just before it happens, `at` being its byte offset; what it throws ends the run. */
+export interface Watch {
+  readonly load: (node: Node, at: number) => void;
+  readonly store: (store: Store, at: number) => void;
+}
 
 export interface InterpOptions {
   /** Rounds `mulAdd` once, as targets with a fused instruction do. */
   readonly fused: boolean;
+  readonly watch?: Watch;
 }
 
 export type Run = (begin: number, end: number, ...args: number[]) => void;
@@ -18,20 +25,20 @@ export function interpret(kernel: Kernel, memory: ArrayBufferLike, options: Inte
   return (begin, end, ...args) => {
     if (args.length !== kernel.slots.length)
       throw new TypeError(`${kernel.name} takes ${kernel.slots.length} arguments, got ${args.length}`);
-    new Frame(new DataView(memory), [begin, end, ...args], options.fused).scope(kernel.body);
+    new Frame(new DataView(memory), [begin, end, ...args], options).scope(kernel.body);
   };
 }
 
 class Frame {
   readonly #memory: DataView;
   readonly #args: readonly number[];
-  readonly #fused: boolean;
+  readonly #options: InterpOptions;
   readonly #values = new Map<Node, readonly number[]>();
 
-  constructor(memory: DataView, args: readonly number[], fused: boolean) {
+  constructor(memory: DataView, args: readonly number[], options: InterpOptions) {
     this.#memory = memory;
     this.#args = args;
-    this.#fused = fused;
+    this.#options = options;
   }
 
   scope(scope: Scope): void {
@@ -40,10 +47,11 @@ class Frame {
       else if (item.kind === "store") {
         const { type } = item.value;
         const at = this.#value(item.address)[0] + this.#value(item.index)[0] + item.offset;
+        this.#options.watch?.store(item, at);
         this.#value(item.value).forEach((x, i) => {
           writeElem(this.#memory, type, at + i * elems[type].size, x);
         });
-      } else {
+      } else if (item.kind === "loop") {
         item.init.forEach((n, i) => {
           this.#values.set(item.carries[i], this.#value(n));
         });
@@ -82,8 +90,9 @@ class Frame {
     const args = node.args.map(a => this.#value(a));
     if (node.op === "load") {
       const at = args[0][0] + args[1][0] + node.attr;
+      this.#options.watch?.load(node, at);
       return Array.from({ length: node.lanes }, (_, i) => readElem(this.#memory, node.type, at + i * elems[node.type].size));
     }
-    return ops.get(node.op)!.meaning(args, node, this.#fused).map(elems[node.type].wrap);
+    return ops.get(node.op)!.meaning(args, node, this.#options.fused).map(elems[node.type].wrap);
   }
 }

@@ -110,7 +110,7 @@ class FunctionWriter {
         this.#address(item.address, item.index);
         this.#push(item.value);
         this.#emit(storeName(item.value), item.offset);
-      } else this.#loop(item);
+      } else if (item.kind === "loop") this.#loop(item);
     }
   }
 

@@ -1,15 +1,19 @@
 /**
- * From kernels to x86-64 machine code: lowers, emits instructions over variables (emit.ts), gives out registers (lower/allocate.ts, always
- * checked by lower/check.ts), and encodes. Knows the calling conventions; executable memory belongs to the runtime.
+ * From kernels to x86-64 machine code: lowers, emits instructions over variables (emit.ts), gives out registers (lower/allocate.ts, checked
+ * by lower/check.ts where that is asked for), and encodes. Knows the calling conventions; executable memory belongs to the runtime.
  */
 import type { Kernel } from "../../ir/node.ts";
 import { type Allocation, allocate } from "../../lower/allocate.ts";
 import { checkAllocation } from "../../lower/check.ts";
 import { coalesce } from "../../lower/coalesce.ts";
+import { Code } from "../../lower/code.ts";
+import { liveness } from "../../lower/liveness.ts";
 import {
   type Operand as Before,
   type Description,
   type Fixed,
+  type Form,
+  type Instruction,
   isBracket,
   isFixed,
   isMemory,
@@ -20,9 +24,9 @@ import {
 } from "../../lower/machine.ts";
 import { lower, type Machine } from "../../lower/passes.ts";
 import { removeUnused } from "../../lower/unused.ts";
-import { copy, Emitter } from "./emit.ts";
+import { Emitter } from "./emit.ts";
 import { Assembler } from "./encode.ts";
-import { type Ins, instructions, type Level, type Operand } from "./instructions.ts";
+import { instructions, type Level, type Operand } from "./instructions.ts";
 import { listing } from "./print.ts";
 import { wide } from "./program.ts";
 
@@ -33,6 +37,8 @@ export interface Options {
   readonly convention: "sysv" | "windows";
   /** Products and sums rounded one after the other. */
   readonly strict?: boolean;
+  /** Whether the allocation of registers is checked by the independent checker. Default false. */
+  readonly check?: boolean;
 }
 
 const RSP = 4;
@@ -65,6 +71,26 @@ function longForm(key: string): string | undefined {
   return instructions.has(long) && classes(long) === classes(key) ? long : undefined;
 }
 
+const accesses = { r: 1, w: 2, rw: 3 } as const;
+const moves = new Set(["mov.q", "vmovaps.x", "vmovaps.y"]);
+
+/** What allocation wants to know, by key: asked once for each of a few hundred. */
+const forms = new Map<string, Form>();
+
+function formOf(key: string): Form {
+  const known = forms.get(key);
+  if (known) return known;
+  const { operands } = row(key);
+  const form: Form = {
+    access: operands.map(o => accesses[o.access]),
+    memory: operands.map(o => (o.kind === "rm" ? (o.memBits ?? o.bits) / 8 : Number.POSITIVE_INFINITY)),
+    reach: longForm(key) === undefined ? 16 : Number.POSITIVE_INFINITY,
+    copies: moves.has(key),
+  };
+  forms.set(key, form);
+  return form;
+}
+
 /** Registers that need no saving first. rax and rdx are scratch, rsp and rbp the frame. */
 export function description({ convention, levels }: Options): Description {
   const { savedGp, savedVec } = conventions[convention];
@@ -74,14 +100,8 @@ export function description({ convention, levels }: Options): Description {
   ];
   const all = Array.from({ length: 16 }, (_, i) => i);
   const vectors = Array.from({ length: levels.has("avx512") ? 32 : 16 }, (_, i) => i);
-  const reach = new Map<string, number>();
-  const spec = (key: string, position: number) => row(key).operands[position];
   return {
-    access: (key, position) => spec(key, position).access,
-    takesMemory: (key, position, bytes) => {
-      const operand = spec(key, position);
-      return operand.kind === "rm" && (operand.memBits ?? operand.bits) <= 8 * bytes;
-    },
+    form: formOf,
     registers: {
       gp: order(
         all.filter(r => ![0, 2, RSP, RBP].includes(r)),
@@ -89,16 +109,6 @@ export function description({ convention, levels }: Options): Description {
       ),
       vec: order(vectors, savedVec),
     },
-    reach: key => {
-      let most = reach.get(key);
-      if (most === undefined) {
-        most = longForm(key) === undefined ? 16 : Number.POSITIVE_INFINITY;
-        reach.set(key, most);
-      }
-      return most;
-    },
-    copy,
-    isCopy: l => (l.key === "mov.q" || l.key === "vmovaps.x" || l.key === "vmovaps.y") && l.operands.every(isVariable),
     load: (to, from) => ({ key: to.cls === "gp" ? "mov.q" : `vmovdqu.${wide(to.bytes)}`, operands: [to, from] }),
     store: (to, from) => ({ key: from.cls === "gp" ? "mov.q.st" : `vmovdqu.${wide(from.bytes)}.st`, operands: [to, from] }),
     slot: offset => ({ base: { fixed: RSP, cls: "gp" }, disp: offset }),
@@ -120,8 +130,12 @@ export function allocated(kernel: Kernel, options: Options): Allocation & { read
     argument,
   ).emit();
   const d = description(options);
-  const allocation = allocate(coalesce(removeUnused(lines, d), d), d);
-  checkAllocation(allocation, d);
+  const code = new Code(lines, d);
+  removeUnused(code);
+  const lifetimes = liveness(code);
+  coalesce(code, lifetimes);
+  const allocation = allocate(code, lifetimes, options.check === true);
+  if (options.check) checkAllocation(allocation, d);
   return { ...allocation, pool };
 }
 
@@ -141,15 +155,14 @@ class FunctionWriter {
 
   write(options: Options): void {
     const { savedGp, savedVec } = conventions[options.convention];
-    const used = (cls: "gp" | "vec"): Set<number> =>
-      new Set([...this.#allocation.registers].filter(([v]) => v.cls === cls).map(([, r]) => r));
-    const gps = savedGp.filter(r => used("gp").has(r));
-    const vecs = savedVec.filter(r => used("vec").has(r));
-    const frame = Math.ceil(this.#allocation.frameBytes / 32) * 32;
+    const { used, frameBytes } = this.#allocation;
+    const gps = savedGp.filter(r => used.gp.has(r));
+    const vecs = savedVec.filter(r => used.vec.has(r));
+    const frame = Math.ceil(frameBytes / 32) * 32;
     const total = frame + 16 * vecs.length;
     const emit = (key: string, ...operands: Operand[]): void => this.#assembler.emit({ key, operands });
     const saved = (i: number): Operand => ({ base: RSP, disp: frame + 16 * i });
-    this.#assembler.align(64);
+    this.#assembler.align(ALIGNMENT);
     this.#assembler.label(this.#name);
     for (const r of [RBP, ...gps]) emit("push.q", { reg: r });
     emit("mov.q", { reg: RBP }, { reg: RSP });
@@ -172,12 +185,14 @@ class FunctionWriter {
       this.#assembler.label(this.#label(`${line.label}.${line.bracket}`));
       return;
     }
+    if (moves.has(line.key) && this.#stays(line)) return;
     const high = line.operands.some(o => isVariable(o) && o.cls === "vec" && this.#register(o) >= 16);
-    const ins: Ins = { key: high ? longForm(line.key)! : line.key, operands: line.operands.map(o => this.#operand(o)) };
-    const [a, b] = ins.operands;
-    const isMove = line.key === "mov.q" || line.key === "vmovaps.x" || line.key === "vmovaps.y";
-    if (isMove && "reg" in a && "reg" in b && a.reg === b.reg) return;
-    this.#assembler.emit(ins);
+    this.#assembler.emit({ key: high ? longForm(line.key)! : line.key, operands: line.operands.map(o => this.#operand(o)) });
+  }
+
+  /** Whether a move has the same place on both sides. */
+  #stays({ operands: [to, from] }: Instruction): boolean {
+    return to === from || (isVariable(to) && isVariable(from) && this.#register(to) === this.#register(from));
   }
 
   #label = (name: string): string => `${this.#name}:${name}`;
@@ -197,30 +212,22 @@ class FunctionWriter {
       broadcast: m.broadcast,
     };
   }
-  #register = (r: Register): number => (isFixed(r) ? r.fixed : this.#allocation.registers.get(r)!);
+  #register = (r: Register): number => (isFixed(r) ? r.fixed : this.#allocation.registers[r.id]);
 }
 
-export interface Code {
-  readonly bytes: Uint8Array;
-  /** Byte offset of each kernel's entry. */
-  readonly entries: ReadonlyMap<string, number>;
-}
-
-function assemble(kernels: readonly Kernel[], options: Options): ReturnType<Assembler["finish"]> {
+function assemble(kernel: Kernel, options: Options): ReturnType<Assembler["finish"]> {
   const assembler = new Assembler();
-  for (const kernel of kernels) {
-    const allocation = allocated(kernel, options);
-    const pool = new Map(allocation.pool.map(p => [p.label, assembler.data(p.bytes, p.bytes.length)]));
-    new FunctionWriter(assembler, kernel.name, allocation, pool).write(options);
-  }
+  const allocation = allocated(kernel, options);
+  const pool = new Map(allocation.pool.map(p => [p.label, assembler.data(p.bytes, p.bytes.length)]));
+  new FunctionWriter(assembler, kernel.name, allocation, pool).write(options);
   return assembler.finish();
 }
 
-/** All kernels in one piece of position-independent code. */
-export function compileCode(kernels: readonly Kernel[], options: Options): Code {
-  const { code, labels } = assemble(kernels, options);
-  return { bytes: code, entries: new Map(kernels.map(k => [k.name, labels.get(k.name)!])) };
-}
+/** Where code may be placed: at multiples of this many bytes. */
+export const ALIGNMENT = 64;
+
+/** One kernel as position-independent code that is entered at its first byte; its constants are behind it. */
+export const compileKernel = (kernel: Kernel, options: Options): Uint8Array => assemble(kernel, options).code;
 
 /** One kernel's instructions as text. */
-export const listKernel = (kernel: Kernel, options: Options): readonly string[] => listing(assemble([kernel], options)).split("\n");
+export const listKernel = (kernel: Kernel, options: Options): readonly string[] => listing(assemble(kernel, options)).split("\n");

@@ -66,7 +66,7 @@ export class Emitter {
     this.#args = args;
     const c: Context = { kernel, uses: countUses(kernel.body), levels };
     this.#indices = wideIndices(kernel.body);
-    this.#chosen = select(kernel, n => program(n, c), isFree);
+    this.#chosen = select(kernel, n => program(n, c), isFree, true);
   }
 
   emit(): Emitted {
@@ -216,6 +216,7 @@ export class Emitter {
 
   #item(item: Item): void {
     if (item.kind === "store") this.#store(item);
+    else if (item.kind === "prefetch") this.#line("prefetcht0", this.#memory(item.address, item.index, item.offset));
     else if (item.kind === "loop") this.#loop(item);
     else {
       const how = this.#chosen.get(item.node);
@@ -276,7 +277,7 @@ function wideIndices(scope: Scope, found = new Set<Node>()): Set<Node> {
     for (const a of n.args) mark(a);
   };
   for (const item of scope.items) {
-    if (item.kind === "store") mark(item.index);
+    if (item.kind === "store" || item.kind === "prefetch") mark(item.index);
     else if (item.kind === "loop") wideIndices(item.body, found);
     else if (item.node.op === "load" || item.node.op === "offset") mark(item.node.args[1]);
   }

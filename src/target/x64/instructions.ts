@@ -284,19 +284,57 @@ function expand(line: string, condition: number): Instruction[] {
   });
 }
 
-function read(lines: readonly string[]): Map<string, Instruction> {
-  const found = new Map<string, Instruction>();
-  for (const line of lines) {
-    if (line.trim() === "") continue;
-    const forms =
-      line.includes("CC") && line.includes("+cc") ? conditions.flatMap((cc, i) => expand(line.replace("CC", cc), i)) : expand(line, 0);
-    for (const row of forms) {
-      if (found.has(row.key)) throw new TypeError(`instruction table: ${row.key} stands there twice`);
-      found.set(row.key, row);
+/**
+ * Forms by key. A line is read when something of its mnemonic is first asked for: a model's kernels need some two hundred of two thousand forms,
+ * and reading all of them would be felt at start.
+ */
+class Forms {
+  readonly #waiting = new Map<string, { readonly line: string; readonly condition: number }[]>();
+  readonly #found = new Map<string, Instruction>();
+
+  constructor(lines: readonly string[]) {
+    for (const line of lines) {
+      const [name] = /^[^\s.]+/.exec(line.trimStart()) ?? [];
+      if (name === undefined) continue;
+      if (!name.endsWith("CC")) this.#wait(name, line, 0);
+      else for (const [i, cc] of conditions.entries()) this.#wait(name.replace("CC", cc), line.replace("CC", cc), i);
     }
   }
-  return found;
+
+  #wait(mnemonic: string, line: string, condition: number): void {
+    const list = this.#waiting.get(mnemonic);
+    if (list) list.push({ line, condition });
+    else this.#waiting.set(mnemonic, [{ line, condition }]);
+  }
+
+  #read(mnemonic: string): void {
+    const list = this.#waiting.get(mnemonic);
+    if (!list) return;
+    this.#waiting.delete(mnemonic);
+    for (const { line, condition } of list) {
+      for (const row of expand(line, condition)) {
+        if (this.#found.has(row.key)) throw new TypeError(`instruction table: ${row.key} stands there twice`);
+        this.#found.set(row.key, row);
+      }
+    }
+  }
+
+  get(key: string): Instruction | undefined {
+    const found = this.#found.get(key);
+    if (found || !this.#waiting.size) return found;
+    const dot = key.indexOf(".");
+    this.#read(dot < 0 ? key : key.slice(0, dot));
+    return this.#found.get(key);
+  }
+
+  has = (key: string): boolean => this.get(key) !== undefined;
+
+  /** All of them. */
+  values(): IterableIterator<Instruction> {
+    for (const mnemonic of [...this.#waiting.keys()]) this.#read(mnemonic);
+    return this.#found.values();
+  }
 }
 
 /** Every form by its key. */
-export const instructions: ReadonlyMap<string, Instruction> = read([...scalarTable, ...vectorTable, ...avx512Table]);
+export const instructions = new Forms([...scalarTable, ...vectorTable, ...avx512Table]);

@@ -221,11 +221,7 @@ export function partsFromMetadata(metadata: Metadata): TokenizerParts {
   if (kind === undefined) throw malformed("tokenizer.ggml.model", "is missing");
   const make = kinds.get(kind);
   if (make) return make(metadata);
-  throw new LatheError(
-    "tokenizer.unsupported",
-    `The tokenizer "${kind}" is not supported by this version; it knows ${[...kinds.keys()].join(", ")}.`,
-    {
-      name: kind,
-    },
-  );
+  const name = kind.slice(0, 80);
+  const message = `The tokenizer "${name}" is not supported by this version; it knows ${[...kinds.keys()].join(", ")}.`;
+  throw new LatheError("tokenizer.unsupported", message, { name });
 }

@@ -68,11 +68,7 @@ export const preTokenizerNames: readonly string[] = [...byName.keys()];
 export function preTokenizer(name: string): PreTokenizer {
   const found = byName.get(name);
   if (found) return found;
-  throw new LatheError(
-    "tokenizer.unsupported",
-    `The pre-tokenizer "${name}" is not supported by this version; convert the model with a known one.`,
-    {
-      name,
-    },
-  );
+  const short = name.slice(0, 80);
+  const message = `The pre-tokenizer "${short}" is not supported by this version; convert the model with a known one.`;
+  throw new LatheError("tokenizer.unsupported", message, { name: short });
 }

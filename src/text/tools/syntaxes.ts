@@ -1,42 +1,285 @@
 /**
- * How models write tool calls: the marks around a call, known by the chat template that teaches them. What stands between the marks is JSON in
- * all of these; the names of its keys differ. A new syntax of that kind is a line here (TOKENIZERS 11.1).
+ * How models write tool calls: one row for each syntax (TOKENIZERS 11.1), known by signs in the chat template that teaches it.
+ * A row says which marks begin and end calls and which reader (calls, tagged, literals, channels) takes what stands between them.
  */
+import { LatheError } from "../../errors.ts";
+import { type Body, type BodyReader, closed, jsonCalls, type NamedForm, namedArguments, namedCalls } from "./calls.ts";
+import { type AnswerReader, functionary, harmony, harmonyMarks } from "./channels.ts";
+import { literalCalls, marked, python } from "./literals.ts";
+import { type TaggedForm, taggedArguments, taggedCalls } from "./tagged.ts";
 
 export interface ToolSyntax {
   readonly name: string;
-  /** Begins one call or a list of calls. Absent: the whole answer is calls, without marks. */
-  readonly open?: string;
-  /** Ends it; absent where the answer's end does. */
-  readonly close?: string;
+  /** A template that has all texts of one of these lists teaches this syntax; none: it is never found, only chosen. */
+  readonly signs: readonly (readonly string[])[];
+  /** Begins one call or several. Absent: nothing does, and calls come before any other words. */
+  readonly open?: readonly string[];
+  /** All other marks, for those that are tokens. */
+  readonly marks?: readonly string[];
+  readonly body?: BodyReader;
+  /** Calls may come without marks before any other words, where they name known tools. */
+  readonly bare?: BodyReader;
+  /** Reads the whole answer, thoughts included, in place of all other readers. */
+  readonly whole?: AnswerReader;
+  /** How an answer begins that is held to a call; absent where that is not possible in this syntax. */
+  readonly forced?: ForcedForm;
 }
 
-/** In the order in which templates are searched for them: a mark that contains another one comes first. */
+/** An answer that is held to a call: the prompt goes on with `open`, and a schema holds the rest. */
+export interface ForcedForm {
+  /** `name`: of the tool, where one is known; forms that name it before the mark cannot do without. */
+  readonly open: (name: string | undefined) => string | undefined;
+  /** Keys of an object of name and arguments; absent: the arguments alone. */
+  readonly keys?: readonly [name: string, args: string];
+  /** The object stands in a list. */
+  readonly list?: boolean;
+}
+
+const objects = (open: string, keys: readonly [string, string] = ["name", "arguments"]): ForcedForm => ({ open: () => open, keys });
+const list = (open: string, keys: readonly [string, string] = ["name", "arguments"]): ForcedForm => ({
+  open: () => open,
+  keys,
+  list: true,
+});
+const named = (open: (name: string) => string): ForcedForm => ({ open: name => (name === undefined ? undefined : open(name)) });
+
+/** Hermes' marks, which other families took over. */
+export const CALL = ["<tool_call>", "</tool_call>"] as const;
+const lines: TaggedForm = {
+  call: "<function=",
+  named: ">",
+  close: "</function>",
+  argument: ["<parameter=", ">", "</parameter>"],
+  lines: true,
+};
+const keys: TaggedForm = { close: CALL[1], argument: ["<arg_key>", "</arg_key>", "</arg_value>"], value: "<arg_value>" };
+const invoke = (prefix: string): TaggedForm => ({
+  call: `<${prefix}invoke name="`,
+  named: '">',
+  close: `</${prefix}invoke>`,
+  argument: [`<${prefix}parameter name="`, '">', `</${prefix}parameter>`],
+});
+
+/** What stands in `<tool_call>`: several families write different things there, and their models mix them. */
+const toolCall: BodyReader = function* (body) {
+  const { scanner } = body;
+  yield* scanner.space();
+  const next = yield* scanner.peek();
+  if (next === "<") return yield* taggedCalls(lines, CALL.slice(1))(body);
+  if (next !== "{" && next !== "[") return yield* taggedCalls(keys, CALL.slice(1))(body);
+  return yield* closed(jsonCalls(), CALL.slice(1))(body);
+};
+
+/** `<function=f>` and either a JSON object or elements. */
+const functionElement: BodyReader = function* (body) {
+  const { scanner } = body;
+  const name = yield* scanner.before([">"]);
+  if (name === undefined) return false;
+  yield* scanner.starts([">"]);
+  yield* scanner.space();
+  const json = (yield* scanner.peek()) === "{";
+  return yield* json ? namedArguments(body, { name }, [lines.close]) : taggedArguments(body, lines, name);
+};
+
+/** `<tool_call>`, or `<function=` alone, which models forget to wrap. */
+const callOrFunction: BodyReader = body => (body.mark === lines.call ? functionElement : toolCall)(body);
+
+/** Mistral's: a list of objects, or names with arguments. */
+const mistral: NamedForm = { after: ["[ARGS]", "[CALL_ID]", "{"] };
+const afterToolCalls: BodyReader = function* (body) {
+  yield* body.scanner.space();
+  const next = yield* body.scanner.peek();
+  return yield* (next === "[" || next === "{" ? jsonCalls() : namedCalls(mistral))(body);
+};
+
+const kimi: NamedForm = {
+  begin: ["<|tool_call_begin|>"],
+  after: ["<|tool_call_argument_begin|>"],
+  close: ["<|tool_call_end|>"],
+  name: id => ({ name: id.replace(/^functions\./, "").replace(/:\d+$/, ""), id }),
+};
+const deepseek: NamedForm = {
+  begin: ["<｜tool▁call▁begin｜>"],
+  after: ["<｜tool▁sep｜>"],
+  close: ["<｜tool▁call▁end｜>"],
+};
+
+/** JSON or a program's calls, by what they begin with. */
+const either =
+  (close: readonly string[] = []): BodyReader =>
+  body =>
+    bracketed(body, close);
+function* bracketed(body: Body, close: readonly string[]): ReturnType<BodyReader> {
+  const json = (yield* body.scanner.glance()) === "{";
+  return yield* (json ? closed(jsonCalls(), close) : literalCalls(python, close))(body);
+}
+
+/** What many fine-tunes of small models write, and what is looked for in families that are not known. */
+const common = [CALL[0], "<function_call>", "<functioncall>", "<tool_calls>", "<TOOLCALL>", "<function=", "[TOOL_CALLS]"] as const;
+const commonEnds = [CALL[1], "</function_call>", "</functioncall>", "</tool_calls>", "</TOOLCALL>"];
+const anyCall: BodyReader = function* (body) {
+  const { scanner, mark } = body;
+  if (mark === lines.call || mark === CALL[0]) return yield* callOrFunction(body);
+  yield* scanner.space();
+  const next = yield* scanner.peek();
+  if (next !== "{" && next !== "[") return yield* (mark === "[TOOL_CALLS]" ? afterToolCalls : toolCall)(body);
+  return yield* either(commonEnds)(body);
+};
+
+const inTags = (name: string, open: string, close: string, extra: Partial<ToolSyntax> = {}): ToolSyntax => ({
+  name,
+  signs: [[open, close]],
+  open: [open],
+  marks: [close],
+  body: closed(jsonCalls(), [close]),
+  forced: list(open),
+  ...extra,
+});
+
+const afterMark = { open: ["[TOOL_CALLS]"], marks: ["[ARGS]", "[CALL_ID]"], body: afterToolCalls };
+
+/** In the order in which templates are searched for their signs: a syntax whose signs another one's template may show as well comes later. */
 export const toolSyntaxes: readonly ToolSyntax[] = [
-  { name: "hermes", open: "<tool_call>", close: "</tool_call>" },
-  { name: "nemotron", open: "<TOOLCALL>", close: "</TOOLCALL>" },
-  { name: "phi-4", open: "<|tool_call|>", close: "<|/tool_call|>" },
-  { name: "granite-3", open: "<|tool_call|>" },
-  { name: "command-r", open: "<|START_ACTION|>", close: "<|END_ACTION|>" },
-  { name: "mistral", open: "[TOOL_CALLS]" },
+  {
+    name: "harmony",
+    signs: [["<|channel|>", "<|message|>"]],
+    marks: harmonyMarks,
+    whole: harmony,
+    forced: named(name => `<|channel|>commentary to=functions.${name} <|constrain|>json<|message|>`),
+  },
+  { name: "functionary-3.2", signs: [[">>>all"]], whole: functionary, forced: named(name => `${name}\n`) },
+  {
+    name: "kimi",
+    signs: [["<|tool_call_begin|>", "<|tool_call_argument_begin|>"]],
+    open: ["<|tool_calls_section_begin|>"],
+    marks: [...kimi.begin!, ...kimi.after, ...kimi.close!, "<|tool_calls_section_end|>"],
+    body: namedCalls(kimi, ["<|tool_calls_section_end|>"]),
+    forced: named(name => `<|tool_calls_section_begin|><|tool_call_begin|>functions.${name}:0<|tool_call_argument_begin|>`),
+  },
+  {
+    name: "deepseek-3.2",
+    signs: [["｜DSML｜"]],
+    open: ["<｜DSML｜function_calls>", "<｜DSML｜tool_calls>"],
+    marks: ["</｜DSML｜function_calls>", "</｜DSML｜tool_calls>"],
+    body: taggedCalls(invoke("｜DSML｜"), ["</｜DSML｜function_calls>", "</｜DSML｜tool_calls>"]),
+  },
+  {
+    name: "deepseek",
+    signs: [["<｜tool▁call▁begin｜>"], ["<｜tool▁calls▁begin｜>"]],
+    open: ["<｜tool▁calls▁begin｜>"],
+    marks: [...deepseek.begin!, ...deepseek.after, ...deepseek.close!, "<｜tool▁calls▁end｜>"],
+    body: namedCalls(deepseek, ["<｜tool▁calls▁end｜>"]),
+    forced: named(name => `<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>${name}<｜tool▁sep｜>`),
+  },
+  {
+    name: "minimax",
+    signs: [["minimax:tool_call"]],
+    open: ["<minimax:tool_call>"],
+    marks: ["</minimax:tool_call>"],
+    body: taggedCalls(invoke(""), ["</minimax:tool_call>"]),
+  },
+  {
+    name: "seed",
+    signs: [["seed:tool_call"]],
+    open: ["<seed:tool_call>"],
+    marks: ["</seed:tool_call>"],
+    body: taggedCalls(lines, ["</seed:tool_call>"]),
+  },
+  {
+    name: "gemma-4",
+    signs: [["<|tool_call>", "<tool_call|>"]],
+    open: ["<|tool_call>"],
+    marks: ["<tool_call|>", '<|"|>'],
+    body: literalCalls(marked('<|"|>'), ["<tool_call|>"]),
+  },
+  {
+    name: "functiongemma",
+    signs: [["<start_function_call>"]],
+    open: ["<start_function_call>"],
+    marks: ["<end_function_call>", "<escape>"],
+    body: literalCalls(marked("<escape>"), ["<end_function_call>"]),
+  },
+  {
+    name: "lfm2",
+    signs: [["<|tool_call_start|>"], ["<|tool_list_start|>"]],
+    open: ["<|tool_call_start|>"],
+    marks: ["<|tool_call_end|>"],
+    body: either(["<|tool_call_end|>"]),
+    forced: list("<|tool_call_start|>"),
+  },
+  { name: "glm", signs: [["<arg_key>"]], open: [CALL[0]], marks: [CALL[1], ...keys.argument, keys.value!], body: toolCall },
+  { name: "qwen-coder", signs: [["<function=", "<parameter="]], open: [CALL[0], lines.call!], marks: [CALL[1]], body: callOrFunction },
+  {
+    name: "functionary-3.1",
+    signs: [["<function="]],
+    open: ["<function="],
+    body: functionElement,
+    forced: named(name => `<function=${name}>`),
+  },
+  inTags("command-r", "<|START_ACTION|>", "<|END_ACTION|>", { forced: list("<|START_ACTION|>", ["tool_name", "parameters"]) }),
+  inTags("apertus", "<|tools_prefix|>", "<|tools_suffix|>", { body: closed(jsonCalls(true), ["<|tools_suffix|>"]), forced: undefined }),
+  inTags("nemotron", "<TOOLCALL>", "</TOOLCALL>"),
+  inTags("phi-4", "<|tool_call|>", "<|/tool_call|>"),
+  { name: "granite-3", signs: [["<|tool_call|>"]], open: ["<|tool_call|>"], body: jsonCalls(), forced: list("<|tool_call|>") },
+  {
+    name: "olmo-3",
+    signs: [["<function_calls>"]],
+    open: ["<function_calls>"],
+    marks: ["</function_calls>"],
+    body: literalCalls(python, ["</function_calls>"]),
+  },
+  {
+    name: "hermes",
+    signs: [[...CALL]],
+    open: [CALL[0]],
+    marks: [CALL[1]],
+    body: toolCall,
+    forced: objects(`${CALL[0]}\n`),
+  },
+  inTags("jamba", "<tool_calls>", "</tool_calls>"),
+  { name: "firefunction", signs: [["<functioncall>"]], open: ["<functioncall>"], body: jsonCalls(), forced: objects("<functioncall>") },
+  { ...afterMark, name: "mistral-11", signs: [["[TOOL_CALLS]", "[ARGS]"]], forced: named(name => `[TOOL_CALLS]${name}[ARGS]`) },
+  { ...afterMark, name: "mistral", signs: [["[TOOL_CALLS]"]], forced: list("[TOOL_CALLS]") },
+  {
+    name: "command-r-1",
+    signs: [["Action:", "```json"]],
+    open: ["Action:```json", "Action: ```json", "Action:\n```json"],
+    body: closed(jsonCalls(), ["```"]),
+    forced: list("Action:```json\n", ["tool_name", "parameters"]),
+  },
+  { name: "gemma-3", signs: [["```tool_code"]], open: ["```tool_code"], body: literalCalls(python, ["```"]) },
+  {
+    name: "llama",
+    signs: [["<|python_tag|>"], ["<|start_header_id|>", '"parameters"'], ["<|header_start|>"]],
+    open: ["<|python_tag|>"],
+    body: either(),
+    bare: either(),
+    forced: objects("", ["name", "parameters"]),
+  },
+  { name: "json", signs: [], bare: jsonCalls(), forced: objects("") },
+  { name: "generic", signs: [], open: common, marks: commonEnds, body: anyCall, bare: either(), forced: objects("") },
 ];
 
+const ofName = (name: string): ToolSyntax => toolSyntaxes.find(s => s.name === name)!;
+
 /** Llama 3 and others that answer with nothing but JSON. */
-export const bareSyntax: ToolSyntax = { name: "json" };
+export const bareSyntax: ToolSyntax = ofName("json");
 
 /** What models without a syntax of their own are taught. */
-export const taughtSyntax: ToolSyntax = toolSyntaxes[0];
+export const taughtSyntax: ToolSyntax = ofName("hermes");
+
+/** The syntax of that name. @throws LatheError option.invalid. */
+export function chosenSyntax(name: string): ToolSyntax {
+  const found = toolSyntaxes.find(s => s.name === name);
+  if (found) return found;
+  const message = `There is no tool syntax ${JSON.stringify(name.slice(0, 40))}; there are ${toolSyntaxes.map(s => s.name).join(", ")}.`;
+  throw new LatheError("option.invalid", message, { option: "toolSyntax" });
+}
 
 /** The syntax of a chat template that shows tools to the model; undefined where it shows none, and the model has to be taught. */
 export function syntaxOf(template: string): ToolSyntax | undefined {
-  if (!/\btools\b/.test(template)) return undefined;
-  const marked = toolSyntaxes.find(s => template.includes(s.open!) && (s.close === undefined || template.includes(s.close)));
-  return marked ?? bareSyntax;
+  const found = toolSyntaxes.find(s => s.signs.some(signs => signs.every(sign => template.includes(sign))));
+  // Harmony is the way of all of the model's answers, tools or not.
+  if (found?.whole && found.name === "harmony") return found;
+  return /\btools\b/.test(template) ? (found ?? ofName("generic")) : undefined;
 }
-
-/** The marks of a syntax and of reasoning: control tokens among them must be shown to the parser. */
-export const marksOf = (syntax: ToolSyntax | undefined): string[] =>
-  [syntax?.open, syntax?.close, THINK.open, THINK.close].filter(m => m !== undefined);
-
-/** What most reasoning models put around their thoughts. */
-export const THINK = { open: "<think>", close: "</think>" } as const;

@@ -3,9 +3,9 @@
  * become plain text. The form is Hermes', which many small models have seen.
  */
 import type { ChatMessage, ChatToolCall } from "../chat.ts";
-import { taughtSyntax } from "./syntaxes.ts";
+import { CALL } from "./syntaxes.ts";
 
-const { open, close } = taughtSyntax;
+const [open, close] = CALL;
 
 const lesson = (tools: readonly unknown[]): string =>
   [

@@ -99,6 +99,12 @@ const sources = [
 ];
 
 describe("regular expressions", () => {
+  it("may be long sequences", () => {
+    expect(recogniser("ab".repeat(3000)).accepts("ab".repeat(3000))).toBe(true);
+    expect(recogniser("[a-c]".repeat(3000)).accepts("abc".repeat(1000))).toBe(true);
+    expect(recogniser("[a-c]".repeat(3000)).accepts("abc".repeat(999))).toBe(false);
+  });
+
   it.each(sources)("%s", source => {
     const whole = recogniser(source);
     const search = recogniser(source, true);

@@ -2,8 +2,10 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { closeGguf } from "../../../src/files/gguf.ts";
+import { bytesOf, type LazyTensor } from "../../../src/files/hf/lazy.ts";
 import { openModelFile } from "../../../src/files/open.node.ts";
 import type { SafetensorsEntry } from "../../../src/files/safetensors-write.ts";
+import { rowBytes } from "../../../src/formats/types.ts";
 import { describeShared } from "../../shared.ts";
 import { type Checkpoint, type Meta, type Origin, type Plain, tensorsOf } from "./checkpoints.ts";
 import { converted, modelFiles } from "./memory-folder.ts";
@@ -46,6 +48,17 @@ async function original(path: string): Promise<{ keys: ReadonlyMap<string, unkno
   }
 }
 
+/** A tensor as loading reads it: where it lies, or made, the second half of the rows first. */
+async function inPieces(tensor: LazyTensor): Promise<Buffer> {
+  const { type, shape, at } = tensor;
+  const row = rowBytes(type, shape[shape.length - 1]);
+  const rows = shape.slice(0, -1).reduce((a, b) => a * b, 1);
+  if (at) return Buffer.from(await at.source.read(at.offset, rows * row));
+  const first = row * Math.ceil(rows / 2);
+  const last = first < rows * row ? (await bytesOf(tensor, first, rows * row - first)).slice() : new Uint8Array();
+  return Buffer.concat([await bytesOf(tensor, 0, first), last]);
+}
+
 describeShared("converting checkpoints", "arch-oracle", folder => {
   it.each(origins.map(o => [o.file, o] as const))("%s", async (_, origin) => {
     const { keys, meta, tensors } = await original(join(folder, `${origin.file}.gguf`));
@@ -69,6 +82,8 @@ describeShared("converting checkpoints", "arch-oracle", folder => {
         for (const [i, value] of new Float32Array(found.bytes.buffer).entries()) expect(value / t.data[i]).toBeCloseTo(1, 5);
       } else if (!isWide) expect(Buffer.compare(found.bytes, bytes), name).toBe(0);
     }
+    for (const [name, tensor] of out.conversion.tensors)
+      expect(Buffer.compare(await inPieces(tensor), out.tensor(name).bytes), name).toBe(0);
     const architecture = String(keys.get("architecture"));
     expect(out.metadata.get("general.architecture")).toBe(architecture);
     const own = new Map(

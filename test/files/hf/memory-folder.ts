@@ -1,5 +1,6 @@
 /** Model folders in memory: files by name, opened as the real ones are. */
 import { LatheError } from "../../../src/errors.ts";
+import { byteChars } from "../../../src/files/byte-alphabet.ts";
 import { readGguf } from "../../../src/files/gguf.ts";
 import { ggufBytes } from "../../../src/files/gguf-write.ts";
 import { type Conversion, type ConvertOptions, convertFolder } from "../../../src/files/hf/convert.ts";
@@ -24,6 +25,17 @@ export function memoryFolder(files: Files): Promise<Folder> {
 export function plainTokenizer(size: number): object {
   const vocab = Object.fromEntries(Array.from({ length: size }, (_, id) => [`t${id}`, id]));
   return { added_tokens: [], pre_tokenizer: { type: "ByteLevel" }, model: { type: "BPE", vocab, merges: [] } };
+}
+
+/** A tokenizer that knows all bytes, and as many words that no text has. */
+export function byteTokenizer(size: number): object {
+  const texts = Array.from({ length: size }, (_, id) => byteChars[id] ?? `${id}`);
+  return {
+    added_tokens: [],
+    pre_tokenizer: { type: "ByteLevel", add_prefix_space: false },
+    decoder: { type: "ByteLevel" },
+    model: { type: "BPE", vocab: Object.fromEntries(texts.map((text, id) => [text, id])), merges: [] },
+  };
 }
 
 /** Tensors and configuration as the files of a folder. */

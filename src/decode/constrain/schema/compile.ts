@@ -7,11 +7,10 @@ import type { Compiled } from "../constraint.ts";
 import { generating, type Profile } from "./context.ts";
 import { ANY, type Formula, TYPES } from "./formula.ts";
 import { keywords, type Place, typeOfKeyword } from "./keywords.ts";
-import { get, isObject, type Json, type JsonObject, References, tooBig } from "./references.ts";
+import { get, isObject, type Json, type JsonObject, References } from "./references.ts";
+import { noJson, schemaText } from "./text.ts";
 import { Evaluated } from "./unevaluated.ts";
 import { Values } from "./values.ts";
-
-const MOST_UNITS = 1_000_000;
 
 class Reader {
   readonly values: Values;
@@ -157,25 +156,6 @@ export function compileSchema(schema: unknown, profile: Profile = generating): C
   const { grammar } = values;
   const blank = values.around();
   return { grammar, root: grammar.seq(blank, values.value(formula), blank) };
-}
-
-const noJson = (reason: string): LatheError => new LatheError("schema.invalid", `The schema is no JSON: ${reason}.`, { reason });
-
-/**
- * The JSON text of a schema that is given as a value or as text.
- * @throws LatheError `schema.invalid` where there is none, or too much of it.
- */
-export function schemaText(schema: unknown): string {
-  let text: string | undefined;
-  try {
-    text = typeof schema === "string" ? schema : JSON.stringify(schema);
-  } catch (e) {
-    if (e instanceof RangeError) throw tooBig("it nests too deep");
-    throw noJson((e as Error).message.split("\n")[0]);
-  }
-  if (text === undefined) throw noJson("there is none");
-  if (text.length > MOST_UNITS) throw noJson(`it is longer than ${MOST_UNITS} characters`);
-  return text;
 }
 
 /** The schema as plain data of limited size. */

@@ -82,6 +82,7 @@ function oneOfThese(value: Json, place: Place): Formula {
 
 function compare(value: Json, ways: number, place: Place): Formula {
   if (typeof value !== "number") throw place.invalid("it must be a number");
+  if (!Number.isFinite(value)) throw place.unsupported("the number is too large");
   const to = decimalOf(value);
   if (isTooLong(to)) throw place.unsupported("the number has too many digits");
   return place.formulas.atom({ on: NUMBER, kind: "compare", to, ways }, `${decimalKey(to)}:${ways}`);
@@ -89,6 +90,7 @@ function compare(value: Json, ways: number, place: Place): Formula {
 
 function multiple(value: Json, place: Place): Formula {
   if (typeof value !== "number" || !(value > 0)) throw place.invalid("it must be a number above 0");
+  if (!Number.isFinite(value)) throw place.unsupported("the number is too large");
   const of = decimalOf(value);
   if (isTooLong(of) || Number(of.whole + of.fraction) > MOST_REMAINDERS)
     throw place.unsupported(`its digits must not exceed ${MOST_REMAINDERS}`);

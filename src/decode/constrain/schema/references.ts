@@ -2,6 +2,7 @@
  * Where the schemas of a document are: base addresses ($id), anchors, and what a $ref leads to. Nothing outside the document is looked up.
  */
 import { LatheError } from "../../../errors.ts";
+import { tooBig } from "./text.ts";
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 export type JsonObject = { [key: string]: Json };
@@ -125,9 +126,4 @@ function pointed(root: Json, pointer: string): Json | undefined {
     else return undefined;
   }
   return at;
-}
-
-/** The error for a schema beyond the limits. */
-export function tooBig(reason: string): LatheError {
-  return new LatheError("grammar.limit", `The schema is too large: ${reason}.`, { reason });
 }

@@ -1,0 +1,34 @@
+/** Figures with their goals: medians, spreads, quantiles, and the table and the file that a run ends with. */
+import { summary } from "../report.mjs";
+
+/**
+ * @typedef {{ scenario: string, name: string, unit: string, values: number[], atLeast?: number, atMost?: number, note?: string }} Figure
+ * `values`: one for each repetition; the median is held against the goal.
+ */
+
+/** The value below which the part `q` of the list lies (nearest rank). @param {number[]} list */
+export function quantile(list, q) {
+  const sorted = [...list].sort((a, b) => a - b);
+  return sorted.length ? sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(q * sorted.length) - 1))] : Number.NaN;
+}
+
+const shown = x =>
+  Math.abs(x) >= 1000 ? x.toFixed(0) : Math.abs(x) >= 100 ? x.toFixed(0) : Math.abs(x) >= 10 ? x.toFixed(1) : x.toFixed(2);
+
+/** @param {Figure} f */
+function line(f) {
+  const { median, min, max, count } = summary(f.values);
+  const goal = f.atLeast !== undefined ? `>= ${shown(f.atLeast)}` : f.atMost !== undefined ? `<= ${shown(f.atMost)}` : "";
+  const met = f.atLeast !== undefined ? median >= f.atLeast : f.atMost !== undefined ? median <= f.atMost : undefined;
+  const spread = count > 1 ? `${shown(median)} (${shown(min)}-${shown(max)})` : shown(median);
+  return `| ${f.scenario} | ${f.name} | ${spread} ${f.unit} | ${goal} | ${met === undefined ? "" : met ? "yes" : "NO"} | ${f.note ?? ""} |`;
+}
+
+/** @param {Figure[]} figures */
+export function table(figures) {
+  const head = "| scenario | figure | median (least-most) | goal | met | |\n|---|---|---:|---:|---|---|";
+  return [head, ...figures.map(line)].join("\n");
+}
+
+/** Whether every figure that has a goal reaches it. @param {Figure[]} figures */
+export const allMet = figures => figures.every(f => !line(f).includes("| NO |"));

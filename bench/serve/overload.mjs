@@ -1,0 +1,131 @@
+/** Five times more requests than the server can answer, and a thousand sockets that do nothing: what is useful still gets done, and the rest is refused at once. */
+import { createConnection } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { quantile } from "./figures.mjs";
+import { closedLoop, openLoop } from "./load.mjs";
+import { watchOthers } from "./server.mjs";
+import { completion, workload } from "./workload.mjs";
+
+/** Clients at whose number the peak is measured: as many as a step has rows for. */
+const PEAK_CLIENTS = 16;
+const OVER = 5;
+/** Seconds after which a client gives up; what it had got by then counts for nothing. */
+const PATIENCE = 60;
+/** Seconds until as many first prompts are read and answers are at different places. */
+const WARM_SECONDS = 10;
+const SOCKETS = 1000;
+const REFUSED_MS = 50;
+
+async function peakOf({ server, signal, options }, seed) {
+  const source = workload(seed, server.vocabulary, server.context);
+  const window = await closedLoop({
+    place: server.place,
+    source,
+    clients: PEAK_CLIENTS,
+    seconds: options.seconds,
+    warm: WARM_SECONDS,
+    signal,
+  });
+  const ended = window.answers.filter(a => a.ended);
+  const tokensEach = ended.reduce((sum, a) => sum + a.times.length, 0) / Math.max(1, ended.length);
+  return { tokensPerSecond: window.tokensPerSecond, requestsPerSecond: window.tokensPerSecond / tokensEach };
+}
+
+/** Goodput under overload, and milliseconds to each refusal. */
+async function overloaded({ server, signal, say, options }, peak, seed) {
+  const source = workload(seed, server.vocabulary, server.context);
+  const rate = OVER * peak.requestsPerSecond;
+  const seconds = 60 * options.minutes;
+  const onTick = n => say(`overload: ${n} requests, ${rate.toFixed(1)} a second`);
+  const { window, refused } = await openLoop({ place: server.place, source, rate, seconds, patience: PATIENCE, signal, onTick });
+  const lost = window.answers.filter(a => a.status === 0 && !a.aborted);
+  if (lost.length) throw new Error(`${lost.length} connections failed: ${lost[0].failure}`);
+  return { goodput: window.tokensPerSecond, refusals: refused.map(a => a.headMs), sent: window.answers.length };
+}
+
+/** @param {import("./scenarios.mjs").Setting} setting */
+export async function overload(setting) {
+  const { server, add, say } = setting;
+  const others = watchOthers([server.pid]);
+  say("overload: the peak");
+  const peak = await peakOf(setting, 400);
+  add("overload", "peak", "tokens/s", [peak.tokensPerSecond]);
+  const { goodput, refusals, sent } = await overloaded(setting, peak, 401);
+  add("overload", `goodput at ${OVER} times as many requests`, "tokens/s", [goodput]);
+  add("overload", "goodput : peak", "", [goodput / peak.tokensPerSecond], { atLeast: 0.9 });
+  addRefusals(add, "overload", refusals, sent);
+  add("overload", "other work meanwhile", "cores", [others()]);
+}
+
+/** @param {import("./scenarios.mjs").Setting} setting */
+export async function idle(setting) {
+  const { server, add, say } = setting;
+  const others = watchOthers([server.pid]);
+  say("idle: the peak without");
+  const peak = await peakOf(setting, 400);
+  const without = await overloaded(setting, peak, 401);
+  say(`idle: opening ${SOCKETS} sockets`);
+  const close = await idleSockets(server.place, setting);
+  try {
+    const beside = await peakOf(setting, 400);
+    add("idle", `peak beside ${SOCKETS} idle or stalled sockets : without`, "", [beside.tokensPerSecond / peak.tokensPerSecond], {
+      atLeast: 0.75,
+    });
+    const again = await overloaded(setting, peak, 401);
+    add("idle", "goodput beside them : without", "", [again.goodput / without.goodput], { atLeast: 0.75 });
+    addRefusals(add, "idle", again.refusals, again.sent);
+    const [before, after] = [without, again].map(w => quantile(w.refusals, 0.5));
+    add("idle", "median until refused beside them : without", "", [after / before], { atMost: 1.25 });
+  } finally {
+    close();
+  }
+  add("idle", "other work meanwhile", "cores", [others()]);
+}
+
+function addRefusals(add, scenario, refusals, sent) {
+  const note = `${refusals.length} of ${sent} requests`;
+  if (!refusals.length) throw new Error(`none of ${sent} requests was refused: this was no overload`);
+  add(scenario, "median until refused", "ms", [quantile(refusals, 0.5)], { note });
+  add(scenario, "p99 until refused", "ms", [quantile(refusals, 0.99)], { atMost: REFUSED_MS });
+  add(scenario, "longest until refused", "ms", [Math.max(...refusals)]);
+}
+
+/** Kinds of sockets that do nothing, and what each sends before it stops. */
+const kinds = place => {
+  const body = JSON.stringify(completion({ prompt: [300, 301], answer: 2 }));
+  const head = `POST /v1/completions HTTP/1.1\r\nhost: ${place.host}\r\ncontent-type: application/json\r\n`;
+  return {
+    silent: "",
+    "half a head": head,
+    "half a body": `${head}content-length: ${body.length}\r\n\r\n${body.slice(0, 10)}`,
+    kept: `GET /livez HTTP/1.1\r\nhost: ${place.host}\r\n\r\n`,
+  };
+};
+
+/** Opens them and opens each again that the server closes. @returns {Promise<() => void>} closes them */
+async function idleSockets(place, { signal }) {
+  const texts = Object.values(kinds(place));
+  const sockets = new Set();
+  let open = true;
+  const connect = i =>
+    new Promise(done => {
+      const socket = createConnection(place, () => {
+        socket.write(texts[i % texts.length]);
+        done();
+      });
+      sockets.add(socket);
+      socket.on("error", () => done()).on("data", () => {});
+      socket.on("close", () => {
+        sockets.delete(socket);
+        if (open && !signal.aborted) setTimeout(() => open && connect(i), 500).unref();
+      });
+    });
+  for (let i = 0; i < SOCKETS; i += 50) {
+    await Promise.all(Array.from({ length: 50 }, (_, k) => connect(i + k)));
+    await sleep(10);
+  }
+  return () => {
+    open = false;
+    for (const socket of sockets) socket.destroy();
+  };
+}

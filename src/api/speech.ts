@@ -1,0 +1,110 @@
+/**
+ * How a model is spoken with: which tools its prompt shows and in what way, what of its answer's tokens are marks, how the answer is taken apart, and
+ * what holds it to a call where it must make one.
+ */
+import { LatheError } from "../errors.ts";
+import type { ChatMessage } from "../text/chat.ts";
+import { type Manner, mannerOf, marksOf, openThoughts, type Thoughts } from "../text/tools/manner.ts";
+import { coded, codesOf } from "../text/tools/marks.ts";
+import { AnswerParser } from "../text/tools/parser.ts";
+import { bareSyntax, type ForcedForm, syntaxOf, type ToolSyntax, taughtSyntax } from "../text/tools/syntaxes.ts";
+import { taught } from "../text/tools/teach.ts";
+import type { Marks } from "./session.ts";
+import { callSchema, type ToolSpec } from "./tools.ts";
+
+/** What a conversation needs of the model. */
+export interface ChatHost {
+  readonly context: number;
+  /** Source of the chat template. */
+  readonly template: string;
+  /** How the model writes calls, where somebody chose it. */
+  readonly syntax?: ToolSyntax;
+  /** Whether the text is a special token, which plain text never becomes. */
+  readonly isMark: (text: string) => boolean;
+  /** The prompt's text where it ends, and its ids. `opening`: what the answer is made to begin with. */
+  render(
+    messages: readonly ChatMessage[],
+    tools: readonly ToolSpec[],
+    opening: (ending: string) => string,
+  ): { readonly ids: readonly number[]; readonly ending: string };
+}
+
+export interface SpeechOptions {
+  readonly specs: readonly ToolSpec[];
+  /** Of which one must be called. */
+  readonly forced?: readonly ToolSpec[];
+  /** Texts that end the answer: a mark in one of them is text. */
+  readonly stops?: readonly string[];
+}
+
+/** A prompt, and how its answer is read. */
+export interface ChatPrompt {
+  readonly ids: readonly number[];
+  readonly parser: () => AnswerParser;
+}
+
+export class Speech {
+  /** Special tokens that are told apart from text, and what stands for them. */
+  readonly marks: Marks;
+  /** The JSON Schema that holds the answer to a call. */
+  readonly schema: object | undefined;
+  readonly #host: ChatHost;
+  readonly #specs: readonly ToolSpec[];
+  readonly #manner: Manner;
+  readonly #teach: boolean;
+  readonly #form: ForcedForm | undefined;
+  readonly #forced: string;
+
+  constructor(host: ChatHost, { specs, forced, stops = [] }: SpeechOptions) {
+    const own = host.syntax ?? syntaxOf(host.template);
+    this.#host = host;
+    this.#specs = specs;
+    this.#teach = specs.length > 0 && own === undefined;
+    const manner = mannerOf(host.template, own ?? taughtSyntax);
+    const form = forced && forcedForm(manner.syntax!, forced);
+    this.#form = form;
+    this.#forced = form?.open(forced?.length === 1 ? forced[0].function.name : undefined) ?? "";
+    this.schema = form && callSchema(forced!, form);
+    const reads = specs.length > 0 || manner.syntax?.whole !== undefined;
+    this.#manner = { ...manner, syntax: form && this.#forced === "" ? bareSyntax : reads ? manner.syntax : undefined };
+    const apart = marksOf(this.#manner).filter(m => host.isMark(m) && !stops.some(s => s.includes(m)));
+    this.marks = codesOf(apart);
+  }
+
+  /** The prompt of these messages. */
+  prompt(messages: readonly ChatMessage[]): ChatPrompt {
+    const [shown, tools] = this.#teach ? [taught(messages, this.#specs), []] : [messages, this.#specs];
+    const { ids, ending } = this.#host.render(shown, tools, end => this.#opening(end));
+    const thinking = openThoughts(this.#manner, ending);
+    return { ids, parser: () => this.#parser(ending, thinking) };
+  }
+
+  /** A call is not made in the middle of thoughts. */
+  #opening(ending: string): string {
+    if (!this.#form) return "";
+    const thinking = openThoughts(this.#manner, ending);
+    return (thinking ? `${thinking.close}\n\n` : "") + this.#forced;
+  }
+
+  #parser(ending: string, thinking: Thoughts | undefined): AnswerParser {
+    const tools = this.#specs.map(s => s.function);
+    const begun = coded(this.#opening(ending), this.marks);
+    return new AnswerParser({ ...this.#manner, tools, thinking, codes: this.marks, begun });
+  }
+}
+
+/** The syntax's own form where it can hold these calls, otherwise JSON. */
+function forcedForm({ forced: form }: ToolSyntax, wanted: readonly ToolSpec[]): ForcedForm {
+  const own = form?.open(wanted.length === 1 ? wanted[0].function.name : undefined) === undefined ? undefined : form;
+  return own ?? bareSyntax.forced!;
+}
+
+/** The tools of a request that are functions. @throws LatheError option.invalid for what is no tool. */
+export function specsOf(tools: readonly unknown[]): ToolSpec[] {
+  return tools.flatMap(t => {
+    const { type, function: f } = (t ?? {}) as ToolSpec;
+    if (type === "function" && typeof f?.name === "string") return [t as ToolSpec];
+    if (type !== "function") return [];
+    throw new LatheError("option.invalid", "A tool of type function needs a function with a name.", { option: "tools" });
+  });
+}

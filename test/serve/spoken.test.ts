@@ -1,0 +1,156 @@
+/** Thoughts and calls that a model makes of its own accord, in every dialect's own fields and by the dialects' own clients; what it says is scripted. */
+import Anthropic from "@anthropic-ai/sdk";
+import { Ollama } from "ollama";
+import OpenAI from "openai";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Model } from "../../src/api/model.ts";
+import { heard } from "../../src/api/round.ts";
+import { type Part, type Result, Run } from "../../src/api/run.ts";
+import { Catalog } from "../../src/serve/catalog.ts";
+import { type Listening, listen } from "../../src/serve/listen.ts";
+import { coded } from "../../src/text/tools/marks.ts";
+import { loadChatModel } from "./server.ts";
+
+const template =
+  "{% if tools %}{{ tools | tojson }}<tool_call></tool_call>{% endif %}{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}";
+const weather = { type: "object", properties: { city: { type: "string" } }, required: ["city"], additionalProperties: false } as const;
+const tools = ["weather", "now"].map(name => ({ type: "function" as const, function: { name, parameters: weather } }));
+const messages = [{ role: "user" as const, content: "What is it like?" }];
+
+const thought = "<think>\nI must look.\n</think>\n\n";
+const calls =
+  '<tool_call>\n{"name": "weather", "arguments": {"city": "Oslo"}}\n</tool_call>\n<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>';
+let script = "";
+let server: Listening;
+let done: () => Promise<void>;
+
+/** The script in small pieces, as a run says them. */
+function scripted(text: string): Run {
+  return new Run(async function* (settle): AsyncGenerator<Part, void, undefined> {
+    for (let at = 0; at < text.length; at += 3) yield { type: "text", text: text.slice(at, at + 3), tokens: [] };
+    const usage = { promptTokens: 5, cachedTokens: 0, completionTokens: 7 };
+    const timings = { promptMs: 1, completionMs: 1, promptTokensPerSecond: 1, tokensPerSecond: 1 };
+    const result: Result = { text, tokens: [], finish: "stop", usage, timings, settings: { seed: 1 } };
+    settle(result);
+    yield { type: "finish", ...result };
+  });
+}
+
+beforeAll(async () => {
+  const { model, remove } = await loadChatModel({ chatTemplate: template });
+  const answer: Model["answer"] = (speech, prompt, _, id) =>
+    new Run(settle => heard(scripted(coded(script, speech.marks)), prompt.parser, id, settle as never)) as never;
+  const speaking = new Proxy(model, {
+    get: (target, key) => {
+      if (key === "answer") return answer;
+      const value = Reflect.get(target, key, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  const catalog = new Catalog([{ name: "m", aliases: [], created: 1, load: async () => speaking, bytes: async () => 0 }]);
+  await catalog.warm(["m"]);
+  server = await listen({ port: 0, log: () => {}, catalog });
+  done = async () => {
+    await server.close(0);
+    await model.close();
+    remove();
+  };
+}, 60_000);
+afterAll(() => done());
+
+const both = [
+  { name: "weather", input: { city: "Oslo" } },
+  { name: "now", input: {} },
+];
+
+describe("thoughts and calls", () => {
+  it("are reasoning_content and tool_calls in OpenAI's chats, whole and streamed", async () => {
+    script = thought + calls;
+    const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 });
+    const { choices } = await client.chat.completions.create({ model: "m", messages, tools });
+    const message = choices[0].message as OpenAI.ChatCompletionMessage & { reasoning_content?: string };
+    expect([choices[0].finish_reason, message.content, message.reasoning_content]).toEqual(["tool_calls", null, "I must look."]);
+    const made = (list: OpenAI.ChatCompletionMessageToolCall[]) =>
+      (list as OpenAI.ChatCompletionMessageFunctionToolCall[]).map(c => ({
+        name: c.function.name,
+        input: JSON.parse(c.function.arguments),
+      }));
+    expect(made(message.tool_calls!)).toEqual(both);
+    expect(new Set(message.tool_calls!.map(c => c.id)).size).toBe(2);
+    const stream = client.chat.completions.stream({ model: "m", messages, tools });
+    const deltas: OpenAI.ChatCompletionChunk.Choice.Delta[] = [];
+    for await (const chunk of stream) deltas.push(...chunk.choices.map(c => c.delta));
+    expect(made((await stream.finalChatCompletion()).choices[0].message.tool_calls!)).toEqual(both);
+    const parts = deltas.flatMap(d => d.tool_calls ?? []);
+    expect(parts.filter(p => p.id).map(p => [p.index, p.function?.name, p.function?.arguments])).toEqual([
+      [0, "weather", ""],
+      [1, "now", ""],
+    ]);
+    expect(parts.filter(p => p.index === 0 && !p.id).length).toBeGreaterThan(2); // the arguments came in pieces
+    const thoughts = deltas.map(d => (d as { reasoning_content?: string }).reasoning_content ?? "");
+    expect([thoughts.join(""), deltas.map(d => d.content ?? "").join("")]).toEqual(["I must look.", ""]);
+  });
+
+  it("are thinking and tool_use blocks in Anthropic's messages, whole and streamed", async () => {
+    script = `${thought}I will ask. ${calls}`;
+    const client = new Anthropic({ baseURL: server.url, apiKey: "none", maxRetries: 0 });
+    const own = tools.map(t => ({ name: t.function.name, input_schema: weather as never }));
+    const body = { model: "m", messages, max_tokens: 50, tools: own };
+    for (const r of [await client.messages.create(body), await client.messages.stream(body).finalMessage()]) {
+      expect(r.stop_reason).toBe("tool_use");
+      expect(r.content).toMatchObject([
+        { type: "thinking", thinking: "I must look." },
+        { type: "text", text: "I will ask. " },
+        { type: "tool_use", ...both[0] },
+        { type: "tool_use", ...both[1] },
+      ]);
+    }
+  });
+
+  it("are reasoning and function_call items in OpenAI's responses, whole and streamed", async () => {
+    script = thought + calls;
+    const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 });
+    const own = tools.map(t => ({ type: "function" as const, name: t.function.name, parameters: weather, strict: true }));
+    const request = { model: "m", input: "What?", tools: own };
+    const streamed = await client.responses.stream(request).finalResponse();
+    for (const r of [await client.responses.create(request), streamed]) {
+      expect(r.output.map(o => o.type)).toEqual(["reasoning", "function_call", "function_call"]);
+      expect(r.output[0]).toMatchObject({ content: [{ type: "reasoning_text", text: "I must look." }] });
+      const made = r.output.slice(1) as OpenAI.Responses.ResponseFunctionToolCall[];
+      expect(made.map(c => ({ name: c.name, input: JSON.parse(c.arguments) }))).toEqual(both);
+    }
+  });
+
+  it("are thinking and tool_calls in Ollama's chats, whole and streamed", async () => {
+    script = thought + calls;
+    const client = new Ollama({ host: server.url });
+    const expected = both.map(({ name, input }) => ({ function: { name, arguments: input } }));
+    const { message } = await client.chat({ model: "m", messages, tools: tools as never });
+    expect([message.thinking, message.content, message.tool_calls]).toEqual(["I must look.", "", expected]);
+    const lines: (typeof message)[] = [];
+    for await (const line of await client.chat({ model: "m", messages, tools: tools as never, stream: true })) lines.push(line.message);
+    expect(lines.flatMap(m => m.tool_calls ?? [])).toEqual(expected);
+    expect(lines.map(m => m.thinking ?? "").join("")).toBe("I must look.");
+  });
+});
+
+it("a call that is none is text, and without tools nothing is a call", async () => {
+  const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 });
+  script = '<tool_call>{"name": "weather", "arguments": {"city": Oslo}}</tool_call>';
+  const broken = await client.chat.completions.create({ model: "m", messages, tools });
+  expect([broken.choices[0].finish_reason, broken.choices[0].message.content]).toEqual(["stop", script]);
+  expect(broken.choices[0].message.tool_calls).toBeUndefined();
+  script = thought + calls;
+  for (const more of [{}, { tools, tool_choice: "none" as const }]) {
+    const { choices } = await client.chat.completions.create({ model: "m", messages, ...more });
+    expect([choices[0].finish_reason, choices[0].message.content]).toEqual(["stop", calls]);
+  }
+});
+
+it("a call that must be made is held to the syntax of the template", async () => {
+  script = '{"name": "weather", "arguments": {"city": "Oslo"}}';
+  const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 });
+  const { choices } = await client.chat.completions.create({ model: "m", messages, tools, tool_choice: "required" });
+  expect(choices[0].message.tool_calls).toMatchObject([{ function: { name: "weather", arguments: '{"city":"Oslo"}' } }]);
+  expect(choices[0].message.content).toBeNull();
+});
