@@ -24,7 +24,7 @@ function quantise(form: "q8" | "q16", out: Bytes, at: Int, x: Chunk): void {
   const sum = first.add(last);
   out.store(at.add(record.scale), scale);
   out.store(at.add(record.scaledSum), sum.to("f32").mul(scale));
-  out.store(at.add(record.sum), sum);
+  out.store(at.add(record.eightfold), sum.shl(3));
   out.store(at.add(record.halfSums), first.and(0xffff).or(last.shl(16)));
 }
 

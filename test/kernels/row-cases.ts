@@ -39,7 +39,7 @@ function written(form: Form, out: number, rows: readonly Row[]): Pick<Laid, "exp
 
 function checkRecord(bytes: Uint8Array, row: Row, first: number, values: Float64Array): void {
   const [scale, scaledSum] = [record.scale, record.scaledSum].map(at => floatsAt(bytes, at, 1)[0]);
-  const sum = wordsAt(bytes, record.sum, 1)[0];
+  const sum = wordsAt(bytes, record.eightfold, 1)[0] / 8;
   const halfSums = new Int16Array(bytes.slice(record.halfSums, record.halfSums + 4).buffer);
   const numbers = bytes.slice(record.values).buffer;
   const q = numbers.byteLength === 32 ? new Int8Array(numbers) : new Int16Array(numbers);
