@@ -99,7 +99,8 @@ function cover({ tokens, groups }: MatmulSchedule, begin: Int, end: Int, visit: 
   let done = begin;
   if (tokens > 1) {
     const whole = end.sub(begin).max(0).quotient(tokens);
-    each(0, groups, group => each(0, whole, i => visit({ first: begin.add(i.mul(tokens)), tokens, group, groups: 1 })));
+    // Tokens outside: the inputs of a tile, which are many, stay near while the unit's groups pass by.
+    each(0, whole, i => each(0, groups, group => visit({ first: begin.add(i.mul(tokens)), tokens, group, groups: 1 })));
     done = begin.add(whole.mul(tokens));
   }
   for (let size = halfOf(tokens); size > 1; size = halfOf(size)) {
