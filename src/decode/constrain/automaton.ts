@@ -170,7 +170,7 @@ export class Automaton {
       let made = old;
       if (heads.some((h, i) => h !== old.heads[i]) || tails.some((t, i) => t !== old.tails[i])) {
         const into = new Gathered();
-        heads.forEach((head, i) => this.#enter(into, this.push(head, tails[i])));
+        for (let i = 0; i < heads.length; i++) this.#enter(into, this.push(heads[i], tails[i]));
         into.ends ||= old.ends;
         made = this.#build(into);
       }
