@@ -35,10 +35,14 @@ function finishOf({ finish, calls = [] }: Result): LanguageModelV3FinishReason {
   return { unified: calls.length ? "tool-calls" : reasons[finish], raw: finish };
 }
 
-function usageOf({ usage: { promptTokens, cachedTokens, completionTokens } }: Result): LanguageModelV3Usage {
+function usageOf({ usage: { promptTokens, cachedTokens, completionTokens, reasoningTokens } }: Result): LanguageModelV3Usage {
   return {
     inputTokens: { total: promptTokens, noCache: promptTokens - cachedTokens, cacheRead: cachedTokens, cacheWrite: undefined },
-    outputTokens: { total: completionTokens, text: undefined, reasoning: undefined },
+    outputTokens: {
+      total: completionTokens,
+      text: reasoningTokens === undefined ? undefined : completionTokens - reasoningTokens,
+      reasoning: reasoningTokens,
+    },
   };
 }
 

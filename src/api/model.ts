@@ -260,10 +260,11 @@ export class Model implements AsyncDisposable {
 
   /** Answers a prompt of `speech`. `id`: of the n-th call where the model gives none. */
   answer<S = undefined>(speech: Speech, prompt: ChatPrompt, options: GenerateOptions<S>, id: (n: number) => string): Run<ValueOf<S>> {
-    const generate = (speech.schema ? { ...options, schema: speech.schema } : options) as GenerateOptions;
+    const { schema, stops, markStops } = speech;
+    const generate = { ...options, stop: markStops, ...(schema && { schema }) } as GenerateOptions;
     return this.#alone(session => {
       const run = session.answer<ValueOf<S>>(() => ({ ids: prompt.ids }), generate, speech.marks);
-      return new RunOf(settle => heard(run, prompt.parser, id, settle));
+      return new RunOf(settle => heard(run, prompt.parser, { id, stops }, settle));
     });
   }
 

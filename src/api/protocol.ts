@@ -74,6 +74,8 @@ export interface Usage {
   /** Of these, taken from the session without computing. */
   readonly cachedTokens: number;
   readonly completionTokens: number;
+  /** Of these, thoughts and their marks; absent where thoughts are not told apart. */
+  readonly reasoningTokens?: number;
 }
 
 export interface Timings {

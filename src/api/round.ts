@@ -2,6 +2,7 @@
  * One answer to a conversation: messages and tools become a prompt, and the answer's text is taken apart into text, reasoning and tool calls while
  * it comes. Runs no tools; agent.ts does.
  */
+import { createStopMatcher, type StopMatcher } from "../decode/stops.ts";
 import { LatheError } from "../errors.ts";
 import type { ChatMessage } from "../text/chat.ts";
 import type { Spoken } from "../text/tools/events.ts";
@@ -50,6 +51,7 @@ function settled(host: ChatHost, options: ChatOptions): Settled {
   }
   const { stop } = generate;
   const stops = typeof stop === "string" ? [stop] : (stop ?? []);
+  createStopMatcher(stops); // refuses what is none
   const speech = new Speech(host, { specs, forced: forced ? forcedSpecs(specs, toolChoice) : undefined, stops });
   return {
     speech,
@@ -80,16 +82,11 @@ export function answerRound<S>(
       const room = promptRoom(own.context, generate.maxTokens);
       return fitMessages(messages, render, { context: own.context, room, policy: generate.overflow ?? "error" });
     };
-    const run = session.answer<ValueOf<S>>(make, generate as GenerateOptions<never>, separate ? speech.marks : undefined);
+    const asked = separate ? { ...generate, stop: speech.markStops } : generate;
+    const run = session.answer<ValueOf<S>>(make, asked as GenerateOptions<never>, separate ? speech.marks : undefined);
     const known = messages.reduce((n, m) => n + (m.tool_calls?.length ?? 0), 0);
     if (!separate) yield* passed(run, settle);
-    else
-      yield* heard(
-        run,
-        () => parser!(),
-        n => callId(known + n),
-        settle,
-      );
+    else yield* heard(run, () => parser!(), { id: n => callId(known + n), stops: speech.stops }, settle);
   });
 }
 
@@ -102,66 +99,114 @@ async function* passed<T>(run: Run<T>, settle: (r: Result<T>) => void): AsyncGen
   }
 }
 
-/**
- * The parts of a run, its text taken apart by the parser, which is asked for when the prompt has been made. `id`: of the n-th call, where the model
- * gives none.
- */
+export interface Hearing {
+  /** The id of the n-th call, where the model gives none. */
+  readonly id: (n: number) => string;
+  /** Texts that end the answer where they come in its words; thoughts and calls may hold them. */
+  readonly stops?: readonly string[];
+}
+
+/** The parts of a run, its text taken apart by the parser, which is asked for when the prompt has been made. */
 export async function* heard<T>(
   run: Run<T>,
   parser: () => AnswerParser,
-  id: (n: number) => string,
+  hearing: Hearing,
   settle: (r: Result<T>) => void,
 ): AsyncGenerator<Part<T>, void, undefined> {
-  const voice = new Voice(id);
+  let voice: Voice | undefined;
   let result: Result<T> | undefined;
   try {
-    let made: AnswerParser | undefined;
-    const parse = (): AnswerParser => (made ??= parser());
     for await (const part of run) {
+      if (part.type === "text" || part.type === "finish") voice ??= new Voice(parser(), hearing);
       if (part.type === "finish") {
-        yield* voice.hear(parse().end());
-        result = { ...part, ...voice.told() };
-        yield { ...result, type: "finish" };
-      } else if (part.type === "text") yield* voice.hear(parse().push(part.text), part);
-      else yield part;
+        yield* voice!.end();
+        result = voice!.told(part);
+      } else if (part.type === "text") {
+        yield* voice!.hear(part);
+        if (voice!.stopped !== undefined) break;
+      } else yield part;
     }
+    if (voice?.stopped !== undefined) result ??= voice.told(await run);
+    if (result) yield { ...result, type: "finish" };
   } finally {
     run.then(
-      r => settle(result ?? { ...r, ...voice.told() }),
+      r => settle(result ?? voice?.told(r) ?? r),
       () => {},
     );
   }
 }
 
+/** What is said to whoever listens. */
+type Said = Exclude<Part<never>, { type: "finish" }>;
+type TextPart = Extract<Part, { type: "text" }>;
+
 /** What was heard of an answer so far, put together. */
 class Voice {
+  /** The stop text that ended the answer. */
+  stopped: string | undefined;
   #text = "";
   #reasoning = "";
+  readonly #parser: AnswerParser;
+  readonly #matcher: StopMatcher;
   readonly #calls: ToolCall[] = [];
   readonly #id: (n: number) => string;
   /** Ids of the calls that began, by their index. */
   readonly #ids: string[] = [];
-  readonly #untold: Token[] = [];
+  #untold: Token[] = [];
+  /** Tokens of thoughts, and those whose text nothing has come of yet. */
+  #thought = 0;
+  #unclear = 0;
 
-  constructor(id: (n: number) => string) {
+  constructor(parser: AnswerParser, { id, stops = [] }: Hearing) {
+    this.#parser = parser;
+    this.#matcher = createStopMatcher(stops);
     this.#id = id;
   }
 
-  /** `heard`: the tokens that completed the parts; those of thoughts and calls are told with the next text. */
-  *hear(parts: readonly Spoken[], heard?: Extract<Part, { type: "text" }>): Generator<Exclude<Part<never>, { type: "finish" }>> {
-    if (heard) this.#untold.push(...heard.tokens);
+  /** Tokens of thoughts and calls are told with the next text. */
+  *hear(part: TextPart): Generator<Said> {
+    const before = this.#parser.thinking;
+    const parts = this.#parser.push(part.text);
+    this.#untold.push(...part.tokens);
+    this.#unclear += part.tokens.length;
+    if (before || this.#parser.thinking || parts.some(p => p.type === "reasoning")) this.#thought += this.#unclear;
+    else if (!parts.length) return;
+    this.#unclear = 0;
+    yield* this.#say(parts, part.token);
+  }
+
+  /** The rest, when the answer has ended. */
+  *end(): Generator<Said> {
+    yield* this.#say(this.#parser.end());
+    if (this.stopped === undefined) yield* this.#words(this.#matcher.end());
+  }
+
+  *#say(parts: readonly Spoken[], token?: Token): Generator<Said> {
     for (const part of parts) {
       if (part.type === "text") {
-        this.#text += part.text;
-        yield { type: "text", text: part.text, token: heard?.token, tokens: this.#untold.splice(0) };
-      } else if (part.type === "reasoning") {
+        const { emit, stopped } = this.#matcher.push(part.text);
+        yield* this.#words(emit, token);
+        this.stopped = stopped;
+        if (stopped !== undefined) return;
+        continue;
+      }
+      yield* this.#words(this.#matcher.end()); // a stop text goes on in words only
+      if (part.type === "reasoning") {
         this.#reasoning += part.text;
         yield part;
       } else yield this.#call(part);
     }
   }
 
-  #call(part: Exclude<Spoken, { type: "text" | "reasoning" }>): Exclude<Part<never>, { type: "finish" }> {
+  *#words(text: string, token?: Token): Generator<Said> {
+    if (text === "") return;
+    this.#text += text;
+    const tokens = this.#untold;
+    this.#untold = [];
+    yield { type: "text", text, token, tokens };
+  }
+
+  #call(part: Exclude<Spoken, { type: "text" | "reasoning" }>): Said {
     const { index } = part;
     this.#ids[index] ??= (part.type === "call-start" ? part.id : undefined) ?? this.#id(this.#calls.length);
     const id = this.#ids[index];
@@ -178,8 +223,11 @@ class Voice {
     return { type: "tool-call", ...call };
   }
 
-  told(): Pick<Result, "text" | "reasoning" | "calls"> {
-    return { text: this.#text, reasoning: this.#reasoning || undefined, calls: this.#calls };
+  /** The run's result with what was heard in it. A run that was left because of a stop text has ended by it. */
+  told<T>(result: Result<T>): Result<T> {
+    const stopped = this.stopped === undefined ? {} : { finish: "stop" as const, stop: this.stopped };
+    const usage = { ...result.usage, reasoningTokens: this.#thought };
+    return { ...result, text: this.#text, reasoning: this.#reasoning || undefined, calls: this.#calls, usage, ...stopped };
   }
 }
 

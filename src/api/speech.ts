@@ -48,6 +48,10 @@ export class Speech {
   readonly marks: Marks;
   /** The JSON Schema that holds the answer to a call. */
   readonly schema: object | undefined;
+  /** Stop texts that end the words of the answer. They do not count in thoughts and calls. */
+  readonly stops: readonly string[];
+  /** Stop texts with a mark in them, which are looked for in all that the model writes. */
+  readonly markStops: readonly string[];
   readonly #host: ChatHost;
   readonly #specs: readonly ToolSpec[];
   readonly #manner: Manner;
@@ -67,7 +71,11 @@ export class Speech {
     this.schema = form && callSchema(forced!, form);
     const reads = specs.length > 0 || manner.syntax?.whole !== undefined;
     this.#manner = { ...manner, syntax: form && this.#forced === "" ? bareSyntax : reads ? manner.syntax : undefined };
-    const apart = marksOf(this.#manner).filter(m => host.isMark(m) && !stops.some(s => s.includes(m)));
+    const marks = marksOf(this.#manner);
+    const marked = (stop: string): boolean => marks.some(m => stop.includes(m));
+    this.stops = stops.filter(s => !marked(s));
+    this.markStops = stops.filter(marked);
+    const apart = marks.filter(m => host.isMark(m) && !stops.some(s => s.includes(m)));
     this.marks = codesOf(apart);
   }
 

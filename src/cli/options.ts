@@ -20,6 +20,7 @@ const loadKeys = [
   "threads",
   "memory",
   "target",
+  "numerics",
   "batchTokens",
   "chatTemplate",
   "toolSyntax",

@@ -152,6 +152,7 @@ export class Collector {
       promptTokens: sum(u => u.promptTokens),
       cachedTokens: sum(u => u.cachedTokens),
       completionTokens: sum(u => u.completionTokens, true),
+      reasoningTokens: sum(u => u.reasoningTokens ?? 0, true),
     };
     return { choices: ended.map(([index, c]) => c.choice(index)), usage, timings: ended[0]?.[1].end?.timings ?? noTime };
   }

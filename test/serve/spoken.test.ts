@@ -39,7 +39,7 @@ function scripted(text: string): Run {
 beforeAll(async () => {
   const { model, remove } = await loadChatModel({ chatTemplate: template });
   const answer: Model["answer"] = (speech, prompt, _, id) =>
-    new Run(settle => heard(scripted(coded(script, speech.marks)), prompt.parser, id, settle as never)) as never;
+    new Run(settle => heard(scripted(coded(script, speech.marks)), prompt.parser, { id, stops: speech.stops }, settle as never)) as never;
   const speaking = new Proxy(model, {
     get: (target, key) => {
       if (key === "answer") return answer;

@@ -4,17 +4,21 @@
  * ambiguous grammar costs the size of its differences, and a place that was reached before has its transitions already. Everything is found
  * when it is first needed; when too much has gathered, what is kept is forgotten and found again.
  */
+import { Fans } from "./fan.ts";
 import { type Expr, type Grammar, isNullable, tooLarge } from "./grammar.ts";
 
 /** Deeper stacks are not entered: what would nest further counts as refused. */
 const DEEPEST = 1000;
-/** Stacks that are kept; one takes 200 bytes, one with transitions 2 KiB more. */
+/** Stacks that are kept, and transitions of them; a stack takes 200 bytes, a transition 8. */
 const MOST_STACKS = 60_000;
-const MOST_ROWS = 6_000;
+const MOST_TRANSITIONS = 1_500_000;
 /** Expressions looked at between two bytes. */
 const MOST_WORK = 20_000;
 
 type Row = (Stack | null | undefined)[];
+/** Of a state from which nothing has been read yet: one class, and nothing known of it. */
+const allAlike = new Uint8Array(256);
+const nothingKnown: Row = [undefined];
 
 export class Stack {
   readonly id: number;
@@ -29,11 +33,12 @@ export class Stack {
   readonly leaves: boolean;
   /** The same with only classes of bytes in front. */
   closed: Stack | undefined;
-  row: Row | undefined;
+  /** By class of bytes, where each leads; null where it is refused. */
+  row: Row = nothingKnown;
+  /** [256] the class of each byte (fan.ts). */
+  classOf: Uint8Array = allAlike;
   /** Kinds of bytes (trie.ts) that all lead back here; found when first asked for. */
   loops: number | undefined;
-  /** For each byte, which heads take it, as a number; made with the row where there are few heads. */
-  signature: Int32Array | undefined;
 
   constructor(id: number, epoch: number, heads: readonly Expr[], tails: readonly Stack[], ends: boolean) {
     this.id = id;
@@ -72,7 +77,8 @@ export class Automaton {
   #stacks = new Map<string, Stack>();
   #merged = new Map<number, Stack>();
   #next = 0;
-  #rows = 0;
+  #transitions = 0;
+  readonly #fans = new Fans();
   /** Counts how often everything was forgotten. */
   epoch = 0;
   #end: Stack;
@@ -94,8 +100,18 @@ export class Automaton {
 
   /** The state after a byte; null where it is refused. */
   step(state: Stack, byte: number): Stack | null {
-    const known = state.row?.[byte];
+    const known = state.row[state.classOf[byte]];
     return known !== undefined ? known : this.#stepAnew(state, byte);
+  }
+
+  /** The kinds of bytes (trie.ts) of which every one leads from a state back to it. */
+  loops(state: Stack): number {
+    if (state.loops !== undefined) return state.loops;
+    const { kinds, example } = this.#fans.of(state.heads);
+    let loops = -1;
+    for (let c = 0; c < kinds.length; c++) if (loops & kinds[c] && this.step(state, example[c]) !== state) loops &= ~kinds[c];
+    state.loops = loops;
+    return loops;
   }
 
   /** The state after all of them. */
@@ -107,20 +123,19 @@ export class Automaton {
   #stepAnew(old: Stack, byte: number): Stack | null {
     this.#forgetIfFull();
     const state = this.#adopt(old);
-    if (!state.row) {
-      state.row = new Array(256).fill(undefined);
-      this.#rows++;
-      if (state.heads.length <= 30) state.signature = signatures(state);
+    const { classOf, takers } = this.#fans.of(state.heads);
+    if (state.row === nothingKnown) {
+      state.row = takers.map(heads => (heads.length ? undefined : null));
+      state.classOf = classOf;
+      this.#transitions += takers.length;
     }
     old.row = state.row;
-    const tails: Stack[] = [];
-    state.heads.forEach((head, i) => {
-      if (head.kind === "bytes" && (head.set[byte >> 5] >>> (byte & 31)) & 1) tails.push(state.tails[i]);
-    });
-    const next = tails.length === 0 ? null : this.close(tails.reduce((a, b) => this.merge(a, b)));
-    const { signature, row } = state;
-    if (!signature || !row) state.row![byte] = next;
-    else for (let b = 0, own = signature[byte]; b < 256; b++) if (signature[b] === own) row[b] = next;
+    old.classOf = classOf;
+    const own = classOf[byte];
+    const known = state.row[own];
+    if (known !== undefined) return known;
+    const next = this.close(takers[own].map(i => state.tails[i]).reduce((a, b) => this.merge(a, b)));
+    state.row[own] = next;
     return next;
   }
 
@@ -138,13 +153,31 @@ export class Automaton {
     const known = this.#merged.get(key);
     if (known) return known;
     const into = new Gathered();
-    for (const stack of [low, high]) {
-      for (let i = 0; i < stack.heads.length; i++) this.#gather(into, stack.heads[i], stack.tails[i]);
-      into.ends ||= stack.ends;
-    }
+    for (const stack of [low, high]) this.#enter(into, stack);
     const made = this.#build(into);
     this.#merged.set(key, made);
     return made;
+  }
+
+  /** The part of a stack above `border` on top of `instead`, with its heads changed. */
+  copy(stack: Stack, border: Stack, instead: Stack, change: (head: Expr) => Expr): Stack {
+    const done = new Map<Stack, Stack>([[border, instead]]);
+    const copied = (old: Stack): Stack => {
+      const known = done.get(old);
+      if (known) return known;
+      const heads = old.heads.map(change);
+      const tails = old.tails.map(copied);
+      let made = old;
+      if (heads.some((h, i) => h !== old.heads[i]) || tails.some((t, i) => t !== old.tails[i])) {
+        const into = new Gathered();
+        for (let i = 0; i < heads.length; i++) this.#enter(into, this.push(heads[i], tails[i]));
+        into.ends ||= old.ends;
+        made = this.#build(into);
+      }
+      done.set(old, made);
+      return made;
+    };
+    return copied(stack);
   }
 
   /** A stack as it was before everything was forgotten, among those of now. */
@@ -173,6 +206,11 @@ export class Automaton {
     const adopted = done.get(stack)!;
     adopted.closed = adopted;
     return adopted;
+  }
+
+  #enter(into: Gathered, stack: Stack): void {
+    for (let i = 0; i < stack.heads.length; i++) this.#gather(into, stack.heads[i], stack.tails[i]);
+    into.ends ||= stack.ends;
   }
 
   #gather(into: Gathered, head: Expr, tail: Stack): void {
@@ -284,15 +322,15 @@ export class Automaton {
   }
 
   #forgetIfFull(): void {
-    if (this.#stacks.size < MOST_STACKS && this.#rows < MOST_ROWS && this.#merged.size < MOST_STACKS) return;
+    if (this.#stacks.size < MOST_STACKS && this.#transitions < MOST_TRANSITIONS && this.#merged.size < MOST_STACKS) return;
     for (const stack of this.#stacks.values()) {
-      stack.row = undefined;
-      stack.signature = undefined;
+      stack.row = nothingKnown;
+      stack.classOf = allAlike;
       if (stack.closed !== stack) stack.closed = undefined;
     }
     this.#stacks = new Map();
     this.#merged = new Map();
-    this.#rows = 0;
+    this.#transitions = 0;
     this.epoch++;
     this.#end = this.#intern([], [], true);
   }
@@ -317,13 +355,4 @@ function joinRanges(ranges: readonly Range[]): Range[] {
     else joined.push({ min, max });
   }
   return joined;
-}
-
-function signatures(state: Stack): Int32Array {
-  const signature = new Int32Array(256);
-  state.heads.forEach((head, i) => {
-    if (head.kind !== "bytes") return;
-    for (let b = 0; b < 256; b++) if ((head.set[b >> 5] >>> (b & 31)) & 1) signature[b] |= 1 << i;
-  });
-  return signature;
 }

@@ -6,10 +6,12 @@
  */
 import { type Automaton, isReturn, type Stack } from "./automaton.ts";
 import type { Expr } from "./grammar.ts";
-import { kindOf, type Trie } from "./trie.ts";
+import type { Trie } from "./trie.ts";
 
 /** Bytes of masks that are kept. */
 const MOST_BYTES = 8 * 2 ** 20;
+/** States whose masks are known; many share one. */
+const MOST_MASKS = 50_000;
 /** Counters below this are part of a place's identity: too few tokens would be alike. */
 const RELAXED_FROM = 8;
 
@@ -25,9 +27,13 @@ export class Masks {
   readonly #automaton: Automaton;
   readonly #trie: Trie;
   readonly #ends: readonly number[];
-  /** By state, and by place with counters relaxed. */
+  /** By state, and by place. */
   #masks = new Map<Stack, Uint32Array>();
   #places = new Map<Stack, Place>();
+  /** Kept masks by a sum of their words. */
+  #equal = new Map<number, Uint32Array[]>();
+  /** The mask that is being made. */
+  readonly #mask: Uint32Array;
   #bytes = 0;
   #epoch = 0;
   readonly #path: (Stack | null)[];
@@ -37,6 +43,7 @@ export class Masks {
     this.#automaton = automaton;
     this.#trie = trie;
     this.#ends = ends;
+    this.#mask = new Uint32Array((trie.size + 31) >> 5);
     this.#path = new Array(trie.longest + 1).fill(null);
   }
 
@@ -44,35 +51,73 @@ export class Masks {
   of(state: Stack): Uint32Array {
     const known = this.#masks.get(state);
     if (known) return known;
-    if (this.#bytes > MOST_BYTES || this.#epoch !== this.#automaton.epoch) this.#forget();
-    const mask = this.#find(state);
-    if (state.ends) for (const id of this.#ends) mask[id >> 5] |= 1 << (id & 31);
-    this.#masks.set(state, mask);
-    this.#bytes += mask.byteLength;
-    return mask;
+    if (this.#bytes > MOST_BYTES || this.#masks.size > MOST_MASKS || this.#epoch !== this.#automaton.epoch) this.#forget();
+    return this.#find(state, borderOf(state));
   }
 
   #forget(): void {
     this.#masks = new Map();
     this.#places = new Map();
+    this.#equal = new Map();
     this.#bytes = 0;
     this.#epoch = this.#automaton.epoch;
   }
 
-  #find(state: Stack): Uint32Array {
-    const border = borderOf(state);
-    if (!border) return this.#walk(state).inside;
-    const { place, shortest } = this.#placeOf(state, border);
+  #find(state: Stack, border: Stack | undefined): Uint32Array {
+    const { relaxed, shortest } = border ? this.#relaxed(state, border) : { relaxed: state, shortest: Number.POSITIVE_INFINITY };
+    const same = relaxed === state;
+    const known = same ? undefined : (this.#masks.get(relaxed) ?? this.#whole(relaxed, border));
+    if (known && shortest === Number.POSITIVE_INFINITY) {
+      this.#masks.set(state, known);
+      return known;
+    }
+    if (!known) return this.#whole(state, border);
+    const mask = this.#mask;
+    mask.set(known);
+    this.#recount(state, mask, shortest);
+    return this.#keep(state, mask);
+  }
+
+  /** The mask of a state, its counters taken as they are. */
+  #whole(state: Stack, border: Stack | undefined): Uint32Array {
+    const mask = this.#mask;
+    if (border) {
+      const { inside, open } = this.#place(state, border);
+      mask.set(inside);
+      for (const node of open) this.#check(state, node, mask);
+    } else mask.set(this.#walk(state).inside);
+    if (state.ends) for (const id of this.#ends) mask[id >> 5] |= 1 << (id & 31);
+    return this.#keep(state, mask);
+  }
+
+  /** The mask as one that is kept; equal ones are one object. */
+  #keep(state: Stack, mask: Uint32Array): Uint32Array {
+    let hash = 0;
+    for (let i = 0; i < mask.length; i++) hash = Math.imul(hash ^ mask[i], 0x5bd1e995) ^ (hash >>> 15);
+    const like = this.#equal.get(hash);
+    let kept = like?.find(m => m.every((word, i) => word === mask[i]));
+    if (!kept) {
+      kept = mask.slice();
+      this.#bytes += kept.byteLength;
+      if (like) like.push(kept);
+      else this.#equal.set(hash, [kept]);
+    }
+    this.#masks.set(state, kept);
+    return kept;
+  }
+
+  /** What is known of a state's place inside its rule. */
+  #place(state: Stack, border: Stack): Place {
+    const automaton = this.#automaton;
+    const hole = automaton.push(automaton.grammar.hole, automaton.end);
+    const place = automaton.close(automaton.copy(state, border, hole, head => head));
     let known = this.#places.get(place);
     if (!known) {
       known = this.#walk(place);
       this.#places.set(place, known);
       this.#bytes += known.inside.byteLength + known.open.byteLength;
     }
-    const mask = known.inside.slice();
-    if (shortest < Number.POSITIVE_INFINITY) this.#recount(state, mask, shortest);
-    for (const node of known.open) this.#check(state, node, mask);
-    return mask;
+    return known;
   }
 
   /** Walks the whole tree from a state. */
@@ -89,14 +134,14 @@ export class Masks {
     for (let i = 0; i < nodes; ) {
       const d = depth[i];
       const from = path[d - 1]!;
-      const known = from.row?.[byte[i]];
+      const known = from.row[from.classOf[byte[i]]];
       const next = known !== undefined ? known : this.#automaton.step(from, byte[i]);
       if (next === null) {
         if (left[d - 1]) open.push(i);
         i = skip[i];
         continue;
       }
-      if (next === from && !(trie.kinds[i] & ~this.#loops(from))) {
+      if (next === from && !(trie.kinds[i] & ~this.#automaton.loops(from))) {
         trie.markAll(i, inside);
         i = skip[i];
         continue;
@@ -107,15 +152,6 @@ export class Masks {
       i++;
     }
     return { inside, open: Int32Array.from(open) };
-  }
-
-  /** The kinds of bytes of which every one leads from a state back to it: what consists of them needs no look at each byte. */
-  #loops(state: Stack): number {
-    if (state.loops !== undefined) return state.loops;
-    let kinds = -1;
-    for (let byte = 0; byte < 256; byte++) if (kinds & kindOf[byte] && this.#automaton.step(state, byte) !== state) kinds &= ~kindOf[byte];
-    state.loops = kinds;
-    return kinds;
   }
 
   /** Marks what of a subtree may follow a state. */
@@ -139,7 +175,7 @@ export class Masks {
         i = skip[i];
         continue;
       }
-      if (next === from && !(kinds[i] & ~this.#loops(from))) {
+      if (next === from && !(kinds[i] & ~this.#automaton.loops(from))) {
         this.#trie.markAll(i, mask);
         i = skip[i];
         continue;
@@ -153,50 +189,23 @@ export class Masks {
   /** Tokens long enough to use up a counter are checked one by one; `mask` holds what may follow if it had no limit. */
   #recount(state: Stack, mask: Uint32Array, shortest: number): void {
     const { bytesOf } = this.#trie;
-    for (const id of this.#long(shortest)) {
+    for (const id of this.#trie.longer(shortest)) {
       if (!((mask[id >> 5] >>> (id & 31)) & 1)) continue;
       if (!this.#automaton.run(state, bytesOf(id))) mask[id >> 5] &= ~(1 << (id & 31));
     }
   }
 
-  readonly #longer = new Map<number, Int32Array>();
-  /** Tokens of more than that many bytes. */
-  #long(length: number): Int32Array {
-    const known = this.#longer.get(length);
-    if (known) return known;
-    const ids: number[] = [];
-    const { nodes, depth, token, twins } = this.#trie;
-    for (let i = 0; i < nodes; i++) if (token[i] >= 0 && depth[i] > length) ids.push(token[i], ...(twins.get(i) ?? []));
-    const made = Int32Array.from(ids);
-    this.#longer.set(length, made);
-    return made;
-  }
-
-  /**
-   * The part of a state up to the border of its rule, without what follows, and with upper limits of counters taken away that a token of up to
-   * `shortest` bytes cannot reach.
-   */
-  #placeOf(state: Stack, border: Stack): { place: Stack; shortest: number } {
-    const automaton = this.#automaton;
-    const { grammar } = automaton;
+  /** The state with upper limits of counters taken away that a token of up to `shortest` bytes cannot reach. */
+  #relaxed(state: Stack, border: Stack): { relaxed: Stack; shortest: number } {
+    const { grammar } = this.#automaton;
     const { longest } = this.#trie;
     let shortest = Number.POSITIVE_INFINITY;
-    const relaxed = (head: Expr): Expr => {
+    const relax = (head: Expr): Expr => {
       if (head.kind !== "repeat" || head.max < RELAXED_FROM) return head;
       if (head.max < longest) shortest = Math.min(shortest, head.max);
       return grammar.repeat(head.body, Math.min(head.min, longest + 1));
     };
-    const hole = automaton.push(grammar.hole, automaton.end);
-    const done = new Map<Stack, Stack>([[border, hole]]);
-    const copy = (stack: Stack): Stack => {
-      const known = done.get(stack);
-      if (known) return known;
-      const made = stack.heads.map((head, i) => automaton.push(relaxed(head), copy(stack.tails[i])));
-      const whole = made.reduce((a, b) => automaton.merge(a, b));
-      done.set(stack, whole);
-      return whole;
-    };
-    return { place: automaton.close(copy(state)), shortest };
+    return { relaxed: this.#automaton.close(this.#automaton.copy(state, border, border, relax)), shortest };
   }
 }
 

@@ -45,6 +45,9 @@ export class Trie {
   /** Bytes of the longest token. */
   readonly longest: number;
   readonly bytesOf: (id: number) => Uint8Array;
+  /** All tokens of the tree, the longest first; [longest + 1] how many of them have more bytes than that. */
+  readonly #byLength: Int32Array;
+  readonly #more: Int32Array;
 
   constructor(size: number, bytesOf: (id: number) => Uint8Array) {
     this.size = size;
@@ -93,6 +96,16 @@ export class Trie {
     }
     this.twins = twins;
     this.longest = this.depth.reduce((a, b) => Math.max(a, b), 0);
+    this.#more = new Int32Array(this.longest + 1);
+    for (const { bytes } of all) for (let n = 0; n < bytes.length; n++) this.#more[n]++;
+    this.#byLength = new Int32Array(all.length);
+    const place = this.#more.slice();
+    for (const { id, bytes } of all) this.#byLength[place[bytes.length]++] = id;
+  }
+
+  /** The tokens of more than that many bytes. */
+  longer(length: number): Int32Array {
+    return this.#byLength.subarray(0, length < this.#more.length ? this.#more[length] : 0);
   }
 
   /** Adds all tokens of a subtree to a set of bits. */

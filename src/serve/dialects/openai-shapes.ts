@@ -26,12 +26,17 @@ export function openaiError({ status, code, message, field }: Failure): object {
 
 export const errorFrames = (failure: Failure): string[] => [event(openaiError(failure))];
 
-export const usageOf = ({ promptTokens, completionTokens, cachedTokens }: Usage): object => ({
+export const usageOf = ({ promptTokens, completionTokens, cachedTokens, reasoningTokens = 0 }: Usage): object => ({
   prompt_tokens: promptTokens,
   completion_tokens: completionTokens,
   total_tokens: promptTokens + completionTokens,
   prompt_tokens_details: { cached_tokens: cachedTokens, audio_tokens: 0 },
-  completion_tokens_details: { reasoning_tokens: 0, audio_tokens: 0, accepted_prediction_tokens: 0, rejected_prediction_tokens: 0 },
+  completion_tokens_details: {
+    reasoning_tokens: reasoningTokens,
+    audio_tokens: 0,
+    accepted_prediction_tokens: 0,
+    rejected_prediction_tokens: 0,
+  },
 });
 
 /** By the names of llama.cpp's server. */

@@ -29,6 +29,7 @@ function* message(body: Body, kind: Kind, ends: readonly string[]): Reading<stri
   const { scanner, telling } = body;
   if (kind.is === "call") return yield* callMessage(body, kind.name, ends);
   scanner.release();
+  if (kind.is === "reasoning") telling.thinks();
   const end = yield* scanner.until(ends, t => (kind.is === "text" ? telling.text(t) : telling.reasoning(t)));
   if (kind.is === "reasoning") telling.reasoned();
   return end;

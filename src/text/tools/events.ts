@@ -60,6 +60,8 @@ export class Telling {
 
   /** Calls that were told whole. */
   completed = 0;
+  /** What is read now are thoughts. */
+  thinking = false;
 
   text(text: string): void {
     if (text === "") return;
@@ -85,10 +87,16 @@ export class Telling {
     this.#add("reasoning", told);
   }
 
+  /** Thoughts begin. */
+  thinks(): void {
+    this.thinking = true;
+  }
+
   /** The thoughts are over; white space at their end was none of them. */
   reasoned(): void {
     this.#space = "";
     this.#last = "reasoning";
+    this.thinking = false;
   }
 
   begin(name: string, id?: string): void {

@@ -33,6 +33,11 @@ export class AnswerParser {
     this.#scanner.push(begun);
   }
 
+  /** Whether what was read last is inside of thoughts. */
+  get thinking(): boolean {
+    return this.#telling.thinking;
+  }
+
   /** The events that this stretch of the answer completes. */
   push(text: string): Spoken[] {
     this.#scanner.push(text);
@@ -52,6 +57,7 @@ export class AnswerParser {
 }
 
 function* thinks({ scanner, telling }: Body, { close, label }: Thoughts): Reading<void> {
+  telling.thinks();
   if (label !== undefined) {
     yield* scanner.space();
     yield* scanner.starts([label]);
