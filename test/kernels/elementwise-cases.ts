@@ -106,8 +106,8 @@ const sums: readonly KernelCase[] = [
 
 const copies: readonly KernelCase[] = [
   rowCase({
-    ...{ name: "activate", kernel: activate(activations.relu2, "f32"), grid: CHUNKS, operands: [a, b], result: 1 },
-    args: (_, at) => [...at, ROWS, ...strides],
+    ...{ name: "activate", kernel: activate(activations.relu2, "f32"), grid: ROWS * CHUNKS, operands: [a, b], result: 1 },
+    args: (_, at) => [...at, CHUNKS, ...strides],
     row: t => a.rows[t].map(v => Math.max(v, 0) ** 2),
     bound: once,
   }),
