@@ -18,7 +18,7 @@ const { values } = parseArgs({
     json: { type: "boolean", default: false },
   },
 });
-const main = new URL("../dist/cli/lathe.js", import.meta.url).pathname;
+const main = new URL("../dist/bin/lathe.js", import.meta.url).pathname;
 
 /** Milliseconds until the command's first output, which off a terminal is the first token. */
 function firstToken() {

@@ -7,40 +7,22 @@
 import type { Constraint } from "../decode/constrain/constraint.ts";
 import { Constraints } from "../decode/constrain/source.ts";
 import { topLogprobs } from "../decode/logprobs.ts";
-import type { StepToken } from "../engine/step.ts";
 import { LatheError } from "../errors.ts";
 import { type Span, wholeLength } from "../kv/marks.ts";
-import type { PageStore, Sequence } from "../kv/pages.ts";
+import type { Sequence } from "../kv/pages.ts";
 import type { PastStore } from "../kv/past-store.ts";
 import { type Past, Prefixes, usableOf } from "../kv/prefixes.ts";
 import { commonOf, logProbability, type Member, rowsOf, sizeOf, tokensOf } from "./batch.ts";
 import { keyOf, ModuleRuns } from "./module-runs.ts";
 import { Fairness, keepOrder } from "./policy.ts";
-import type { EngineStatus, Finish, Finished, RunRequest, Token, WireVocabulary } from "./protocol.ts";
+import type { EngineStatus, Finish, RunRequest, WireVocabulary } from "./protocol.ts";
 import { ScheduledRun } from "./scheduled-run.ts";
+import type { Events, Steps } from "./scheduling.ts";
 import { StepTime } from "./step-time.ts";
 
 export { AHEAD } from "./scheduled-run.ts";
 
-export interface Events {
-  prompt: (run: number, done: number, total: number) => void;
-  token: (run: number, token: Token) => void;
-  /** The run waits until `jump` says which tokens spell these bytes. */
-  forced: (run: number, bytes: Uint8Array) => void;
-  finished: (run: number, result: Finished) => void;
-  scored: (run: number, logprobs: Float64Array) => void;
-  failed: (run: number, error: unknown) => void;
-}
-
-/** What computes: a `Stepper`. */
-export interface Steps {
-  readonly plan: { readonly options: { readonly maxTokens: number; readonly maxWanted: number; readonly context: number } };
-  readonly store: PageStore;
-  newSequence(origin?: number, source?: ArrayLike<number>): Sequence;
-  /** Appends a module's tokens, as `source` has them computed. */
-  place?(source: Sequence, target: Sequence, tokens: readonly number[]): void;
-  step(tokens: readonly StepToken[]): Float32Array[];
-}
+export type { Events, Steps } from "./scheduling.ts";
 
 /** Milliseconds that a step of prompts should take at most, so that whoever comes or is cancelled does not wait long. */
 const STEP_MS = 150;

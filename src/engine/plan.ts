@@ -58,7 +58,7 @@ const matmulSchedule =
     if (target === "native")
       return {
         tokens: packed.activation !== "q8" ? 12 : packed.inputs > 32 ? 8 : 6,
-        groups: packed.activation === "f32" ? 4 : 2,
+        groups: packed.activation === "q8" ? 2 : 4,
         prefetch: 2048,
       };
     return packed.activation === "f32" ? { tokens: 4, groups: 4 } : { tokens: 4, groups: 2 };

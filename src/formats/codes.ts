@@ -162,7 +162,7 @@ class Reader {
     const sums = this.sums(record, r, part, tokens);
     if (!zero) return sums;
     const taken = (t: Activations): Val<"i32", 8> =>
-      part === "both" ? t.sum(r).shl(Math.log2(zero)) : dot2(t.halfSums(r), konst("i32", 8, zero << (16 * part)).as("i16", 16));
+      part === "both" ? t.sumTimes(r, zero) : dot2(t.halfSums(r), konst("i32", 8, zero << (16 * part)).as("i16", 16));
     return tokens.map((t, i) => sums[i].sub(taken(t)));
   }
 }

@@ -17,10 +17,11 @@ export type Rows = Val<"f32", 8>;
 export type Form = "f32" | "q8" | "q16";
 
 /**
- * A quantised record: f32 scale at 0; f32 scale * sum at 4; i32 sum at 8; i16 sums of the first and the last sixteen at 12; then 32 values
+ * A quantised record: f32 scale at 0; f32 scale * sum at 4; i32 8 * sum at 8 (what codes of four bits
+ * are off by); i16 sums of the first and the last sixteen at 12; then 32 values
  * -127 .. 127.
  */
-export const record = { inputs: 32, scale: 0, scaledSum: 4, sum: 8, halfSums: 12, values: 16, bytes: { q8: 48, q16: 80 } } as const;
+export const record = { inputs: 32, scale: 0, scaledSum: 4, eightfold: 8, halfSums: 12, values: 16, bytes: { q8: 48, q16: 80 } } as const;
 const quantised = { min: -127, max: 127 };
 
 /** Bytes of `n` activations (for quantised forms a multiple of 32). */
@@ -49,7 +50,12 @@ export class Activations {
     this.#x.load("i16", 2, this.#record(of).add(times(pair, 4)).add(record.values), quantised).repeat(16);
   scale = (of: IntLike): Rows => this.#x.load("f32", 1, this.#record(of).add(record.scale)).repeat(8);
   scaledSum = (of: IntLike): Rows => this.#x.load("f32", 1, this.#record(of).add(record.scaledSum)).repeat(8);
-  sum = (of: IntLike): Val<"i32", 8> => this.#x.load("i32", 1, this.#record(of).add(record.sum), { min: -4064, max: 4064 }).repeat(8);
+  /** A power of two times the sum, once for each row. */
+  sumTimes(of: IntLike, factor: number): Val<"i32", 8> {
+    const eightfold = this.#x.load("i32", 1, this.#record(of).add(record.eightfold), { min: -32512, max: 32512 }).repeat(8);
+    const distance = Math.log2(factor) - 3;
+    return distance < 0 ? eightfold.shr(-distance) : distance ? eightfold.shl(distance) : eightfold;
+  }
   /** The sums of the first and of the last sixteen, once for each row. */
   halfSums = (of: IntLike): Val<"i16", 16> =>
     this.#x.load("i16", 2, this.#record(of).add(record.halfSums), { min: -2032, max: 2032 }).repeat(16);

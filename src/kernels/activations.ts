@@ -4,7 +4,7 @@
  */
 import { activationBytes, type Form, record } from "../formats/packed.ts";
 import type { Kernel } from "../ir/node.ts";
-import { type Bytes, each, kernel, konst, type Val } from "../ir/trace.ts";
+import { type Bytes, kernel, konst, type Val } from "../ir/trace.ts";
 
 type Int = Val<"i32", 1>;
 /** 32 neighbouring values of a row. */
@@ -24,7 +24,7 @@ function quantise(form: "q8" | "q16", out: Bytes, at: Int, x: Chunk): void {
   const sum = first.add(last);
   out.store(at.add(record.scale), scale);
   out.store(at.add(record.scaledSum), sum.to("f32").mul(scale));
-  out.store(at.add(record.sum), sum);
+  out.store(at.add(record.eightfold), sum.shl(3));
   out.store(at.add(record.halfSums), first.and(0xffff).or(last.shl(16)));
 }
 
@@ -37,12 +37,18 @@ export function sink(form: Form, out: Bytes, row: Int, chunk: Int, x: Chunk): vo
 
 export const chunkAt = (x: Bytes, row: Int, chunk: Int): Chunk => x.load("f32", 32, row.add(chunk.mul(128)));
 
-/** Plain conversion. Slots: x, out; tokens, strides in bytes. Grid: chunks of 32 columns. */
+/** Which token and which chunk of its row a unit is, token after token: neighbours in a row follow each other, as the memory likes it. */
+export function placeOf(unit: Int, chunks: Int): { readonly token: Int; readonly chunk: Int } {
+  const token = unit.quotient(chunks.max(1));
+  return { token, chunk: unit.sub(token.mul(chunks)) };
+}
+
+/** Plain conversion. Slots: x, out; chunks of 32 columns in a row, strides in bytes. Grid: tokens x chunks. */
 export const convert = (form: Form): Kernel =>
   kernel(`convert_${form}`, s => {
-    const [x, out, tokens, xStride, outStride] = [s.in("x"), s.out("out"), s.size("tokens"), s.size("xStride"), s.size("outStride")];
-    return chunk =>
-      each(0, tokens, t => {
-        sink(form, out, t.mul(outStride), chunk, chunkAt(x, t.mul(xStride), chunk));
-      });
+    const [x, out, chunks, xStride, outStride] = [s.in("x"), s.out("out"), s.size("chunks"), s.size("xStride"), s.size("outStride")];
+    return unit => {
+      const { token, chunk } = placeOf(unit, chunks);
+      sink(form, out, token.mul(outStride), chunk, chunkAt(x, token.mul(xStride), chunk));
+    };
   });

@@ -2,7 +2,7 @@
 import type { Form } from "../formats/packed.ts";
 import type { Kernel } from "../ir/node.ts";
 import { each, kernel, konst } from "../ir/trace.ts";
-import { type Chunk, chunkAt, sink } from "./activations.ts";
+import { type Chunk, chunkAt, placeOf, sink } from "./activations.ts";
 import { exp, geluErf, geluTanh, sigmoid, silu, softplus, tanh } from "./math.ts";
 
 export interface Activation {
@@ -70,23 +70,26 @@ export const gatings = {
   }),
 } as const;
 
-/** Slots: gate, up, out; tokens, strides in bytes. Grid: chunks of 32 columns. */
+/** Slots: gate, up, out; chunks of 32 columns in a row, strides in bytes. Grid: tokens x chunks. */
 export const gated = (gating: Gating, form: Form): Kernel =>
   kernel(`gated_${gating.name}_${form}`, s => {
     const [gate, up, out] = [s.in("gate"), s.in("up"), s.out("out")];
-    const [tokens, gateStride, upStride, outStride] = [s.size("tokens"), s.size("gateStride"), s.size("upStride"), s.size("outStride")];
-    return chunk =>
-      each(0, tokens, t => {
-        const value = gating.of(chunkAt(gate, t.mul(gateStride), chunk), chunkAt(up, t.mul(upStride), chunk));
-        sink(form, out, t.mul(outStride), chunk, value);
-      });
+    const [chunks, gateStride, upStride, outStride] = [s.size("chunks"), s.size("gateStride"), s.size("upStride"), s.size("outStride")];
+    return unit => {
+      const { token, chunk } = placeOf(unit, chunks);
+      const value = gating.of(chunkAt(gate, token.mul(gateStride), chunk), chunkAt(up, token.mul(upStride), chunk));
+      sink(form, out, token.mul(outStride), chunk, value);
+    };
   });
 
-/** Slots: x, out; tokens, strides in bytes. Grid: chunks of 32 columns. */
+/** Slots: x, out; chunks of 32 columns in a row, strides in bytes. Grid: tokens x chunks. */
 export const activate = (activation: Activation, form: Form): Kernel =>
   kernel(`activate_${activation.name}_${form}`, s => {
-    const [x, out, tokens, xStride, outStride] = [s.in("x"), s.out("out"), s.size("tokens"), s.size("xStride"), s.size("outStride")];
-    return chunk => each(0, tokens, t => sink(form, out, t.mul(outStride), chunk, activation.of(chunkAt(x, t.mul(xStride), chunk))));
+    const [x, out, chunks, xStride, outStride] = [s.in("x"), s.out("out"), s.size("chunks"), s.size("xStride"), s.size("outStride")];
+    return unit => {
+      const { token, chunk } = placeOf(unit, chunks);
+      sink(form, out, token.mul(outStride), chunk, activation.of(chunkAt(x, token.mul(xStride), chunk)));
+    };
   });
 
 /** to += scale * x. Slots: to, x; tokens, strides in bytes; scale. Grid: chunks of 32 columns. */

@@ -12,7 +12,7 @@ export interface MatmulSchedule {
   readonly tokens: number;
   /** Row groups (1, 2 or 4) that a single token is multiplied with at a time: more sums under way hide the latency of additions. */
   readonly groups: number;
-  /** Bytes that a single token's weights are fetched ahead of their use; absent: the processor does as it sees fit. */
+  /** Bytes that weights are fetched ahead of their use; absent: the processor does as it sees fit. */
   readonly prefetch?: number;
 }
 
@@ -59,7 +59,7 @@ function tile(packed: Packed, o: Operands, epilogue: Epilogue, { group, place, g
   const row = from ? first.mul(o.xStride).add(from) : first.mul(o.xStride);
   const inputs = Array.from({ length: tokens }, (_, t) => row.add(t * o.xStride));
   const perBlock = activationBytes(packed.activation, packed.inputs);
-  const matrix = tokens === 1 ? o.w.ahead(o.prefetch) : o.w;
+  const matrix = o.w.ahead(o.prefetch);
   const zero = konst("f32", 8, 0);
   const sums = fold(
     o.blocks,
@@ -99,7 +99,8 @@ function cover({ tokens, groups }: MatmulSchedule, begin: Int, end: Int, visit: 
   let done = begin;
   if (tokens > 1) {
     const whole = end.sub(begin).max(0).quotient(tokens);
-    each(0, groups, group => each(0, whole, i => visit({ first: begin.add(i.mul(tokens)), tokens, group, groups: 1 })));
+    // Tokens outside: the inputs of a tile, which are many, stay near while the unit's groups pass by.
+    each(0, whole, i => each(0, groups, group => visit({ first: begin.add(i.mul(tokens)), tokens, group, groups: 1 })));
     done = begin.add(whole.mul(tokens));
   }
   for (let size = halfOf(tokens); size > 1; size = halfOf(size)) {

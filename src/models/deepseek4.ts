@@ -140,12 +140,14 @@ export const deepseek4 = arch(["deepseek4"], source => {
     least: source.positive("hyper_connection.epsilon"),
   };
   const tokens = embedding(source, "token_embd", c.dim);
+  const byTable = source.size("hash_layer_count", { or: 0, min: 0, max: c.layers });
   return decoder(source, c, {
     embed: step => repeated(step, tokens(step), streams),
     norm: joined(source, "output_hc", streams, normOf(source, c, "output_norm")),
     layer: (at, i) => {
       const ratio = source.layerSize("attention.compress_ratios", i, { min: 0, max: 65536 });
       const limit = source.layerNumber("swiglu_clamp_exp", i);
+      source.need(`${at}.${i < byTable ? "ffn_gate_tid2eid.weight" : "exp_probs_b.bias"}`);
       const network = moe(source, at, {
         dim: c.dim,
         hidden: expertHidden(source),

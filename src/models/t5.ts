@@ -72,6 +72,8 @@ function stack(source: Source, name: "enc" | "dec", c: Config) {
   const { heads, kvHeads, headDim, valueDim } = c;
   const own = { heads, kvHeads, headDim, valueDim, dim: c.dim, scale: 1, bidirectional, names: { out: "attn_o" } };
   const relative = distances(source, name, heads, bidirectional);
+  // All layers have a gate or none: one that lost its own would run as another kind of network.
+  const gated = source.names.some(n => /ffn_gate\.weight$/.test(n));
   return {
     norm: normOf(source, c, `${name}.output_norm`),
     attention: (i: number) => {
@@ -80,8 +82,7 @@ function stack(source: Source, name: "enc" | "dec", c: Config) {
     },
     ffn: (i: number) => {
       const at = `${name}.blk.${i}`;
-      const activation = source.has(`${at}.ffn_gate.weight`) ? "gelu" : "relu";
-      return residual(normOf(source, c, `${at}.ffn_norm`), ffn(source, at, { ...c, activation }));
+      return residual(normOf(source, c, `${at}.ffn_norm`), ffn(source, at, { ...c, activation: gated ? "gelu" : "relu", gated }));
     },
   };
 }

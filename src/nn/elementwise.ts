@@ -28,8 +28,8 @@ export { type Activation, type ActivationName, activations, type Gating, gatings
 export function gated(step: Step, gating: Gating, gate: Tensor, up: Tensor): Input {
   return forms(step.graph, gate, (form, out) => {
     const kernel = once(step.graph, `gated_${gating.name}_${form}`, () => gatedKernel(gating, form));
-    const args = [gate.region.address, up.region.address, out.region.address, countOf(gate), gate.stride, up.stride, out.stride];
-    step.graph.launch(kernel, chunks(gate.columns), args, { reads: [gate.region, up.region], writes: [out.region] });
+    const args = [gate.region.address, up.region.address, out.region.address, chunks(gate.columns), gate.stride, up.stride, out.stride];
+    step.graph.launch(kernel, countOf(gate, chunks(gate.columns)), args, { reads: [gate.region, up.region], writes: [out.region] });
   });
 }
 
@@ -47,8 +47,8 @@ export function gatedBy(step: Step, activation: ActivationName, gate: Tensor, x:
 export function activate(step: Step, activation: Activation, x: Tensor): Input {
   return forms(step.graph, x, (form, out) => {
     const kernel = once(step.graph, `activate_${activation.name}_${form}`, () => activateKernel(activation, form));
-    const args = [x.region.address, out.region.address, countOf(x), x.stride, out.stride];
-    step.graph.launch(kernel, chunks(x.columns), args, { reads: [x.region], writes: [out.region] });
+    const args = [x.region.address, out.region.address, chunks(x.columns), x.stride, out.stride];
+    step.graph.launch(kernel, countOf(x, chunks(x.columns)), args, { reads: [x.region], writes: [out.region] });
   });
 }
 
@@ -62,8 +62,8 @@ export function addScaled(step: Step, x: Tensor, to: Tensor, scale = 1): void {
 /** to = x. */
 export function copyTo(step: Step, x: Tensor, to: Tensor): void {
   const kernel = once(step.graph, "convert_f32", () => convert("f32"));
-  const args = [x.region.address, to.region.address, countOf(x), x.stride, to.stride];
-  step.graph.launch(kernel, chunks(x.columns), args, { reads: [x.region], writes: [to.region] });
+  const args = [x.region.address, to.region.address, chunks(x.columns), x.stride, to.stride];
+  step.graph.launch(kernel, countOf(x, chunks(x.columns)), args, { reads: [x.region], writes: [to.region] });
 }
 
 /** to += scale * sigmoid(gate) * x, with one number of `gate` a row. */

@@ -85,8 +85,8 @@ export function input(step: Step, x: Tensor): Input {
   const { graph } = step;
   const converted = forms(graph, x, (form, out) => {
     const kernel = once(graph, `convert_${form}`, () => convert(form));
-    const args = [x.region.address, out.region.address, countOf(x), x.stride, out.stride];
-    graph.launch(kernel, chunks(x.columns), args, { reads: [x.region], writes: [out.region] });
+    const args = [x.region.address, out.region.address, chunks(x.columns), x.stride, out.stride];
+    graph.launch(kernel, countOf(x, chunks(x.columns)), args, { reads: [x.region], writes: [out.region] });
   });
   return { ...converted, form: form => (form === "f32" ? x : converted.form(form)) };
 }

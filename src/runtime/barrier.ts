@@ -7,9 +7,9 @@
 export const BARRIER_WORDS = 4;
 const [ARRIVED, PHASE, SLEEPING, BROKEN] = [0, 1, 2, 3];
 
-/** Looks before sleeping: some tens of microseconds at most. */
-const SPINS = 20_000;
-const FEWEST = 200;
+/** Looks before sleeping: some hundred microseconds at most, which is several times what waking a sleeper costs. */
+const SPINS = 100_000;
+const FEWEST = 2_000;
 /** How often a sleeper with a `check` wakes to make it. */
 const CHECK_MS = 500;
 
@@ -18,7 +18,7 @@ export class BrokenBarrier extends Error {}
 
 /**
  * How a member waits. Looking pays where others are running and soon there; where one has lost its core, each look takes time from it. So a
- * wait that looking did not end halves the looks of the next ones, and one that it did brings them back.
+ * wait that looking did not end halves the looks of the next ones, and one that it did doubles them again.
  */
 export class Patience {
   #spins = SPINS;
@@ -30,7 +30,7 @@ export class Patience {
   await(words: Int32Array, at: number, value: number, sleeping: number, check?: () => void): void {
     for (let i = 0; i < this.#spins; i++) {
       if (Atomics.load(words, at) === value) continue;
-      this.#spins = Math.min(SPINS, this.#spins + (this.#spins >> 3));
+      this.#spins = Math.min(SPINS, 2 * this.#spins);
       return;
     }
     this.#spins = Math.max(FEWEST, this.#spins >> 1);

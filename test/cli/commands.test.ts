@@ -22,6 +22,7 @@ describe("lathe", () => {
       "list",
       "remove",
       "inspect",
+      "pack",
       "tokenize",
       "perplexity",
       "decide",

@@ -17,7 +17,7 @@ const filled = (args: readonly string[]): string[] => args.map(a => files[a] ?? 
 
 const cases: [string[], code: string, says: RegExp][] = [
   [["run", "MISSING"], "file.not-found", /missing\.gguf/],
-  [["run", "FOLDER"], "file.unreadable", /folder/],
+  [["run", "FOLDER"], "file.not-found", /config\.json/],
   [["run", "TEXT"], "gguf.not-gguf", /not a GGUF/],
   [["run", "CUT"], "gguf.truncated", /download/],
   [["run", "FOREIGN"], "model.unsupported-arch", /abacus/],

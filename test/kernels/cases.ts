@@ -2,9 +2,12 @@
 import { blockFormats } from "../fixtures/blocks.ts";
 import { attendCase, ropeCase, writeKvCase } from "./attend-cases.ts";
 import type { KernelCase } from "./case.ts";
+import { compressCases } from "./compress-cases.ts";
+import { expertCases } from "./expert-cases.ts";
 import { recurrentCases } from "./recurrent-cases.ts";
 import { convertCase, embedCase, rmsNormCase, swigluCase } from "./row-cases.ts";
 import { selectCases } from "./select-cases.ts";
+import { streamCases } from "./stream-cases.ts";
 
 const forms = ["f32", "q8", "q16"] as const;
 
@@ -30,4 +33,7 @@ export const cases: readonly KernelCase[] = [
   attendCase({ headDim: 16, ropeDim: 16 }, 1, 2, 25), // scores of some dozens: one position takes nearly all
   ...recurrentCases,
   ...selectCases,
+  ...streamCases,
+  ...compressCases,
+  ...expertCases,
 ];

@@ -13,7 +13,7 @@ import { Random } from "../fixtures/random.ts";
 import { type Expected, type KernelCase, type Laid, U } from "./case.ts";
 
 /** Truth and bound of one row of outputs, before any quantisation. */
-interface Row {
+export interface Row {
   readonly values: Float64Array;
   readonly bounds: Float64Array;
 }
@@ -22,7 +22,7 @@ interface Row {
  * What a sink must have written for these rows. Quantised: scale = greatest / 127; a value is off by at most half a scale plus its own bound, plus
  * what the two roundings of the scale and its reciprocal move (4 U of the value). Below 1e-30 values may be lost.
  */
-function written(form: Form, out: number, rows: readonly Row[]): Pick<Laid, "expected" | "scratch" | "check"> {
+export function written(form: Form, out: number, rows: readonly Row[]): Pick<Laid, "expected" | "scratch" | "check"> {
   const n = rows[0].values.length;
   const stride = activationBytes(form, n);
   if (form === "f32") return { expected: rows.map((r, i): Expected => ({ what: `row ${i}`, at: out + i * stride, ...r })) };
@@ -39,7 +39,7 @@ function written(form: Form, out: number, rows: readonly Row[]): Pick<Laid, "exp
 
 function checkRecord(bytes: Uint8Array, row: Row, first: number, values: Float64Array): void {
   const [scale, scaledSum] = [record.scale, record.scaledSum].map(at => floatsAt(bytes, at, 1)[0]);
-  const sum = wordsAt(bytes, record.sum, 1)[0];
+  const sum = wordsAt(bytes, record.eightfold, 1)[0] / 8;
   const halfSums = new Int16Array(bytes.slice(record.halfSums, record.halfSums + 4).buffer);
   const numbers = bytes.slice(record.values).buffer;
   const q = numbers.byteLength === 32 ? new Int8Array(numbers) : new Int16Array(numbers);
@@ -82,7 +82,7 @@ export const convertCase = (form: Form, n: number): KernelCase => {
     lay: image => {
       const [x, out] = [image.f32(together(rows)), image.space(activationBytes(form, n) * rows.length, 0x77)];
       const truth = rows.map((r): Row => ({ values: Float64Array.from(r), bounds: new Float64Array(n) }));
-      return { grid: n / 32, args: [x, out, rows.length, 4 * n, activationBytes(form, n)], ...written(form, out, truth) };
+      return { grid: (n / 32) * rows.length, args: [x, out, n / 32, 4 * n, activationBytes(form, n)], ...written(form, out, truth) };
     },
   };
 };
@@ -105,7 +105,7 @@ export const swigluCase = (form: Form, n: number): KernelCase => {
         const bounds = values.map((v, i) => 8 * U * Math.abs(v) + Math.abs(ups[t][i] * gate[i]) * Math.exp(-87.9) + 2 ** -149);
         return { values, bounds };
       });
-      return { grid: n / 32, args: [...at, 2, 4 * n, 4 * n, activationBytes(form, n)], ...written(form, at[2], truth) };
+      return { grid: (n / 32) * 2, args: [...at, n / 32, 4 * n, 4 * n, activationBytes(form, n)], ...written(form, at[2], truth) };
     },
   };
 };

@@ -14,9 +14,11 @@ const exact = (what: string, at: number, values: ArrayLike<number>): Expected =>
 });
 
 /** The numbers of the blocks that are seen, by sorting: the last ones, then by score, the first among equals. */
-function chosenBlocks(scores: readonly number[], { block, top, local }: Choice): Set<number> {
-  const n = Math.ceil(scores.length / block);
-  const best = Array.from({ length: n }, (_, b) => Math.max(...scores.slice(b * block, (b + 1) * block)));
+function chosenBlocks(scores: readonly number[], { block, top, local, ended }: Choice): Set<number> {
+  const n = ended ? Math.floor(scores.length / block) : Math.ceil(scores.length / block);
+  const best = Array.from({ length: n }, (_, b) =>
+    ended ? scores[(b + 1) * block - 1] : Math.max(...scores.slice(b * block, (b + 1) * block)),
+  );
   const order = best.map((_, b) => b).sort((a, b) => Number(b >= n - local) - Number(a >= n - local) || best[b] - best[a] || a - b);
   return new Set(order.slice(0, Math.max(top, local)));
 }
@@ -38,7 +40,8 @@ export function chooseCase(c: Choice, positions: readonly number[], ties: boolea
       const expected = values.map((row, r): Expected => {
         const end = positions[Math.floor(r / c.sets)] + 1;
         const chosen = chosenBlocks(row.slice(0, end), c);
-        const marks = Array.from({ length: end }, (_, i) => (chosen.has(Math.floor(i / c.block)) ? 0 : Math.fround(-1e30)));
+        const seen = (i: number): boolean => chosen.has(Math.floor(i / c.block)) && (!c.ended || i % c.block === c.block - 1);
+        const marks = Array.from({ length: end }, (_, i) => (seen(i) ? 0 : Math.fround(-1e30)));
         return exact(`row ${r}`, x + 4 * context * r, marks);
       });
       return {
@@ -122,6 +125,8 @@ export const selectCases: readonly KernelCase[] = [
   chooseCase({ sets: 2, block: 4, top: 3, local: 1 }, [0, 2, 11, 12, 13, 47], false),
   chooseCase({ sets: 2, block: 4, top: 4, local: 2 }, [15, 16, 33, 60], true),
   chooseCase({ sets: 1, block: 3, top: 1, local: 1 }, [1, 20], false),
+  chooseCase({ sets: 1, block: 4, top: 3, local: 0, ended: true }, [0, 2, 3, 10, 15, 47, 62], false),
+  chooseCase({ sets: 1, block: 4, top: 2, local: 0, ended: true }, [3, 33, 63], true),
   indexCase({ sets: 1, heads: 4, headDim: 16, weighted: true }, 70),
   indexCase({ sets: 2, heads: 1, headDim: 8, weighted: false }, 33),
   beginningsCase(4, 32, 12),

@@ -23,7 +23,7 @@ const expressions: readonly (readonly [names: string, sources: readonly string[]
   ["deepseek-coder", ["[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", "[一-龥\\u0800-一가-\\ud7ff]+", "\\p{N}"]],
   ["bloom gpt3-finnish poro-chat", [" ?[^(\\s|.,!?…。，、।۔،)]+"]],
   ["viking", [" ?[^(\\s|.,!?…。，、।۔،)]+", "\\p{N}"]],
-  ["superbpe", ["\\p{N}+", "(?=(?:\\d{3})+(?!\\d))"]],
+  ["superbpe", ["\\p{N}+", "(?=(?:\\p{Nd}{3})+(?!\\p{Nd}))"]],
   [
     "chameleon",
     ["<sentinel:[0-9]+>", "(?:IMGIMG)(?:(?:A|B|C|D|E|F|G|H|I){1,4})Z", "[\\t\\n]|    |  ", "\\p{N}", "[\\p{P}$+<=>^~|`]+", GPT2],

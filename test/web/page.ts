@@ -69,11 +69,13 @@ export function pretend(answer: (last: string, times: number) => Prepared): Pret
     chats: true,
     closed: false,
     status: async () => ({ running: 0, waiting: 0, pages: 1, pagesUsed: 0, steps: 0 }),
-    render: (given: Messages) => {
-      messages = given;
-      return Int32Array.from(Buffer.from(JSON.stringify(given)).subarray(0, 4000));
-    },
-    generate: run,
+    speech: () => ({
+      prompt: (given: Messages) => {
+        messages = given;
+        return { ids: Int32Array.from(Buffer.from(JSON.stringify(given)).subarray(0, 4000)) };
+      },
+    }),
+    answer: (_: unknown, { ids }: { ids: Int32Array }, options: { signal: AbortSignal }) => run(ids, options),
     close: async () => {},
   };
   const pretended: Pretended = { model: model as unknown as Model, asked: [], left: 0 };

@@ -112,15 +112,21 @@ export class CodeFiles {
   }
 }
 
-/** A checksum of the files that turn a kernel's text into code: no version of the compiler meets what another has made. */
-function compilerVersion(): string {
+/** Put in where files are bundled: the checksum of the compiler in them. */
+declare const LATHE_COMPILER: string | undefined;
+
+/** A checksum of the files below `root` that turn a kernel's text into code: no version of the compiler meets what another has made. */
+export function compilerVersion(root: URL): string {
   const hash = createHash("sha256");
-  for (const folder of ["../../ir/", "../../lower/", "../../target/x64/"]) {
-    const path = fileURLToPath(new URL(folder, import.meta.url));
+  for (const folder of ["ir/", "lower/", "target/x64/"]) {
+    const path = fileURLToPath(new URL(folder, root));
     for (const name of readdirSync(path).sort()) if (name.endsWith(".js")) hash.update(name).update(readFileSync(join(path, name)));
   }
   return hash.digest("hex");
 }
+
+const ownVersion = (): string =>
+  typeof LATHE_COMPILER === "undefined" ? compilerVersion(new URL("../../", import.meta.url)) : LATHE_COMPILER;
 
 let opened: { readonly files: CodeFiles | undefined } | undefined;
 
@@ -131,7 +137,7 @@ export function codeFiles(): CodeFiles | undefined {
     try {
       const root = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
       // Windows has no owners and modes of this kind.
-      if (process.env.LATHE_CODE_CACHE !== "off" && process.getuid) files = new CodeFiles(join(root, "lathe", "code"), compilerVersion());
+      if (process.env.LATHE_CODE_CACHE !== "off" && process.getuid) files = new CodeFiles(join(root, "lathe", "code"), ownVersion());
     } catch {
       // a folder that cannot be had: everything is compiled
     }
