@@ -103,6 +103,7 @@ async function generate<S extends z.ZodType>(dialect: Dialect<S>, call: Call): P
       const frames = framesOf(first, pieces, voice, hold, prompts.length ? ask.n : 1);
       const left = (): void => {
         leave.abort(new Error("the client left"));
+        pieces.return(undefined).catch(() => {}); // frames that nobody has asked for yet would not do it
         hold.end("cancelled");
       };
       return new Response(bodyOf(frames, left), { headers: { ...framings[dialect.framing], ...headers } });

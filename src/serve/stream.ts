@@ -13,7 +13,7 @@ export const event = (data: unknown, name?: string): string =>
 /** One line of JSON. */
 export const line = (value: unknown): string => `${JSON.stringify(value)}\n`;
 
-/** A body of what the generator gives, at most one piece ahead of the reader. `left` is called when the reader leaves or is dropped. */
+/** A body of what the generator gives, at most one piece ahead of the reader. `left` is called when the reader leaves or is dropped, maybe before the generator has begun. */
 export function bodyOf(frames: AsyncGenerator<string>, left: () => void, patienceMs = READER_PATIENCE_MS): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   let timer: ReturnType<typeof setTimeout> | undefined;

@@ -4,6 +4,7 @@ import { Ollama } from "ollama";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Model } from "../../src/api/model.ts";
+import type { Token } from "../../src/api/protocol.ts";
 import { heard } from "../../src/api/round.ts";
 import { type Part, type Result, Run } from "../../src/api/run.ts";
 import { Catalog } from "../../src/serve/catalog.ts";
@@ -24,15 +25,27 @@ let script = "";
 let server: Listening;
 let done: () => Promise<void>;
 
-/** The script in small pieces, as a run says them. */
+/** The script in pieces of three letters, each a token, as a run says them. */
 function scripted(text: string): Run {
   return new Run(async function* (settle): AsyncGenerator<Part, void, undefined> {
-    for (let at = 0; at < text.length; at += 3) yield { type: "text", text: text.slice(at, at + 3), tokens: [] };
-    const usage = { promptTokens: 5, cachedTokens: 0, completionTokens: 7 };
-    const timings = { promptMs: 1, completionMs: 1, promptTokensPerSecond: 1, tokensPerSecond: 1 };
-    const result: Result = { text, tokens: [], finish: "stop", usage, timings, settings: { seed: 1 } };
-    settle(result);
-    yield { type: "finish", ...result };
+    const tokens: Token[] = [];
+    let finish: Result["finish"] = "cancelled";
+    const result = (): Result => {
+      const usage = { promptTokens: 5, cachedTokens: 0, completionTokens: tokens.length };
+      const timings = { promptMs: 1, completionMs: 1, promptTokensPerSecond: 1, tokensPerSecond: 1 };
+      return { text, tokens, finish, usage, timings, settings: { seed: 1 } };
+    };
+    try {
+      for (let at = 0; at < text.length; at += 3) {
+        const token = { id: 1, logprob: -1 };
+        tokens.push(token);
+        yield { type: "text", text: text.slice(at, at + 3), token, tokens: [token] };
+      }
+      finish = "stop";
+      yield { type: "finish", ...result() };
+    } finally {
+      settle(result());
+    }
   });
 }
 
@@ -131,6 +144,56 @@ describe("thoughts and calls", () => {
     for await (const line of await client.chat({ model: "m", messages, tools: tools as never, stream: true })) lines.push(line.message);
     expect(lines.flatMap(m => m.tool_calls ?? [])).toEqual(expected);
     expect(lines.map(m => m.thinking ?? "").join("")).toBe("I must look.");
+  });
+});
+
+describe("thoughts", () => {
+  const told = "Say STOP, not Hello.";
+  const stop = ["STOP"];
+
+  it("hold stop texts that end the words behind them", async () => {
+    script = `<think>\n${told}\n</think>\n\nHello STOP there.`;
+    const openai = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 });
+    const { choices } = await openai.chat.completions.create({ model: "m", messages, stop });
+    const said = { content: "Hello ", reasoning_content: told };
+    expect(choices[0]).toMatchObject({ finish_reason: "stop", message: said });
+    const heard = { content: "", reasoning_content: "" };
+    for await (const { choices } of await openai.chat.completions.create({ model: "m", messages, stop, stream: true })) {
+      const delta = choices[0].delta as Partial<typeof heard>;
+      heard.content += delta.content ?? "";
+      heard.reasoning_content += delta.reasoning_content ?? "";
+    }
+    expect(heard).toEqual(said);
+    const anthropic = new Anthropic({ baseURL: server.url, apiKey: "none", maxRetries: 0 });
+    const body = { model: "m", messages, max_tokens: 50, stop_sequences: stop };
+    for (const r of [await anthropic.messages.create(body), await anthropic.messages.stream(body).finalMessage()]) {
+      expect([r.stop_reason, r.stop_sequence]).toEqual(["stop_sequence", "STOP"]);
+      expect(r.content).toMatchObject([
+        { type: "thinking", thinking: told },
+        { type: "text", text: "Hello " },
+      ]);
+    }
+  });
+
+  it("end where a stop text is their own mark", async () => {
+    script = `<think>\n${told}`; // a run ends before its stop text
+    const openai = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 });
+    const { choices } = await openai.chat.completions.create({ model: "m", messages, stop: ["</think>", "Hello"] });
+    expect(choices[0].message).toMatchObject({ reasoning_content: told });
+  });
+
+  it("are counted in the usage", async () => {
+    script = `<think>\n${told}\n</think>\n\nHello there.`;
+    const thoughts = Math.ceil((script.indexOf("</think>") + "</think>".length) / 3);
+    const all = Math.ceil(script.length / 3);
+    const openai = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 });
+    const chat = await openai.chat.completions.create({ model: "m", messages });
+    expect(chat.usage).toMatchObject({ completion_tokens: all, completion_tokens_details: { reasoning_tokens: thoughts } });
+    const response = await openai.responses.create({ model: "m", input: "What?" });
+    expect(response.usage).toMatchObject({ output_tokens: all, output_tokens_details: { reasoning_tokens: thoughts } });
+    script = "Hello there.";
+    const plain = await openai.chat.completions.create({ model: "m", messages });
+    expect(plain.usage?.completion_tokens_details?.reasoning_tokens).toBe(0);
   });
 });
 
