@@ -30,6 +30,8 @@ const debug = debuglog("lathe");
 const TASK_BYTES = 1 << 20;
 /** Bytes of made tensors that are in memory at a time, about, while they are packed. */
 const STAGED_BYTES = 16 << 20;
+/** So many bytes of weights are packed sooner than another thread has started. */
+const SMALL_BYTES = 16 << 20;
 /** Bytes of one task of reading a packed copy. */
 const READ_BYTES = 4 << 20;
 
@@ -290,13 +292,14 @@ export async function packWeights(
   };
   const run = async (list: readonly Pending[]): Promise<void> => {
     const kernels = [...new Map(list.map(({ weight: { format } }) => [format.packed.name + format.name, pack(format)])).values()];
-    await team.setKernels(backend.compile(kernels));
+    const members = total > SMALL_BYTES ? team.size : 1;
+    await team.setKernels(backend.compile(kernels), members);
     await arena.scratch(async () => {
       const own = list.map(p => p.weight);
       const constants = await placeConstants(own, files, arena);
       const tasks = list.flatMap(({ weight, worst }) => tasksOf(weight, weight.format, worst, constants.get(weight)));
       const bytes = Math.max(...tasks.map(t => 2 * t.paddedRows * t.rowBytes)) + 64;
-      const areas = Array.from({ length: team.size }, () => arena.allocate(bytes, "This model"));
+      const areas = Array.from({ length: members }, () => arena.allocate(bytes, "This model"));
       const told = (done: number): void => progress(Math.min(done, total), total);
       await packTasks(tasks, files, arena, team, areas, told);
     });
@@ -318,7 +321,7 @@ export async function packWeights(
   if (again.length) await run(again);
 }
 
-/** Packs what lies in files, then what is made, a piece after the other through memory. `told` gets the bytes of both. */
+/** Packs what lies in files, then what is made, a piece after the other through memory, on as many members as there are `areas`. `told` gets the bytes of both. */
 async function packTasks(
   tasks: readonly PackTask[],
   files: WeightFiles,
@@ -332,7 +335,7 @@ async function packTasks(
   let before = 0;
   const pack = async (list: readonly PackTask[]): Promise<void> => {
     const rank = (i: number): number => areas[i];
-    await team.pack(list, files.paths, rank, done => told(before + done));
+    await team.pack(list, files.paths, rank, done => told(before + done), areas.length);
     before += list.reduce((sum, { bytes }) => sum + bytes, 0);
   };
   if (stored.length) await pack(stored);

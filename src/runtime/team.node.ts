@@ -55,10 +55,10 @@ export class Team {
     return this.#leader.variables;
   }
 
-  /** Gives every member its kernels. */
-  async setKernels({ table, shared }: Compiled): Promise<void> {
+  /** Gives the first `members` members their kernels: all, or the leader alone, who need not wait for threads that are still starting. */
+  async setKernels({ table, shared }: Compiled, members: number = this.size): Promise<void> {
     this.#leader.kernels = table;
-    if (shared) await this.#setUp(() => ({ kind: "kernels", shared }));
+    if (shared && members > 1) await this.#setUp(() => ({ kind: "kernels", shared }));
   }
 
   async setPrograms(programs: readonly Program[]): Promise<void> {
@@ -66,18 +66,19 @@ export class Team {
     await this.#setUp(() => ({ kind: "programs", programs }));
   }
 
-  /** Packs or reads weights on all members. `staging` gives each member's area. Throws "file.changed" if the files could not be read to their ends. */
+  /** Packs or reads weights on all members, or on the leader alone. `staging` gives each member's area. Throws "file.changed" if the files could not be read to their ends. */
   async pack(
     tasks: readonly (PackTask | ReadTask)[],
     parts: readonly string[],
     staging: (rank: number) => number,
     progress: (bytes: number) => void,
+    members: number = this.size,
   ): Promise<void> {
     this.#leader.tasks = tasks;
     this.#leader.staging = staging(0);
-    await this.#setUp(rank => ({ kind: "tasks", tasks, parts, staging: staging(rank) }));
+    if (members > 1) await this.#setUp(rank => ({ kind: "tasks", tasks, parts, staging: staging(rank) }));
     for (const word of [control.task, control.unreadable, control.packed]) Atomics.store(this.#words, word, 0);
-    const cause = this.#together(orders.pack, 0, this.size, leader => {
+    const cause = this.#together(orders.pack, 0, members, leader => {
       leader.join();
       const failure = leader.pack(
         () => openParts(parts),
@@ -121,7 +122,7 @@ export class Team {
   /** Gives an order and does the leader's part of it. Whoever fails, nobody is left waiting, and the team takes no more orders. */
   #together<T>(kind: number, program: number, active: number, part: (leader: Member) => T): T {
     this.#requireWhole();
-    this.#follow();
+    if (active > 1) this.#follow();
     this.#leader.call(kind, program, active);
     try {
       return part(this.#leader);
