@@ -25,11 +25,13 @@ export { AHEAD } from "./scheduled-run.ts";
 export type { Events, Steps } from "./scheduling.ts";
 
 /** Milliseconds that a step of prompts should take at most, so that whoever comes or is cancelled does not wait long. */
-const STEP_MS = 150;
+const STEP_MS = 200;
 /** How much longer prompts may make a step of answers: well below the double of the time between tokens. */
 const STRETCH = 1.75;
 /** Milliseconds of a step that no reader of an answer notices. */
 const UNFELT_MS = 20;
+/** A step that is full in time has a multiple of so many tokens, which the tiles of products divide or nearly do. */
+const GRAIN = 12;
 /** Tokens of a prompt that a step has at least. */
 const LEAST_CHUNK = 4;
 /** Waiting runs that are looked at in a turn. */
@@ -48,6 +50,13 @@ interface Scoring {
   readonly sequence: Sequence;
   readonly logprobs: Float64Array;
   done: number;
+}
+
+/** Of `most` tokens `fitting` would end in time: so many that the step has whole tiles, and that no few are left for a step of their own. */
+function wholeTiles(fitting: number, before: number, most: number): number {
+  const whole = fitting - ((before + fitting) % GRAIN);
+  if (whole < LEAST_CHUNK) return fitting;
+  return most - whole < GRAIN ? most : whole;
 }
 
 const isShortage = (e: unknown): boolean => e instanceof LatheError && e.code === "memory.insufficient";
@@ -317,7 +326,8 @@ export class Scheduler {
       if (room === 0 || rows === maxWanted) break;
       const most = Math.min(room, run.reach);
       const size = sizeOf(members);
-      const count = this.#time.tokensWithin(time, size, run.filled, Math.min(LEAST_CHUNK, most), most);
+      const fitting = this.#time.tokensWithin(time, size, run.filled, Math.min(LEAST_CHUNK, most), most);
+      const count = wholeTiles(fitting, size.tokens, most);
       members.push({ run, count });
       room -= count;
       if (count < most) break; // the step is full in time

@@ -83,7 +83,9 @@ async function bench(path: string, flags: BenchFlags): Promise<void> {
 async function measured(model: Model, flags: BenchFlags, tell: (done: number, total: number) => void) {
   const total = flags.promptTokens + flags.genTokens;
   let written = flags.promptTokens;
-  const run = model.generate(randomIds(flags.promptTokens, model), { temperature: 0, maxTokens: flags.genTokens, ignoreEnd: true });
+  // A salt of its own, so that nothing of the run before is used again.
+  const options = { temperature: 0, maxTokens: flags.genTokens, ignoreEnd: true, salt: crypto.randomUUID() };
+  const run = model.generate(randomIds(flags.promptTokens, model), options);
   for await (const part of run) {
     if (part.type === "prompt") tell(part.done, total);
     else if (part.type === "text") tell(++written, total);
