@@ -30,8 +30,8 @@ const STEP_MS = 200;
 const STRETCH = 1.75;
 /** Milliseconds of a step that no reader of an answer notices. */
 const UNFELT_MS = 20;
-/** A step that is full in time has a multiple of so many tokens, which the tiles of products divide or nearly do. */
-const GRAIN = 12;
+/** A step that is full in time has a multiple of so many tokens, which the tiles of products divide or nearly do; short ones of the lesser. */
+const [GRAIN, LESSER] = [12, 4];
 /** Tokens of a prompt that a step has at least. */
 const LEAST_CHUNK = 4;
 /** Waiting runs that are looked at in a turn. */
@@ -54,7 +54,7 @@ interface Scoring {
 
 /** Of `most` tokens `fitting` would end in time: so many that the step has whole tiles, and that no few are left for a step of their own. */
 function wholeTiles(fitting: number, before: number, most: number): number {
-  const whole = fitting - ((before + fitting) % GRAIN);
+  const whole = fitting - ((before + fitting) % (fitting < 2 * GRAIN ? LESSER : GRAIN));
   if (whole < LEAST_CHUNK) return fitting;
   return most - whole < GRAIN ? most : whole;
 }

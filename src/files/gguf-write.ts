@@ -85,11 +85,10 @@ export async function writeGguf(content: GgufContent, sink: ByteSink): Promise<n
   return header.size + offset;
 }
 
-/** A file in memory. Same errors as `writeGguf`. */
-export async function ggufBytes(content: GgufContent): Promise<Uint8Array<ArrayBuffer>> {
+/** What `write` sends, in memory; it gives the bytes that it has sent. */
+export async function inMemory(write: (sink: ByteSink) => Promise<number>): Promise<Uint8Array<ArrayBuffer>> {
   const pieces: Uint8Array[] = [];
-  const size = await writeGguf(content, bytes => void pieces.push(bytes.slice()));
-  const out = new Uint8Array(size);
+  const out = new Uint8Array(await write(bytes => void pieces.push(bytes.slice())));
   let at = 0;
   for (const piece of pieces) {
     out.set(piece, at);
@@ -97,6 +96,9 @@ export async function ggufBytes(content: GgufContent): Promise<Uint8Array<ArrayB
   }
   return out;
 }
+
+/** A file in memory. Same errors as `writeGguf`. */
+export const ggufBytes = (content: GgufContent): Promise<Uint8Array<ArrayBuffer>> => inMemory(sink => writeGguf(content, sink));
 
 /**
  * Cuts a model into the contents of several files with at most `maxBytes` bytes of tensors each (more where one tensor alone has more), to be

@@ -6,7 +6,7 @@
  */
 import { LatheError } from "../errors.ts";
 import { quoted } from "./gguf-values.ts";
-import { type ByteSink, sendData, type TensorData } from "./gguf-write.ts";
+import { type ByteSink, inMemory, sendData, type TensorData } from "./gguf-write.ts";
 import { type Dtype, dtypeBits } from "./safetensors.ts";
 
 export interface SafetensorsEntry {
@@ -66,14 +66,5 @@ export async function writeSafetensors(content: SafetensorsContent, sink: ByteSi
 }
 
 /** A file in memory. Same errors as `writeSafetensors`. */
-export async function safetensorsBytes(content: SafetensorsContent): Promise<Uint8Array<ArrayBuffer>> {
-  const pieces: Uint8Array[] = [];
-  const size = await writeSafetensors(content, bytes => void pieces.push(bytes.slice()));
-  const out = new Uint8Array(size);
-  let at = 0;
-  for (const piece of pieces) {
-    out.set(piece, at);
-    at += piece.length;
-  }
-  return out;
-}
+export const safetensorsBytes = (content: SafetensorsContent): Promise<Uint8Array<ArrayBuffer>> =>
+  inMemory(sink => writeSafetensors(content, sink));

@@ -2,7 +2,7 @@
  * Decoders in the tradition of GPT-2: LayerNorm, biases, GELU, fused projections. They differ in how positions enter: learned, rotary or by
  * ALiBi. ARCHITECTURES 2 and 3.8.
  */
-import { arch } from "../nn/arch.ts";
+import { arch, type Network } from "../nn/arch.ts";
 import { type AttentionOptions, attention } from "../nn/attention.ts";
 import { parallel } from "../nn/block.ts";
 import { bothEmbeddings, type Config, config, type DecoderParts, decoder, normOf, preNorm, rotary } from "../nn/decoder.ts";
@@ -117,32 +117,22 @@ export const falcon = arch(["falcon"], source => {
   });
 });
 
-/** Phi-1.5 and 2: side by side from one norm. */
-export const phi2 = arch(["phi2"], source => {
-  const c = config(source, "layer");
+/** Attention and feed-forward side by side, from one norm. */
+function fromOneNorm(source: Source, c: Config, more: { readonly activation?: "gelu" } = {}): Network {
   const rope = rotary(source, c, { pairs: "halves" });
   return decoder(source, c, {
     layer: at => {
       const norm = normOf(source, c, `${at}.attn_norm`);
       return parallel([
         [norm, attention(source, at, { ...c, rope })],
-        [norm, ffn(source, at, { ...c, activation: "gelu" })],
+        [norm, ffn(source, at, { ...c, ...more })],
       ]);
     },
   });
-});
+}
 
-/** PLaMo: the same with RMSNorm and SwiGLU. */
-export const plamo = arch(["plamo"], source => {
-  const c = config(source);
-  const rope = rotary(source, c, { pairs: "halves" });
-  return decoder(source, c, {
-    layer: at => {
-      const norm = normOf(source, c, `${at}.attn_norm`);
-      return parallel([
-        [norm, attention(source, at, { ...c, rope })],
-        [norm, ffn(source, at, c)],
-      ]);
-    },
-  });
-});
+/** Phi-1.5 and 2. */
+export const phi2 = arch(["phi2"], source => fromOneNorm(source, config(source, "layer"), { activation: "gelu" }));
+
+/** PLaMo: RMSNorm and SwiGLU. */
+export const plamo = arch(["plamo"], source => fromOneNorm(source, config(source)));

@@ -23,6 +23,34 @@ import {
   weights,
 } from "./toy-parts.ts";
 
+/** RWKV-7: so many token shifts, and inputs that are mixed by their neighbours. */
+const seven = (shifts: number, mixed: number): Toy =>
+  mix(
+    keys({
+      embedding_length: 128,
+      "wkv.head_size": 64,
+      "attention.head_count": 0,
+      "attention.head_count_kv": undefined,
+      "attention.decay_lora_rank": 8,
+      "attention.iclr_lora_rank": 8,
+      "attention.value_residual_mix_lora_rank": 8,
+      token_shift_count: shifts,
+    }),
+    {
+      tensors: {
+        "blk.{i}.time_mix_w1.weight": [128, 8],
+        "blk.{i}.time_mix_a1.weight": [128, 8],
+        "blk.{i}.time_mix_v1.weight": [128, 8],
+        "blk.{i}.time_mix_lerp_fused.weight": [128, 1, 1, mixed],
+        "blk.0.time_mix_v0.weight": [128],
+        "blk.0.time_mix_v1.weight": [128, 8],
+        "blk.0.time_mix_v2.weight": [8, 128],
+      },
+    },
+  );
+const sevenGated = (shifts: number): Toy =>
+  mix(seven(shifts, 6), keys({ "attention.gate_lora_rank": 8 }), { tensors: { "blk.{i}.time_mix_g1.weight": [128, 8] } });
+
 const classics: Readonly<Record<string, Variations>> = {
   starcoder: {
     plain: mix(narrow, keys({ "attention.head_count_kv": 1 }), {
@@ -179,112 +207,11 @@ const classics: Readonly<Record<string, Variations>> = {
     ),
   },
   arwkv7: {
-    plain: mix(
-      gate,
-      keys({
-        embedding_length: 128,
-        "wkv.head_size": 64,
-        "attention.head_count": 0,
-        "attention.head_count_kv": undefined,
-        "attention.decay_lora_rank": 8,
-        "attention.iclr_lora_rank": 8,
-        "attention.value_residual_mix_lora_rank": 8,
-        "attention.gate_lora_rank": 8,
-        token_shift_count: 1,
-      }),
-      {
-        tensors: {
-          "blk.{i}.time_mix_w1.weight": [128, 8],
-          "blk.{i}.time_mix_a1.weight": [128, 8],
-          "blk.{i}.time_mix_v1.weight": [128, 8],
-          "blk.{i}.time_mix_g1.weight": [128, 8],
-          "blk.{i}.time_mix_lerp_fused.weight": [128, 1, 1, 6],
-          "blk.0.time_mix_v0.weight": [128],
-          "blk.0.time_mix_v1.weight": [128, 8],
-          "blk.0.time_mix_v2.weight": [8, 128],
-        },
-      },
-    ),
-    normed: mix(
-      gate,
-      keys({
-        embedding_length: 128,
-        "wkv.head_size": 64,
-        "attention.head_count": 0,
-        "attention.head_count_kv": undefined,
-        "attention.decay_lora_rank": 8,
-        "attention.iclr_lora_rank": 8,
-        "attention.value_residual_mix_lora_rank": 8,
-        "attention.gate_lora_rank": 8,
-        token_shift_count: 1,
-      }),
-      {
-        tensors: {
-          "blk.{i}.time_mix_w1.weight": [128, 8],
-          "blk.{i}.time_mix_a1.weight": [128, 8],
-          "blk.{i}.time_mix_v1.weight": [128, 8],
-          "blk.{i}.time_mix_g1.weight": [128, 8],
-          "blk.{i}.time_mix_lerp_fused.weight": [128, 1, 1, 6],
-          "blk.0.time_mix_v0.weight": [128],
-          "blk.0.time_mix_v1.weight": [128, 8],
-          "blk.0.time_mix_v2.weight": [8, 128],
-        },
-      },
-      each("time_mix_ln.weight", "time_mix_ln.bias"),
-    ),
-    bare: mix(
-      gate,
-      keys({
-        embedding_length: 128,
-        "wkv.head_size": 64,
-        "attention.head_count": 0,
-        "attention.head_count_kv": undefined,
-        "attention.decay_lora_rank": 8,
-        "attention.iclr_lora_rank": 8,
-        "attention.value_residual_mix_lora_rank": 8,
-        token_shift_count: 1,
-      }),
-      {
-        tensors: {
-          "blk.{i}.time_mix_w1.weight": [128, 8],
-          "blk.{i}.time_mix_a1.weight": [128, 8],
-          "blk.{i}.time_mix_v1.weight": [128, 8],
-          "blk.{i}.time_mix_lerp_fused.weight": [128, 1, 1, 5],
-          "blk.0.time_mix_v0.weight": [128],
-          "blk.0.time_mix_v1.weight": [128, 8],
-          "blk.0.time_mix_v2.weight": [8, 128],
-        },
-      },
-    ),
+    plain: mix(gate, sevenGated(1)),
+    normed: mix(gate, sevenGated(1), each("time_mix_ln.weight", "time_mix_ln.bias")),
+    bare: mix(gate, seven(1, 5)),
   },
-  rwkv7: {
-    plain: mix(
-      keys({
-        embedding_length: 128,
-        "wkv.head_size": 64,
-        "attention.head_count": 0,
-        "attention.head_count_kv": undefined,
-        "attention.decay_lora_rank": 8,
-        "attention.iclr_lora_rank": 8,
-        "attention.value_residual_mix_lora_rank": 8,
-        "attention.gate_lora_rank": 8,
-        token_shift_count: 2,
-      }),
-      {
-        tensors: {
-          "blk.{i}.time_mix_w1.weight": [128, 8],
-          "blk.{i}.time_mix_a1.weight": [128, 8],
-          "blk.{i}.time_mix_v1.weight": [128, 8],
-          "blk.{i}.time_mix_g1.weight": [128, 8],
-          "blk.{i}.time_mix_lerp_fused.weight": [128, 1, 1, 6],
-          "blk.0.time_mix_v0.weight": [128],
-          "blk.0.time_mix_v1.weight": [128, 8],
-          "blk.0.time_mix_v2.weight": [8, 128],
-        },
-      },
-      each("time_mix_ln.weight", "time_mix_ln.bias"),
-    ),
-  },
+  rwkv7: { plain: mix(sevenGated(2), each("time_mix_ln.weight", "time_mix_ln.bias")) },
 };
 
 /** Two kinds of tokens. */

@@ -82,7 +82,9 @@ async function readText(open: OpenInFolder, file: string): Promise<string> {
  * the folder has no `config.json` or lacks a file of weights, `folder.malformed`, `safetensors.*`, and what `open` throws.
  */
 export async function openFolder(name: string, open: OpenInFolder): Promise<Folder> {
-  const config = new Config(parseObject(await readText(open, "config.json"), "config.json"), "config.json");
+  const text = await optional(() => readText(open, "config.json"));
+  if (text === undefined) throw noModel(name);
+  const config = new Config(parseObject(text, "config.json"), "config.json");
   const files: Safetensors[] = [];
   try {
     const tensors = new Map<string, StoredTensor>();
@@ -116,6 +118,11 @@ export async function openFolder(name: string, open: OpenInFolder): Promise<Fold
     await Promise.allSettled(files.map(({ source }) => source.close()));
     throw cause;
   }
+}
+
+function noModel(folder: string): LatheError {
+  const message = `"${folder}" is no model folder, because it has no config.json; name a GGUF file or a folder of Hugging Face's layout.`;
+  return new LatheError("file.not-found", message, { folder });
 }
 
 function noWeights(folder: string): LatheError {
