@@ -65,7 +65,7 @@ const matmulSchedule =
   };
 export const schedules = (target: TargetName): Schedules => ({
   matmul: matmulSchedule(target),
-  attend: target === "native" ? { lanes: 32, heads: 2 } : narrowAttend,
+  attend: target === "native" ? { lanes: 16, heads: 4 } : narrowAttend,
 });
 
 /** What a team runs: steps, and the reading of a text before them where the model has that. */
@@ -139,10 +139,8 @@ export function makePlan(
   // Pages are only touched when they are used; the pool is as large as wished for, or as what is left allows.
   const [wish, least] = [options.cacheTokens, context].map(pagesFor);
   const pageCapacity = Math.max(least, Math.min(wish, Math.floor((arena.left - 2 ** 26) / network.pageBytes)));
-  const pages = {
-    address: arena.allocate(pageCapacity * network.pageBytes, `A context of ${context} tokens`),
-    bytes: pageCapacity * network.pageBytes,
-  };
+  const bytes = pageCapacity * network.pageBytes;
+  const pages = { address: arena.allocate(bytes, `A context of ${context} tokens`), bytes };
   const step: Step = {
     ...tables,
     graph,
@@ -152,6 +150,7 @@ export function makePlan(
     attendSchedule: schedule.attend,
     pages,
     pageBytes: network.pageBytes,
+    kept: network.kept,
     rotation: r => remembered(rotations, r, () => words(2 * r.frequencies.length * maxTokens)),
     scalars: s => remembered(scalars, s, () => words(maxTokens)),
     table: list => {

@@ -171,7 +171,7 @@ export function table(bytes: readonly number[]): Val<"u8", 16> {
 }
 
 /** Bytes of a line of the cache. */
-const LINE = 64;
+export const LINE = 64;
 
 /** Memory that a kernel reads or writes; indices count bytes from the address that the launch gives. */
 export class Bytes {
@@ -200,12 +200,17 @@ export class Bytes {
     store(here(), this.#address, base, offset, value.node);
   }
 
-  /** Says that `bytes` at `index` are read now, one of a row of such stretches: what comes later is fetched. */
-  reading(index: Int, bytes: number): void {
-    for (let line = 0; this.#ahead && line < bytes; line += LINE) {
-      const { base, offset } = split(index.add(this.#ahead + line));
+  /** Says that `bytes` at `index` are read soon. They may lie outside of memory. */
+  soon(index: Int, bytes: number): void {
+    for (let line = 0; line < bytes; line += LINE) {
+      const { base, offset } = split(index.add(line));
       prefetch(here(), this.#address, base, offset);
     }
+  }
+
+  /** Says that `bytes` at `index` are read now, one of a row of such stretches: what comes later is fetched. */
+  reading(index: Int, bytes: number): void {
+    if (this.#ahead) this.soon(index.add(this.#ahead), bytes);
   }
 }
 

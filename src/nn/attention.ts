@@ -72,7 +72,7 @@ export const seesAll = (source: Source): boolean => !source.flag("attention.caus
 
 /** Room for a layer's keys and values in every page. */
 export const reserveCache = (source: Source, a: HeadSizes): number =>
-  source.reserve(a.kvHeads * headBytes(a.headDim, a.valueDim ?? a.headDim));
+  source.reserve(a.kvHeads * headBytes(a.headDim, a.valueDim ?? a.headDim, source.kept));
 
 /** Refuses head sizes that the kernels do not take. */
 export function checkHeads(a: HeadSizes, ropeDim: number): void {
@@ -110,7 +110,7 @@ export function rotate(step: Step, rope: Rope, x: Tensor, heads: number, headDim
 /** Writes the keys (rotated on the way) and values of the step's tokens into their pages. */
 export function writeCache(step: Step, a: AttentionShape, k: Tensor, v: Tensor): void {
   const { headDim, valueDim, rope } = a;
-  const shape: HeadShape = { headDim, valueDim, ropeDim: rope?.dim ?? 0 };
+  const shape: HeadShape = { headDim, valueDim, ropeDim: rope?.dim ?? 0, kept: step.kept };
   const { cache, kvHeads } = a;
   step.heads.push({ cache, kvHeads, headDim, valueDim: valueDim ?? headDim, ropeDim: shape.ropeDim, rotation: rope?.rotation(step) });
   const table = rope ? step.rotation(rope.rotation(step)) : step.numbers;
@@ -172,7 +172,7 @@ export function attendOver(step: Step, a: AttentionShape, q: Tensor): Tensor {
   const parts = a.heads / a.kvHeads / size;
   const blocks = a.kvHeads * parts;
   const o = options(step, a);
-  const shape: HeadShape = { headDim, valueDim, ropeDim: a.rope?.dim ?? 0 };
+  const shape: HeadShape = { headDim, valueDim, ropeDim: a.rope?.dim ?? 0, kept: step.kept };
   const key = `attend_${JSON.stringify([shape, size, parts, o.kernel])}`;
   const kernel = once(graph, key, () => attendKernel(shape, size, { ...o.kernel, parts }, step.attendSchedule));
   const out = tensor(graph, "tokens", a.heads * valueDim);

@@ -170,6 +170,7 @@ export function decoder(source: Source, c: Config, parts: DecoderParts): Network
     longestContext: parts.longestContext,
     bidirectional: seesAll(source),
     pageBytes: source.pageBytes,
+    kept: source.kept,
     describe: { layers, dim, hidden, heads, kvHeads, headDim },
     constants: [...source.constants],
     graph: step => {

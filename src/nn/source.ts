@@ -5,6 +5,7 @@
 import { LatheError } from "../errors.ts";
 import { weightFormats } from "../formats/index.ts";
 import { GROUP, ROW_PADDING, type WeightFormat } from "../formats/packed.ts";
+import type { Kept } from "../kernels/attend.ts";
 import type { Region } from "./graph.ts";
 
 /** A tensor as the file declares it. */
@@ -75,12 +76,15 @@ export class Source {
   readonly constants = new Set<string>();
   /** Bytes that one page of keys and values takes, all layers together. */
   pageBytes = 0;
+  /** How keys and values are kept. */
+  readonly kept: Kept;
   readonly #metadata: Metadata;
   readonly #tensors: Map<string, TensorRecord>;
   readonly #asked = new Set<string>();
 
-  constructor(architecture: string, metadata: Metadata, tensors: ReadonlyMap<string, TensorRecord>) {
+  constructor(architecture: string, metadata: Metadata, tensors: ReadonlyMap<string, TensorRecord>, kept: Kept = "f32") {
     this.architecture = architecture;
+    this.kept = kept;
     this.#metadata = metadata;
     this.#tensors = new Map(tensors);
   }

@@ -135,5 +135,6 @@ it("another rounding or another model of the same shape finds nothing; another c
   expect(await cachedBy({ target: "wasm" })).toBe(331);
   expect(await cachedBy({ target: "wasm", context: 400 })).toBe(331);
   expect(await cachedBy({ target: "wasm", numerics: "strict" })).toBe(0);
+  expect(await cachedBy({ target: "wasm", kept: "f16" })).toBe(0);
   expect(await cachedBy({ target: "wasm" }, await folder.model({ type: "Q8_0", context: 512, seed: 2 }))).toBe(0);
 }, 60_000);
