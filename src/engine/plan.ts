@@ -8,13 +8,13 @@ import type { Kernel } from "../ir/node.ts";
 import { type AttendSchedule, narrowAttend, PAGE } from "../kernels/attend.ts";
 import { segmentFields } from "../kernels/segments.ts";
 import type { Network } from "../nn/arch.ts";
-import { Graph, type Region } from "../nn/graph.ts";
+import { count, Graph, type Region } from "../nn/graph.ts";
 import type { State } from "../nn/source.ts";
 import type { HeadLayout, Rotation, Scalars, Schedule, Step } from "../nn/step.ts";
 import type { Tensor } from "../nn/tensor.ts";
 import type { Arena } from "../runtime/arena.ts";
 import type { TargetName } from "../runtime/compile.ts";
-import type { Program } from "../runtime/launch.ts";
+import type { Arg, Program } from "../runtime/launch.ts";
 import { placeStates, stateBytes } from "./states.ts";
 
 export interface PlanOptions {
@@ -86,19 +86,20 @@ function checkContext(network: Network, context: number): void {
 }
 
 /** The tables that a step fills, and lists that tracing fills. */
-function stepTables(arena: Arena, { context, maxTokens, maxWanted }: PlanOptions, words: (n: number) => Region) {
+function stepTables(arena: Arena, { context, maxTokens, maxWanted }: PlanOptions, words: (n: number, taken?: Arg) => Region) {
+  const perToken = (): Region => words(maxTokens, count("tokens", 4));
   const tables = {
-    ids: words(maxTokens),
-    positions: words(maxTokens),
-    starts: words(maxTokens),
-    ends: words(maxTokens),
-    origins: words(maxTokens),
-    sourceStarts: words(maxTokens),
-    sourceLasts: words(maxTokens),
-    pageIds: words(maxTokens),
-    places: words(maxTokens),
+    ids: perToken(),
+    positions: perToken(),
+    starts: perToken(),
+    ends: perToken(),
+    origins: perToken(),
+    sourceStarts: perToken(),
+    sourceLasts: perToken(),
+    pageIds: perToken(),
+    places: perToken(),
     numbers: words(Math.max(PAGE, maxTokens)),
-    wanted: words(maxWanted),
+    wanted: words(maxWanted, count("wanted", 4)),
     pageTable: words(2 * maxTokens * pagesFor(context)),
     order: words(maxTokens),
     segments: words((segmentFields.bytes / 4) * maxTokens),
@@ -128,12 +129,11 @@ export function makePlan(
 ): Plan {
   const before = arena.used;
   const allocate = (bytes: number): number => arena.allocate(bytes, "Running the model");
-  const region = (bytes: number): Region => ({ address: allocate(bytes), bytes });
   const { maxTokens, maxWanted, context } = options;
   checkContext(network, context);
   const graph = new Graph({ limits: { tokens: maxTokens, wanted: maxWanted, segments: maxTokens }, allocate });
   const [rotations, scalars] = [new Map<Rotation, Region>(), new Map<Scalars, Region>()];
-  const words = (n: number): Region => region(4 * n);
+  const words = (n: number, taken?: Arg): Region => ({ address: allocate(4 * n), bytes: 4 * n, taken });
   const tables = stepTables(arena, options, words);
   const stateCapacity = placeStates(states, arena, options.cacheTokens / context);
   // Pages are only touched when they are used; the pool is as large as wished for, or as what is left allows.
@@ -151,10 +151,10 @@ export function makePlan(
     pages,
     pageBytes: network.pageBytes,
     kept: network.kept,
-    rotation: r => remembered(rotations, r, () => words(2 * r.frequencies.length * maxTokens)),
-    scalars: s => remembered(scalars, s, () => words(maxTokens)),
+    rotation: r => remembered(rotations, r, () => words(2 * r.frequencies.length * maxTokens, count("tokens", 8 * r.frequencies.length))),
+    scalars: s => remembered(scalars, s, () => words(maxTokens, count("tokens", 4))),
     table: list => {
-      const made = words(32 * Math.ceil(list.length / 32));
+      const made = words(32 * Math.ceil(list.length / 32), 4 * list.length);
       arena.f32(made.address, list.length).set(list);
       return made;
     },

@@ -10,7 +10,7 @@ import { linear } from "./linear.ts";
 import type { Norm } from "./norm.ts";
 import type { Source } from "./source.ts";
 import type { Step } from "./step.ts";
-import { chunks, forms, type Input, type Tensor } from "./tensor.ts";
+import { chunks, forms, type Input, rowsOf, type Tensor } from "./tensor.ts";
 
 /** How the rows of a text's tokens become one vector; "rank": the row of one token becomes scores. */
 export type Pooling = "none" | "mean" | "cls" | "last" | "rank";
@@ -37,7 +37,7 @@ export const asTheyAre: Norm = (step, x, rows = "tokens") =>
     const kernel = once(step.graph, `gather_rows_${form}`, () => gatherRows(form));
     const which = rows === "tokens" ? step.numbers : step.wanted;
     const args = [x.region.address, which.address, out.region.address, chunks(x.columns), x.stride, out.stride];
-    step.graph.launch(kernel, count(rows), args, { reads: [x.region, which], writes: [out.region] });
+    step.graph.launch(kernel, count(rows), args, { reads: [rowsOf(x, rows), which], writes: [out.region] });
   });
 
 export interface Head {

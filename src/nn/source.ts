@@ -57,7 +57,7 @@ export const packedRows = (w: Weight): number =>
 export const packedBytes = (w: Weight): number => (packedRows(w) / GROUP) * blocksPerRow(w) * w.format.packed.bytes;
 
 export const weightRegion = (w: Weight): Region => ({ address: w.address, bytes: packedBytes(w) });
-export const vectorRegion = (v: Vector): Region => ({ address: v.address, bytes: 4 * v.length });
+export const vectorRegion = (v: Vector): Region => ({ address: v.address, bytes: 4 * v.length, taken: 4 * v.length });
 
 const sameOrder = (a: readonly number[] | undefined, b: readonly number[] | undefined): boolean =>
   a === b || (a !== undefined && a.length === b?.length && a.every((x, i) => x === b[i]));

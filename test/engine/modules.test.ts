@@ -3,8 +3,6 @@
  * the beginning and a joined one as plain text in every bit; the same bits whatever is cached; with little memory, evictions, other runs
  * beside and pasts on disk; and refusals.
  */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { loadReference } from "../../reference/llama.ts";
@@ -14,14 +12,12 @@ import { type Engine, type EngineOptions, openEngine } from "../fixtures/engine.
 import { toyModel, toys } from "../fixtures/hybrids.ts";
 import { ModelFolder, type ModelShape } from "../fixtures/models.ts";
 import { Random } from "../fixtures/random.ts";
+import { temporaryFolder } from "../fixtures/temporary.ts";
 import { describeShared, sharedData } from "../shared.ts";
 
 const folder = new ModelFolder();
-const home = mkdtempSync(join(tmpdir(), "lathe-modules-"));
-afterAll(() => {
-  folder.remove();
-  rmSync(home, { recursive: true, force: true });
-});
+const home = temporaryFolder("modules");
+afterAll(() => folder.remove());
 const random = new Random(29);
 const ids = (n: number, below = 60): number[] => Array.from({ length: n }, () => random.below(below));
 

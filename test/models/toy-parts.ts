@@ -50,6 +50,15 @@ export const latent = keys({
   "rope.dimension_count": 8,
 });
 export const absorbed: Toy = { tensors: { "blk.{i}.attn_k_b.weight": [16, 16, 4] } };
+/** Latent attention with its matrices apart, and routed experts after a dense layer. */
+export const absorbedExperts = mix(
+  latent,
+  keys({ "attention.key_length": 24, "attention.value_length": 16 }),
+  absorbed,
+  biasedAfterDense,
+  sharedAfterDense,
+  sigmoid,
+);
 export const yarn = keys({
   "rope.scaling.type": "yarn",
   "rope.scaling.factor": 4,

@@ -3,8 +3,8 @@
 import { mix, type Toy } from "./toy.ts";
 import {
   absorbed,
+  absorbedExperts,
   afterDense,
-  biasedAfterDense,
   convolution,
   delta,
   each,
@@ -23,7 +23,6 @@ import {
   shared,
   sharedAfterDense,
   sharedKeys,
-  sigmoid,
   tied,
   type Variations,
   yarn,
@@ -51,14 +50,7 @@ const llamas: Readonly<Record<string, Variations>> = {
     experts: routedWide,
   },
   mistral4: {
-    absorbed: mix(
-      latent,
-      keys({ "attention.key_length": 24, "attention.value_length": 16 }),
-      absorbed,
-      biasedAfterDense,
-      sharedAfterDense,
-      sigmoid,
-    ),
+    absorbed: absorbedExperts,
     yarn: mix(
       latent,
       absorbed,

@@ -51,6 +51,18 @@ const seven = (shifts: number, mixed: number): Toy =>
 const sevenGated = (shifts: number): Toy =>
   mix(seven(shifts, 6), keys({ "attention.gate_lora_rank": 8 }), { tensors: { "blk.{i}.time_mix_g1.weight": [128, 8] } });
 
+const jamba = mix(
+  narrow,
+  mamba1,
+  convolution(64, "0-0"),
+  convolution(64, "2-3"),
+  some("0-0", "ssm_dt_norm.weight", "ssm_b_norm.weight", "ssm_c_norm.weight"),
+  some("2-3", "ssm_dt_norm.weight", "ssm_b_norm.weight", "ssm_c_norm.weight"),
+  { tensors: { "blk.{i}.ssm_a": undefined, "blk.0.ssm_a": [16, 64], "blk.2.ssm_a": [16, 64], "blk.3.ssm_a": [16, 64] } },
+  gate,
+  keys({ "attention.head_count_kv": [0, 2, 0, 0] }),
+);
+
 const classics: Readonly<Record<string, Variations>> = {
   starcoder: {
     plain: mix(narrow, keys({ "attention.head_count_kv": 1 }), {
@@ -106,27 +118,9 @@ const classics: Readonly<Record<string, Variations>> = {
     ),
   },
   jamba: {
-    mixed: mix(
-      narrow,
-      mamba1,
-      convolution(64, "0-0"),
-      convolution(64, "2-3"),
-      some("0-0", "ssm_dt_norm.weight", "ssm_b_norm.weight", "ssm_c_norm.weight"),
-      some("2-3", "ssm_dt_norm.weight", "ssm_b_norm.weight", "ssm_c_norm.weight"),
-      { tensors: { "blk.{i}.ssm_a": undefined, "blk.0.ssm_a": [16, 64], "blk.2.ssm_a": [16, 64], "blk.3.ssm_a": [16, 64] } },
-      gate,
-      keys({ "attention.head_count_kv": [0, 2, 0, 0] }),
-    ),
+    mixed: jamba,
     experts: mix(
-      narrow,
-      mamba1,
-      convolution(64, "0-0"),
-      convolution(64, "2-3"),
-      some("0-0", "ssm_dt_norm.weight", "ssm_b_norm.weight", "ssm_c_norm.weight"),
-      some("2-3", "ssm_dt_norm.weight", "ssm_b_norm.weight", "ssm_c_norm.weight"),
-      { tensors: { "blk.{i}.ssm_a": undefined, "blk.0.ssm_a": [16, 64], "blk.2.ssm_a": [16, 64], "blk.3.ssm_a": [16, 64] } },
-      gate,
-      keys({ "attention.head_count_kv": [0, 2, 0, 0] }),
+      jamba,
       counts,
       { tensors: { "blk.1.ffn_gate_inp.weight": [1], "blk.1.ffn_gate_exps.weight": [1], "blk.1.ffn_gate.weight": undefined } },
       keys({ expert_feed_forward_length: undefined }),
