@@ -170,8 +170,14 @@ export async function inspect(name: string, options: InspectOptions = {}): Promi
   }
 }
 
+/** What a model that does not fit says; other errors are thrown on. */
+function refused(e: unknown): string {
+  if (e instanceof LatheError && e.code === "memory.insufficient") return e.message;
+  throw e;
+}
+
 async function describe(gguf: Gguf, path: string, wished: number | undefined): Promise<Inspection> {
-  const { copyOf } = await import("../engine/packed-copy.node.ts");
+  const [{ copyOf }, { arenaFor }] = await Promise.all([import("../engine/packed-copy.node.ts"), import("../engine/room.node.ts")]);
   const types: Record<string, { tensors: number; bytes: number }> = {};
   let parameters = 0;
   for (const t of gguf.tensors.values()) {
@@ -197,10 +203,8 @@ async function describe(gguf: Gguf, path: string, wished: number | undefined): P
     const context = contextOf(network, wished);
     const need = memoryNeeded(source, network, context);
     const total = need.weights + need.cache + need.work;
-    const fits = total <= available;
-    const verdict = fits
-      ? "runs on this machine"
-      : "does not fit into this machine's free memory; choose a smaller quantisation or context";
+    const refusal = await arenaFor({ target: "auto", memory: available }, need, "It").then(() => undefined, refused);
+    const verdict = refusal ? `does not fit into this machine's free memory: ${refusal}` : "runs on this machine";
     return {
       ...common,
       supported: true,
@@ -208,7 +212,7 @@ async function describe(gguf: Gguf, path: string, wished: number | undefined): P
       trainedContext: network.trainedContext,
       vocabulary: network.vocabulary,
       memory: { context, ...need, total },
-      machine: { available, fits, verdict },
+      machine: { available, fits: refusal === undefined, verdict },
     };
   } catch (e) {
     if (!(e instanceof LatheError)) throw e;
