@@ -11,7 +11,7 @@ import type { Source } from "../nn/source.ts";
 import { availableMemory, defaultThreads } from "../runtime/platform.node.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { EngineClient } from "./engine-client.ts";
-import { startEngine } from "./engine-start.node.ts";
+import { startAhead, startEngine } from "./engine-start.node.ts";
 import type { Model } from "./model.ts";
 import { type InspectOptions, type LoadOptions, parseBytes, resolveInspect, resolveLoad } from "./options.ts";
 
@@ -63,11 +63,11 @@ const contextOf = (network: Network, wished: number | undefined): number =>
 export async function load(name: string, options: LoadOptions = {}): Promise<Model> {
   const o = resolveLoad(options);
   o.signal?.throwIfAborted();
+  startAhead(); // it loads its code while the header is read here
   const template = o.chatTemplate === undefined ? undefined : (await import("../text/chat.ts")).chosenTemplate(o.chatTemplate);
   const syntax = o.toolSyntax === undefined ? undefined : (await import("../text/tools/syntaxes.ts")).chosenSyntax(o.toolSyntax);
   const path = await pathOf(name, o);
   const gguf = await openModel(path);
-  // It loads its code while the network is bound here.
   const client = new EngineClient(startEngine());
   try {
     const { architecture, metadata, network } = bound(gguf);

@@ -143,12 +143,12 @@ function requireIndexable(source: Source, cache: number): void {
 
 /** Values of a small F32, F16, BF16 or I32 tensor. */
 async function readTensor(tensor: TensorRecord, files: WeightFiles): Promise<Float32Array> {
-  const bytes = await files.read(tensor.part, tensor.offset, tensor.bytes);
-  const view = new DataView(bytes.buffer);
-  if (tensor.type.name === "F32") return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
-  if (tensor.type.name === "I32") return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getInt32(4 * i, true));
+  // Files and all machines that this runs on are little-endian.
+  const { buffer } = await files.read(tensor.part, tensor.offset, tensor.bytes);
+  if (tensor.type.name === "F32") return new Float32Array(buffer);
+  if (tensor.type.name === "I32") return Float32Array.from(new Int32Array(buffer));
   const half = tensor.type.name === "F16";
-  return Float32Array.from({ length: bytes.length / 2 }, (_, i) => widen(view.getUint16(2 * i, true), half));
+  return Float32Array.from(new Uint16Array(buffer), bits => widen(bits, half));
 }
 
 async function readFinite(tensor: TensorRecord, files: WeightFiles): Promise<Float32Array> {
