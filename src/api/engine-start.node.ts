@@ -3,11 +3,15 @@ import { Worker } from "node:worker_threads";
 import { Door } from "../runtime/native/door.node.ts";
 import type { Channel } from "./engine-client.ts";
 import type { FromEngine } from "./protocol.ts";
+import { threadEntry } from "./thread-entry.node.ts";
 
 function start(): Channel {
+  const separate = new URL("./engine-thread.node.js", import.meta.url);
+  const bundled = new URL("../bin/engine-thread.node.js", import.meta.url);
   // The caller's own arguments, such as --input-type, are not for this file.
+  const entry = threadEntry(separate, bundled, new URL("../.tsbuildinfo", import.meta.url));
   const door = new Door();
-  const worker = new Worker(new URL("./engine-thread.node.js", import.meta.url), { workerData: door.data, execArgv: [] });
+  const worker = new Worker(entry, { workerData: door.data, execArgv: [] });
   worker.unref();
   return {
     post: message => worker.postMessage(message),

@@ -48,7 +48,13 @@ export function bind(spec: Bindable): { source: Source; network: Network } {
 }
 
 /** Bytes that a model needs in memory: weights, keys, values and states of the context, and room for work. */
-export function memoryNeeded(source: Source, network: Network, context: number): { weights: number; cache: number; work: number } {
+export interface Need {
+  readonly weights: number;
+  readonly cache: number;
+  readonly work: number;
+}
+
+export function memoryNeeded(source: Source, network: Network, context: number): Need {
   const weights = source.weights.reduce((sum, w) => sum + packedBytes(w), 0) + source.vectors.reduce((sum, v) => sum + 4 * v.length, 0);
   return { weights, cache: pagesFor(context) * network.pageBytes + LEAST_STATES * stateBytes(source.states), work: WORK_ESTIMATE };
 }

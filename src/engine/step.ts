@@ -72,7 +72,7 @@ export class Stepper {
       pageTokens: PAGE,
       states: plan.stateCapacity ? { pool: new StatePool(plan.stateCapacity), ...CHECKPOINTS } : undefined,
       clear: page => void arena.bytes(address + page * pageBytes, pageBytes).fill(0),
-      copy: (from, to) => arena.bytes(address, plan.step.pages.bytes).copyWithin(to * pageBytes, from * pageBytes, (from + 1) * pageBytes),
+      copy: (from, to) => arena.bytes(address + to * pageBytes, pageBytes).set(arena.bytes(address + from * pageBytes, pageBytes)),
     };
   }
 

@@ -119,9 +119,11 @@ export class Team {
     this.#together(orders.profile, program, this.size, leader => leader.profile(program, times));
   }
 
+  /** Ends the threads. Nothing is run any more, not even by the leader. */
   async close(): Promise<void> {
     await this.#door.shut();
     await Promise.all(this.#workers.map(w => w.terminate()));
+    this.#leader.fail(new Error("it was closed"));
   }
 
   /** Gives an order and does the leader's part of it. Whoever fails, nobody is left waiting, and the team takes no more orders. */
