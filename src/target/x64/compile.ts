@@ -26,7 +26,7 @@ import { lower, type Machine } from "../../lower/passes.ts";
 import { removeUnused } from "../../lower/unused.ts";
 import { Emitter } from "./emit.ts";
 import { Assembler } from "./encode.ts";
-import { instructions, type Level, type Operand } from "./instructions.ts";
+import { instructions, type Level, type Operand, type OperandSpec } from "./instructions.ts";
 import { listing } from "./print.ts";
 import { keyFor, longNames, wide } from "./program.ts";
 
@@ -63,11 +63,10 @@ function longForm(key: string): string | undefined {
   const [name, size, ...rest] = key.split(".");
   if (size === "z") return key;
   const long = size?.endsWith("e") ? key : [longNames[name] ?? name, `${size}e`, ...rest].join(".");
-  const classes = (k: string): string =>
-    row(k)
-      .operands.map(o => `${o.kind}${o.cls}`)
-      .join(); // comparisons give masks in the longer form
-  return instructions.has(long) && classes(long) === classes(key) ? long : undefined;
+  // Comparisons give masks in the longer form; shifts take memory in it as well.
+  const fits = (a: OperandSpec, b: OperandSpec): boolean => a.cls === b.cls && (a.kind === b.kind || (a.kind === "reg" && b.kind === "rm"));
+  const { operands } = row(key);
+  return instructions.has(long) && row(long).operands.every((o, i) => fits(operands[i], o)) ? long : undefined;
 }
 
 const accesses = { r: 1, w: 2, rw: 3 } as const;

@@ -72,7 +72,15 @@ export const width = (bytes: number): 16 | 32 | 64 => (bytes > 32 ? 64 : bytes >
 export const wide = (bytes: number): "x" | "y" | "z" => (bytes > 32 ? "z" : bytes > 16 ? "y" : "x");
 
 /** Names that change with the longer encoding, because it counts lanes. */
-export const longNames: Readonly<Record<string, string>> = { vpand: "vpandd", vpor: "vpord", vpxor: "vpxord", vmovdqu: "vmovdqu32" };
+export const longNames: Readonly<Record<string, string>> = {
+  vpand: "vpandd",
+  vpor: "vpord",
+  vpxor: "vpxord",
+  vmovdqu: "vmovdqu32",
+  vinserti128: "vinserti32x4",
+  vextracti128: "vextracti32x4",
+  vbroadcasti128: "vbroadcasti32x4",
+};
 /** The key under which a table has an instruction: registers of 64 bytes know the longer encoding only. */
 export function keyFor(key: string): string {
   const [name, size, ...rest] = key.split(".");
