@@ -304,6 +304,7 @@ export async function packWeights(
       await packTasks(tasks, files, arena, team, areas, told);
     });
   };
+  if (backend.quads) for (const w of weights) w.format = w.format.quads ?? w.format;
   const list = weights.map(place);
   const [first, last] = [weights[0], weights.at(-1)];
   if (first && last) backend.settle?.(first.address, last.address + packedBytes(last) - first.address);

@@ -37,6 +37,8 @@ export interface Compiled {
 
 export interface Backend {
   readonly name: TargetName;
+  /** Whether it sums four products of bytes in one instruction. */
+  readonly quads?: boolean;
   /** Instructions of a kernel, one a line. */
   readonly list: (kernel: Kernel) => readonly string[];
   readonly compile: (kernels: readonly Kernel[]) => Compiled;

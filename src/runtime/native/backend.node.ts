@@ -4,7 +4,7 @@
 import { LatheError } from "../../errors.ts";
 import type { Kernel } from "../../ir/node.ts";
 import { print } from "../../ir/print.ts";
-import { ALIGNMENT, compileKernel, listKernel, type Options } from "../../target/x64/compile.ts";
+import { ALIGNMENT, compileKernel, listKernel, machineOf, type Options } from "../../target/x64/compile.ts";
 import { CodeCache } from "../code-cache.ts";
 import type { Backend, Compiled, NativeKernel } from "../compile.ts";
 import type { KernelTable } from "../launch.ts";
@@ -30,6 +30,7 @@ function trimLater(files: CodeFiles): void {
 
 export class NativeBackend implements Backend {
   readonly name = "native";
+  readonly quads: boolean;
   readonly #system: System;
   readonly #options: Options;
   readonly #memory: WebAssembly.Memory;
@@ -41,6 +42,7 @@ export class NativeBackend implements Backend {
     this.#prove = prove;
     this.#system = system;
     this.#options = options;
+    this.quads = machineOf(options.levels).dots === "quads";
     this.#memory = memory;
   }
 
