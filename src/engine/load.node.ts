@@ -115,7 +115,7 @@ async function loadOn(spec: LoadSpec, progress: Progress, open: typeof backendFo
     const packed = performance.now();
     const options = { ...spec.plan, cacheTokens: Math.min(spec.plan.cacheTokens, mostPages * PAGE) };
     const forms = [...new Set(source.weights.map(w => w.format.packed))];
-    const schedule = await tuned(schedules(backend.name), forms, need.weights, backend, arena);
+    const schedule = await tuned(schedules(backend.name, backend.machine), forms, need.weights, backend, arena);
     const plan = unoptimised(() => makePlan(network, source.states, arena, options, schedule, name => constants.get(name)!));
     const compiled = backend.compile(plan.kernels);
     await team.setKernels(compiled);
@@ -304,7 +304,7 @@ export async function packWeights(
       await packTasks(tasks, files, arena, team, areas, told);
     });
   };
-  if (backend.quads) for (const w of weights) w.format = w.format.quads ?? w.format;
+  if (backend.machine?.dots === "quads") for (const w of weights) w.format = w.format.quads ?? w.format;
   const list = weights.map(place);
   const [first, last] = [weights[0], weights.at(-1)];
   if (first && last) backend.settle?.(first.address, last.address + packedBytes(last) - first.address);

@@ -4,6 +4,7 @@
 import { LatheError } from "../../errors.ts";
 import type { Kernel } from "../../ir/node.ts";
 import { print } from "../../ir/print.ts";
+import type { Machine } from "../../lower/passes.ts";
 import { ALIGNMENT, compileKernel, listKernel, machineOf, type Options } from "../../target/x64/compile.ts";
 import { CodeCache } from "../code-cache.ts";
 import type { Backend, Compiled, NativeKernel } from "../compile.ts";
@@ -30,7 +31,7 @@ function trimLater(files: CodeFiles): void {
 
 export class NativeBackend implements Backend {
   readonly name = "native";
-  readonly quads: boolean;
+  readonly machine: Machine;
   readonly #system: System;
   readonly #options: Options;
   readonly #memory: WebAssembly.Memory;
@@ -42,7 +43,7 @@ export class NativeBackend implements Backend {
     this.#prove = prove;
     this.#system = system;
     this.#options = options;
-    this.quads = machineOf(options.levels).dots === "quads";
+    this.machine = machineOf(options.levels);
     this.#memory = memory;
   }
 
