@@ -7,6 +7,7 @@ import { LatheError } from "../errors.ts";
 import type { Kernel } from "../ir/node.ts";
 import { type AttendSchedule, narrowAttend, PAGE } from "../kernels/attend.ts";
 import { segmentFields } from "../kernels/segments.ts";
+import type { Machine } from "../lower/passes.ts";
 import type { Network } from "../nn/arch.ts";
 import { count, Graph, type Region } from "../nn/graph.ts";
 import type { State } from "../nn/source.ts";
@@ -46,15 +47,16 @@ export interface Plan {
 
 /**
  * Tiles per packed format: tokens whose sums stay in the sixteen registers of x86-64, row groups that keep enough of the memory busy
- * (docs/decisions/0003). Registers twice as wide hold twice the tokens.
+ * (docs/decisions/0003). Registers twice as wide hold twice the tokens, and twice as many hold more still.
  */
 export interface Schedules {
   readonly matmul: Schedule;
   readonly attend: AttendSchedule;
 }
 const matmulSchedule =
-  (target: TargetName): Schedule =>
+  (target: TargetName, machine?: Machine): Schedule =>
   packed => {
+    if (machine?.joined) return { tokens: 12, groups: packed.activation === "q8" ? 2 : 4, prefetch: 2048 };
     if (target === "native")
       return {
         tokens: packed.activation !== "q8" ? 12 : packed.inputs > 32 ? 8 : 6,
@@ -63,8 +65,8 @@ const matmulSchedule =
       };
     return packed.activation === "f32" ? { tokens: 4, groups: 4 } : { tokens: 4, groups: 2 };
   };
-export const schedules = (target: TargetName): Schedules => ({
-  matmul: matmulSchedule(target),
+export const schedules = (target: TargetName, machine?: Machine): Schedules => ({
+  matmul: matmulSchedule(target, machine),
   attend: target === "native" ? { lanes: 16, heads: 4 } : narrowAttend,
 });
 

@@ -230,6 +230,15 @@ export function each(from: IntLike, to: IntLike, body: (i: Int) => void): void {
   });
 }
 
+/** The same for 0 <= i < count, where no turn reads what another writes: a machine may do two at once. */
+export function eachApart(count: IntLike, body: (i: Int) => void): void {
+  const bodyOnly = (i: Int): [] => {
+    body(i);
+    return [];
+  };
+  loop(0, count, [], bodyOnly, true);
+}
+
 /** Runs `body` for 0 <= i < count, carrying values; gives the values after the last turn. */
 export function fold<const A extends readonly AnyVal[]>(count: IntLike, init: A, body: (i: Int, carried: A) => readonly AnyVal[]): A {
   return loop(0, count, init, (i, carried) => body(i, carried as unknown as A)) as unknown as A;
@@ -240,7 +249,13 @@ export function when(condition: Int, body: () => void): void {
   each(0, condition.eq(0).add(1), body);
 }
 
-function loop(from: IntLike, to: IntLike, init: readonly AnyVal[], body: (i: Int, carried: AnyVal[]) => readonly AnyVal[]): AnyVal[] {
+function loop(
+  from: IntLike,
+  to: IntLike,
+  init: readonly AnyVal[],
+  body: (i: Int, carried: AnyVal[]) => readonly AnyVal[],
+  apart?: true,
+): AnyVal[] {
   const outer = here();
   const scope = newScope(outer);
   const [first, end] = [int(from).node, int(to).node];
@@ -272,6 +287,7 @@ function loop(from: IntLike, to: IntLike, init: readonly AnyVal[], body: (i: Int
     next,
     results,
     body: scope,
+    ...(apart && { apart }),
   };
   outer.items.push(statement);
   for (const v of init) results.push(leaf(outer, "result", v.node));
