@@ -41,13 +41,15 @@ function errorOf({ x, w }: Group, { scale, minimum }: Fit, least: number, most: 
 const aroundZero = (count: number, step: number): number[] =>
   Array.from({ length: count }, (_, i) => (i % 2 ? -1 : 1) * Math.ceil(i / 2) * step);
 /** Steps of the search: how far the first guess of the scale is stretched, in codes. */
-const stretches = { scale: aroundZero(49, 0.125), span: aroundZero(25, 0.125) };
+const stretches = { usual: aroundZero(25, 0.125), fine: aroundZero(49, 0.125) };
+/** Of so many codes on a side the one more that the other side has matters little. */
+const MANY_CODES = 8;
 /** With the scale that its codes give, other codes may be nearer: so often that is tried again. */
 const TURNS = 4;
 /** What the block's half is tried to be multiplied with. All are tried where some group's scale is below a quarter of the widest: its sub-scale is a small, coarse number. */
 const units = aroundZero(25, 0.01).map(u => 1 + u);
 /** Where all groups are wide. */
-const fewUnits = aroundZero(3, 0.02).map(u => 1 + u);
+const fewUnits = aroundZero(5, 0.02).map(u => 1 + u);
 
 /** The best scale without a minimum. The extreme value is given the least code, or with the other sign the greatest. */
 function fitScale(g: Group, half: number): Fit {
@@ -63,7 +65,9 @@ function fitScale(g: Group, half: number): Fit {
     if (better) [best, least] = [fit, error];
     return better;
   };
-  for (const stretch of stretches.scale) for (const sign of [-1, 1]) take(solveScale(g, (sign * (half + stretch)) / extreme, half));
+  const signs = half > MANY_CODES ? [-1] : [-1, 1];
+  const steps = half > MANY_CODES ? stretches.fine : stretches.usual;
+  for (const stretch of steps) for (const sign of signs) take(solveScale(g, (sign * (half + stretch)) / extreme, half));
   for (let turn = 0; turn < TURNS && best.scale && take(solveScale(g, 1 / best.scale, half)); turn++);
   return best;
 }
@@ -106,7 +110,7 @@ function fitSpan(g: Group, most: number): Fit {
   let best: Fit = { scale: 0, minimum: -low };
   let least = errorOf(g, best, 0, 0);
   if (high > low)
-    for (const stretch of stretches.span) {
+    for (const stretch of stretches.usual) {
       const fit = solve(g, (most + stretch) / (high - low), low, most);
       const error = errorOf(g, fit, 0, most);
       if (error < least) [best, least] = [fit, error];
