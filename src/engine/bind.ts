@@ -3,6 +3,7 @@ import { LatheError } from "../errors.ts";
 import { type Kept, PAGE } from "../kernels/attend.ts";
 import { requireCompanions } from "../models/companions.ts";
 import { architectures } from "../models/index.ts";
+import { unsupported } from "../models/unsupported.ts";
 import type { Network } from "../nn/arch.ts";
 import { packedBytes, Source, type TensorRecord } from "../nn/source.ts";
 import { pagesFor } from "./plan.ts";
@@ -27,7 +28,10 @@ export function bind(spec: Bindable): { source: Source; network: Network } {
   const found = architectures.get(spec.architecture);
   if (!found) {
     const known = [...architectures.keys()].join(", ");
-    const message = `The architecture "${spec.architecture}" is not supported by this version, which runs ${architectures.size} others; use another model or a newer Lathe.`;
+    const why = unsupported.get(spec.architecture);
+    const message = why
+      ? `A file of the architecture "${spec.architecture}" is ${why}.`
+      : `The architecture "${spec.architecture}" is not supported by this version, which runs ${architectures.size} others; use another model or a newer Lathe.`;
     throw new LatheError("model.unsupported-arch", message, { architecture: spec.architecture, known });
   }
   const build = (kept: Kept) => {

@@ -6,7 +6,7 @@ import { headBytes, PAGE, writeKv } from "../kernels/attend.ts";
 import { type Choice, choiceEntries, choose, indexScores } from "../kernels/select.ts";
 import type { Arg } from "../runtime/launch.ts";
 import { rotate, type Selection } from "./attention.ts";
-import { count, once, perKey } from "./graph.ts";
+import { count, once, perKey, type Region } from "./graph.ts";
 import type { Rope } from "./rope.ts";
 import type { Source } from "./source.ts";
 import type { Step } from "./step.ts";
@@ -20,7 +20,14 @@ export interface IndexerOptions extends Choice {
   readonly rope: Rope;
   /** Keys come rotated. */
   readonly turnedKeys?: boolean;
+  /** Where the choice stays for layers that follow (`choiceRoom`); absent: it lasts as long as the layer. */
+  readonly room?: () => Region;
 }
+
+const rowBytes = (step: Step): number => 4 * choiceEntries(step.context, 1);
+
+/** Memory for a step's choices of so many sets. */
+export const choiceRoom = (step: Step, sets: number): Region => step.graph.region(rowBytes(step) * sets * step.graph.limits.tokens);
 
 /** Chooses; q has sets * heads heads, k one, both not yet rotated; `weights` a number for each head of q. */
 export type Indexer = (step: Step, q: Tensor, k: Tensor, weights?: Tensor) => Selection;
@@ -38,8 +45,8 @@ export function indexer(source: Source, o: IndexerOptions): Indexer {
     const places: Arg[] = [...inputs.map(r => r.address), step.pages.address, count("tokens"), k.stride, k.stride, step.pageBytes, cache];
     const key = headBytes(headDim, 0) / PAGE;
     graph.launch(write, 1, places, { reads: inputs, writes: [step.pages], traffic: [{ bytes: count("tokens", key) }] });
-    const bytes = 4 * choiceEntries(step.context, 1);
-    const rows = graph.region(bytes * sets * graph.limits.tokens);
+    const bytes = rowBytes(step);
+    const rows = o.room?.() ?? choiceRoom(step, sets);
     const shape = { sets, heads, headDim, weighted: weights !== undefined };
     const score = once(graph, `index_scores_${JSON.stringify(shape)}`, () => indexScores(shape));
     const reads = [q.region, step.pages, step.pageTable, step.starts, step.positions, ...(weights ? [weights.region] : [])];

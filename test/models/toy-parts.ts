@@ -59,6 +59,14 @@ export const absorbedExperts = mix(
   sharedAfterDense,
   sigmoid,
 );
+/** An index that chooses keys, with so many heads that no key scores exactly 0, and which of the layers have one. */
+export const index = (types: readonly number[] | undefined): Toy =>
+  keys({
+    "attention.indexer.head_count": 32,
+    "attention.indexer.key_length": 64,
+    "attention.indexer.top_k": 6,
+    "attention.indexer.types": types,
+  });
 export const yarn = keys({
   "rope.scaling.type": "yarn",
   "rope.scaling.factor": 4,

@@ -82,6 +82,7 @@ const classics: Readonly<Record<string, Variations>> = {
     biases: mix(gate, narrow, tied, qkvBias, keys({ logit_scale: 0.4 })),
   },
   gpt2: { plain: mix(narrow, single, fused, { tensors: { "position_embd.weight": [32, 256] } }) },
+  gptj: { plain: mix(narrow, single, keys({ "rope.dimension_count": 4 }), { tensors: { "output.bias": [48] } }) },
   gptneox: {
     plain: mix(narrow, single, fused, keys({ use_parallel_residual: true })),
     "in turn": mix(narrow, single, fused, keys({ use_parallel_residual: false })),
@@ -99,7 +100,8 @@ const classics: Readonly<Record<string, Variations>> = {
     }),
   },
   bitnet: { scales: mix(gate, narrow, tied, each("attn_q.scale", "ffn_up.scale")) },
-  "bitnet-b1.58": { plain: mix(gate, narrow, tied, each("attn_q.scale")) },
+  "bitnet-b1.58": { plain: mix(gate, narrow, tied, each("attn_q.scale")), untied: mix(gate, narrow) },
+  "bitnet-25": { plain: mix(gate, narrow, tied, each("ffn_down.scale")) },
   refact: { plain: mix(gate, narrow) },
   "falcon-h1": {
     plain: mix(
@@ -281,4 +283,12 @@ const encoders: Readonly<Record<string, Variations>> = {
   },
 };
 
-export const otherToys: Readonly<Record<string, Variations>> = { ...classics, ...encoders };
+/** The reading half of T5. */
+const reader: Toy = {
+  keys: { "attention.relative_buckets_count": 8, "attention.causal": false, pooling_type: 1 },
+  tensors: { "output_norm.weight": undefined, "enc.blk.{i}.ffn_gate.weight": [1], "enc.blk.0.attn_rel_b.weight": [4, 8] },
+  tied: true,
+};
+const readers: Readonly<Record<string, Variations>> = { t5encoder: { mean: mix(narrow, single, reader) } };
+
+export const otherToys: Readonly<Record<string, Variations>> = { ...classics, ...encoders, ...readers };

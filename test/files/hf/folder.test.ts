@@ -275,6 +275,8 @@ describe("the families", () => {
         "CohereForCausalLM",
         "Ernie4_5_ForCausalLM",
         "GPT2Model",
+        "GPTJForCausalLM",
+        "GPTJModel",
         "Glm4MoeForCausalLM",
         "Glm4MoeLiteForCausalLM",
         "GraniteMoeForCausalLM",
