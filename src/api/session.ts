@@ -267,9 +267,15 @@ function dropsFirstSpace(tokenizer: Tokenizer): boolean {
   return false;
 }
 
-/** The tokens of what must come, without the last, which might be longer if it saw what follows. */
+/**
+ * The tokens of what must come, without the last, which might be longer if it saw what follows. It goes on from other text, so it is spelled
+ * behind a line break: tokenizers that put a space before every text put it there.
+ */
 function spelling(tokenizer: Tokenizer, bytes: Uint8Array): readonly number[] {
-  const ids = tokenizer.encode(new TextDecoder().decode(bytes), { bos: false, eos: false });
+  const encode = (text: string): Int32Array => tokenizer.encode(text, { bos: false, eos: false });
+  const text = new TextDecoder().decode(bytes);
+  const [edge, whole] = [encode("\n"), encode(`\n${text}`)];
+  const ids = edge.every((id, i) => id === whole[i]) ? whole.subarray(edge.length) : encode(text);
   return [...ids.subarray(0, -1)];
 }
 

@@ -30,6 +30,9 @@ interface Members {
 const none: Members = { seen: 0n, count: 0, sure: 0, found: 0 };
 /** Properties asked for under any of several names; more would be too many ways. */
 const MOST_WANTED = 6;
+/** Names that are written down together; more come into being byte by byte. */
+const MOST_TOGETHER = 32;
+const encoder = new TextEncoder();
 
 function tooManyWanted(): LatheError {
   const message = `The schema asks for more than ${MOST_WANTED} properties by what their names match; name them.`;
@@ -86,7 +89,7 @@ export class ObjectRules {
     const { formulas } = this.#context;
     const fits = (own: Formula): boolean => this.#context.satisfiable(formulas.and(own, value));
     const spelled = this.#shape.names.some((name, place) => {
-      const answers = this.#shape.answers(new TextEncoder().encode(name));
+      const answers = this.#shape.answers(encoder.encode(name));
       return this.#shape.isIn(names, place, answers) && fits(this.#shape.values[place]);
     });
     if (spelled || this.#context.profile.sureNames) return spelled;
@@ -108,7 +111,7 @@ export class ObjectRules {
     const { grammar } = this.#context;
     return grammar.lazy(`members ${this.#key(m)}${first}`, () => {
       const close = this.#complete(m) ? grammar.text("}") : grammar.fail;
-      const name = this.#nameAlive(m, this.#names.start) ? grammar.seq(grammar.text('"'), this.#name(m, this.#names.start)) : grammar.fail;
+      const name = this.#nameAlive(m, this.#names.start) ? grammar.seq(grammar.text('"'), this.#anyName(m)) : grammar.fail;
       if (first) return grammar.alt(close, name);
       const [before, between] = this.#blanks();
       return grammar.alt(grammar.seq(this.#blank, close), grammar.seq(before, grammar.text(","), between, name));
@@ -199,6 +202,31 @@ export class ObjectRules {
     return this.#names.findsOther(state, answers => this.#allowsOther(m, answers));
   }
 
+  /** All names that may come, and what follows them. */
+  #anyName(m: Members): Expr {
+    const { names } = this.#shape;
+    const places = this.#others() ? [] : names.map((_, place) => place).filter(place => this.#allows(m, place));
+    // Characters that JSON writes in more than one way are left to the states.
+    const plain = places.length <= MOST_TOGETHER && places.every(place => !/[\p{Cc}"\\/]/u.test(names[place]));
+    if (!places.length || !plain) return this.#name(m, this.#names.start);
+    const { grammar } = this.#context;
+    const after = (place: number): Expr =>
+      grammar.lazy(`after ${this.#key(m)}:${place}`, () =>
+        this.#after(m, { place, answers: this.#shape.answers(encoder.encode(names[place])) }),
+      );
+    return grammar.literals(
+      places.map(place => names[place]),
+      i => after(places[i]),
+    );
+  }
+
+  /** The end of a name, and what follows it. */
+  #after(m: Members, name: NameClass): Expr {
+    const { grammar } = this.#context;
+    const [before, after] = this.#blanks();
+    return grammar.seq(grammar.text('"'), before, grammar.text(":"), after, this.#value(m, name));
+  }
+
   /** What is left of a name, and what follows it. */
   #name(m: Members, state: number): Expr {
     const { grammar } = this.#context;
@@ -207,8 +235,7 @@ export class ObjectRules {
       const more = contentByte(grammar, byte => this.#names.step(state, byte), then);
       const name = this.#names.at(state);
       if (!name || !(name.place >= 0 ? this.#allows(m, name.place) : this.#allowsOther(m, name.answers))) return more;
-      const [before, after] = this.#blanks();
-      return grammar.alt(grammar.seq(grammar.text('"'), before, grammar.text(":"), after, this.#value(m, name)), more);
+      return grammar.alt(this.#after(m, name), more);
     });
   }
 
