@@ -7,7 +7,7 @@ import { LatheError } from "../errors.ts";
 import type { StoreOptions } from "../files/store/pull.node.ts";
 import type { Numerics } from "../runtime/compile.ts";
 import { type Overflow, overflows } from "./context.ts";
-import type { PromptModule } from "./modules.ts";
+import { isModule, type PromptModule } from "./module-text.ts";
 import { isStandard, jsonSchemaOf } from "./standard.ts";
 
 export type Target = "auto" | "native" | "wasm" | "interp";
@@ -165,8 +165,8 @@ const generateRules: OptionRules<Own> = {
   special: flag,
   modules: {
     default: [],
-    accepts: "a list of objects with a text",
-    check: v => Array.isArray(v) && v.length <= MOST_MODULES && v.every(m => isRecord(m) && isText(m.text)),
+    accepts: "a list of objects with a text, and where it has parameters, their values",
+    check: v => Array.isArray(v) && v.length <= MOST_MODULES && v.every(isModule),
   },
   alternatives: numberRule(0, { from: 0, to: 20, integer: true }),
   client: optional({ accepts: "a text", check: isText }),

@@ -273,7 +273,10 @@ export class Automaton {
       todo.push([head, tail]);
     };
     const enter = (inner: Stack): void => {
-      if (inner.closed) return this.#enter(out, inner.closed);
+      if (inner.closed) {
+        this.#enter(out, inner.closed);
+        return;
+      }
       out.ends ||= inner.ends;
       for (let i = 0; i < inner.heads.length; i++) add(inner.heads[i], inner.tails[i]);
     };
