@@ -7,6 +7,7 @@ import { LatheError } from "../errors.ts";
 import type { StoreOptions } from "../files/store/pull.node.ts";
 import type { Numerics } from "../runtime/compile.ts";
 import { type Overflow, overflows } from "./context.ts";
+import { HeldCall } from "./held-call.ts";
 import { isModule, type PromptModule } from "./module-text.ts";
 import { isStandard, jsonSchemaOf } from "./standard.ts";
 
@@ -264,6 +265,7 @@ function constraintOf(own: Required<Own>): ConstraintSource | undefined {
   }
   switch (given[0]) {
     case "schema":
+      if ((own.schema as unknown) instanceof HeldCall) return (own.schema as unknown as HeldCall).source;
       return {
         kind: "schema",
         text: schemaText(jsonSchemaOf(own.schema)),

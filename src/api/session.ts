@@ -10,6 +10,7 @@ import type { TextPart, Tokenizer } from "../text/tokenizer.ts";
 import { spelled } from "../text/tools/marks.ts";
 import { type Dropped, type Fitted, fitText, overflowed, promptRoom } from "./context.ts";
 import { type EngineClient, fromWire, type Inbox } from "./engine-client.ts";
+import { HeldCall } from "./held-call.ts";
 import { compose, isComposed, type PromptModule, plainIds, requireModules } from "./modules.ts";
 import { type GenerateOptions, type ResolvedGenerate, resolveGenerate } from "./options.ts";
 import type { Finished, Token, WireVocabulary } from "./protocol.ts";
@@ -349,7 +350,7 @@ class Answer<T> {
 
   /** Under a schema, the value of an answer that is whole. @throws LatheError answer.refused. */
   async evaluate(schema: unknown, { finish }: Finished): Promise<void> {
-    if (schema === undefined || finish !== "stop" || this.stopped !== undefined) return;
+    if (schema === undefined || schema instanceof HeldCall || finish !== "stop" || this.stopped !== undefined) return;
     const verdict = await validated(schema, JSON.parse(this.text));
     if ("value" in verdict) this.#value = verdict.value as T;
     else {
