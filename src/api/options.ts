@@ -8,7 +8,8 @@ import type { StoreOptions } from "../files/store/pull.node.ts";
 import type { Kept } from "../kernels/attend.ts";
 import type { Numerics } from "../runtime/compile.ts";
 import { type Overflow, overflows } from "./context.ts";
-import type { PromptModule } from "./modules.ts";
+import { HeldCall } from "./held-call.ts";
+import { isModule, type PromptModule } from "./module-text.ts";
 import { isStandard, jsonSchemaOf } from "./standard.ts";
 
 export type Target = "auto" | "native" | "wasm" | "interp";
@@ -172,8 +173,8 @@ const generateRules: OptionRules<Own> = {
   special: flag,
   modules: {
     default: [],
-    accepts: "a list of objects with a text",
-    check: v => Array.isArray(v) && v.length <= MOST_MODULES && v.every(m => isRecord(m) && isText(m.text)),
+    accepts: "a list of objects with a text, and where it has parameters, their values",
+    check: v => Array.isArray(v) && v.length <= MOST_MODULES && v.every(isModule),
   },
   alternatives: numberRule(0, { from: 0, to: 20, integer: true }),
   client: optional({ accepts: "a text", check: isText }),
@@ -271,6 +272,7 @@ function constraintOf(own: Required<Own>): ConstraintSource | undefined {
   }
   switch (given[0]) {
     case "schema":
+      if ((own.schema as unknown) instanceof HeldCall) return (own.schema as unknown as HeldCall).source;
       return {
         kind: "schema",
         text: schemaText(jsonSchemaOf(own.schema)),
