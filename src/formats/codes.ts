@@ -3,10 +3,11 @@
  * y = scale * value(code) - minimum. Forms differ in the bits, in what a code stands for (itself less a constant, or an entry of a table of up to
  * sixteen), and in how scales lie. All products are exact integers inside a record; records are added in order.
  *
- *   header   8 rows of the block's float scale, then of its minimum
- *   record   8 rows of the record's floats or sub-scales, first of its first sixteen inputs; of its minima; then the planes
+ *   header   8 rows of the block's float scale, then of its minimum; minima of six bits: 8 rows of the low four of a record and of the next one's
+ *   record   8 rows of the record's floats or sub-scales, first of its first sixteen inputs; of its minima; then the planes. Above a scale of six
+ *            bits stand the upper two of a minimum.
  */
-import { type AnyVal, type Bytes, dot2, dot4, each, fold, type IntLike, konst, table, type Val } from "../ir/trace.ts";
+import { type AnyVal, type Bytes, dot2, dot4, each, fold, type IntLike, int, konst, table, type Val } from "../ir/trace.ts";
 import { type Activations, GROUP, type Int, type Packed, type Rows, record as recordOf, steps } from "./packed.ts";
 import { beginPart, type CodeBits, greatestCode, planeBytes, type Shifting, takeQuad } from "./planes.ts";
 
@@ -27,10 +28,10 @@ export interface CodeForm {
   /** The float scale: for the whole block, or for so many inputs. `minimum`: another float beside it, taken off (`sub`) or added. */
   readonly scale: { readonly type: FloatType; readonly per: 16 | 32 | "block"; readonly minimum?: true };
   /**
-   * Bytes that multiply the block's float, for so many inputs. `minimum`: "own", bytes that multiply the block's minimum; "nibble", the same in
-   * the upper four bits of the scale; "same", bytes that multiply the block's scale.
+   * Bytes that multiply the block's float, for so many inputs. `minimum`: "six", numbers of six bits that multiply the block's minimum, where the
+   * scales have six bits as well; "nibble", numbers in the upper four bits of the scale that do; "same", bytes that multiply the block's scale.
    */
-  readonly sub?: { readonly per: 16 | 32; readonly signed?: true; readonly minimum?: "own" | "nibble" | "same" };
+  readonly sub?: { readonly per: 16 | 32; readonly signed?: true; readonly minimum?: "six" | "nibble" | "same" };
 }
 
 const floatBytes: Readonly<Record<FloatType, number>> = { half: 2, bfloat: 2, single: 4 };
@@ -40,19 +41,20 @@ export interface CodeLayout {
   /** Of the block's or the record's minimum floats, behind the scales. */
   readonly minimum: number;
   readonly header: number;
-  /** Of the sub-scales' minima. */
+  /** Of the sub-scales' minima; where they have six bits, of their low ones in the block. */
   readonly subMinimum: number;
   readonly planes: number;
   readonly recordBytes: number;
 }
 
-export function layoutOf({ bits, scale, sub }: CodeForm): CodeLayout {
+export function layoutOf({ bits, records, scale, sub }: CodeForm): CodeLayout {
   const floats = GROUP * floatBytes[scale.type] * (scale.per === 16 ? 2 : 1);
   const both = floats * (scale.minimum ? 2 : 1);
   const subs = sub ? GROUP * (recordOf.inputs / sub.per) : 0;
-  const bytes = subs * (sub?.minimum === "own" || sub?.minimum === "same" ? 2 : 1);
-  const planes = (scale.per === "block" ? 0 : both) + bytes;
-  return { minimum: floats, header: scale.per === "block" ? both : 0, subMinimum: subs, planes, recordBytes: planes + planeBytes(bits) };
+  const planes = (scale.per === "block" ? 0 : both) + subs * (sub?.minimum === "same" ? 2 : 1);
+  const six = sub?.minimum === "six";
+  const header = (scale.per === "block" ? both : 0) + (six ? (GROUP * records) / 2 : 0);
+  return { minimum: floats, header, subMinimum: six ? both : subs, planes, recordBytes: planes + planeBytes(bits) };
 }
 
 /** i16 lanes hold the pair products of so many quads, if values are below `limit`. */
@@ -99,14 +101,20 @@ class Reader {
     const { signed, minimum } = this.form.sub!;
     const at = record.add(GROUP * part);
     if (signed) return this.#w.load("i8", 8, at).to("i32");
-    const range = minimum === "same" ? undefined : { min: 0, max: 63 };
-    return minimum === "nibble" ? this.#w.load("u8", 8, at).to("i32").and(15) : this.#w.load("u8", 8, at, range).to("i32");
+    const byte = this.#w.load("u8", 8, at).to("i32");
+    return minimum === "nibble" ? byte.and(15) : minimum === "six" ? byte.and(63) : byte;
   }
   subMinimum(record: Int, part: number): Val<"i32", 8> {
     const nibble = this.form.sub!.minimum === "nibble";
     const at = record.add(GROUP * part + (nibble ? 0 : this.layout.subMinimum));
     const byte = this.#w.load("u8", 8, at).to("i32");
     return nibble ? byte.shr(4) : byte;
+  }
+  /** Minima of six bits: of records 2 `pair` and 2 `pair` + 1. */
+  sixBitMinima(pair: IntLike): readonly [Val<"i32", 8>, Val<"i32", 8>] {
+    const low = this.#w.load("u8", 8, this.#at.add(times(pair, GROUP)).add(this.layout.subMinimum)).to("i32");
+    const high = (r: IntLike) => this.#w.load("u8", 8, this.recordAt(r)).to("i32").shr(2).and(48);
+    return [low.and(15).or(high(times(pair, 2))), low.shr(4).or(high(plus(times(pair, 2), 1)))];
   }
 
   /** Says that the record is read now. */
@@ -230,15 +238,15 @@ function records<const A extends readonly AnyVal[]>(form: CodeForm, init: A, bod
  * The sums that the block's minimum multiplies, where each record has one sub-minimum: its activations' sum is at hand as a float. In a loop of
  * its own, because the sums of several tokens and these do not fit into the registers together.
  */
-const ownMinima = (reader: Reader, tokens: readonly Activations[], zero: Rows): readonly Rows[] =>
-  records(
-    reader.form,
-    tokens.map(() => zero),
-    (r, sums) => {
-      const least = reader.subMinimum(reader.recordAt(r), 0).to("f32");
-      return tokens.map((t, i) => least.mulAdd(t.scaledSum(r), sums[i]));
-    },
+function ownMinima(reader: Reader, tokens: readonly Activations[], zero: Rows): readonly Rows[] {
+  const nothing: readonly Rows[] = tokens.map(() => zero);
+  return fold(reader.form.records / 2, nothing, (pair, carried) =>
+    reader.sixBitMinima(pair).reduce((sums, minimum, odd) => {
+      const least = minimum.to("f32");
+      return tokens.map((t, i) => least.mulAdd(t.scaledSum(plus(times(pair, 2), odd)), sums[i]));
+    }, carried),
   );
+}
 
 function accumulate(form: CodeForm, w: Bytes, at: Int, tokens: readonly Activations[], acc: readonly Rows[]): readonly Rows[] {
   const reader = new Reader(form, w, at);
@@ -264,11 +272,16 @@ function accumulate(form: CodeForm, w: Bytes, at: Int, tokens: readonly Activati
 function decodePart(reader: Reader, r: IntLike, part: number, emit: (input: IntLike, rows: Rows) => void): void {
   const { scale, sub, zero = 0 } = reader.form;
   const record = reader.recordAt(r);
-  const own = scale.per === "block" ? undefined : record;
+  const floats = scale.per === "block" ? undefined : record;
   const of = sub?.per === 16 ? part : 0;
-  const d = reader.scale(own, scale.per === 16 ? part : 0);
+  const d = reader.scale(floats, scale.per === 16 ? part : 0);
   const factor = sub && sub.minimum !== "same" ? d.mul(reader.sub(record, of).to("f32")) : d;
-  const least = !scale.minimum ? undefined : sub ? reader.minimum().mul(reader.subMinimum(record, of).to("f32")) : reader.minimum(record);
+  const six = (): Val<"i32", 8> => {
+    const [even, odd] = reader.sixBitMinima(int(r).shr(1));
+    return int(r).and(1).eq(0).repeat(8).select(even, odd) as Val<"i32", 8>;
+  };
+  const own = () => (sub?.minimum === "six" ? six() : reader.subMinimum(record, of)).to("f32");
+  const least = !scale.minimum ? undefined : sub ? reader.minimum().mul(own()) : reader.minimum(record);
   const value = (x: Val<"i32", 8>): Rows => {
     if (sub?.minimum === "same") return d.mul(x.mul(reader.sub(record, of)).sub(reader.subMinimum(record, of)).to("f32"));
     const scaled = factor.mul(x.to("f32"));

@@ -1,6 +1,6 @@
 /**
- * The K formats: 256 inputs in groups of 16 or 32, y = d sc(g) q - dmin mn(g). Their 6-bit scales are unpacked to bytes, which makes Q3_K, Q4_K
- * and Q5_K two to four hundredths larger than in the file; Q2_K and Q6_K keep their size.
+ * The K formats: 256 inputs in groups of 16 or 32, y = d sc(g) q - dmin mn(g). All but Q3_K, whose 6-bit scales become bytes, keep the size that
+ * they have in the file: where weights come from memory, bytes are time.
  */
 import { type CodeForm, codeForm, layoutOf } from "./codes.ts";
 import { byteOf, type Int, type PackBlock, packByte, packHalf, type WeightFormat, wordAt } from "./packed.ts";
@@ -69,15 +69,26 @@ export const q3_k = kFormat(
   (b, r) => pairsOfBits(b, 32, r).map((q, j) => q.or(field(wordAt(b, 4 * j), r, 1).shl(2))),
 );
 
-/** Scales and minima of the eight groups of Q4_K and Q5_K, unpacked from their twelve bytes. */
-function sixBitScales(b: PackBlock, at: (record: number) => number, minima: number): void {
+/** Where their low bits lie: behind the floats of eight rows. */
+const lowMinima = 32;
+
+/** Scales and minima of the eight groups of Q4_K and Q5_K, from twelve bytes to twelve others: see codes.ts. */
+function sixBitScales(b: PackBlock, at: (record: number) => number): void {
   const [a, m, c] = [4, 8, 12].map(from => wordAt(b, from));
   const top = (x: Int): Int => field(x, 6, 2).shl(4);
   const scales = [field(a, 0, 6), field(c, 0, 4).or(top(a))];
   const least = [field(m, 0, 6), field(c, 4, 4).or(top(m))];
-  for (let g = 0; g < 8; g++) {
-    packByte(b, "u8", byteOf(scales[g >> 2], g & 3), at(g));
-    packByte(b, "u8", byteOf(least[g >> 2], g & 3), at(g) + minima);
+  const minimum = (g: number): Int => byteOf(least[g >> 2], g & 3);
+  for (let g = 0; g < 8; g++) packByte(b, "u8", byteOf(scales[g >> 2], g & 3).or(minimum(g).and(48).shl(2)), at(g));
+  for (let p = 0; p < 4; p++) {
+    const low = minimum(2 * p)
+      .and(15)
+      .or(
+        minimum(2 * p + 1)
+          .and(15)
+          .shl(4),
+      );
+    packByte(b, "u8", low, lowMinima + 8 * p);
   }
 }
 
@@ -85,23 +96,12 @@ function sixBitScales(b: PackBlock, at: (record: number) => number, minima: numb
 const sharedNibbles = (b: PackBlock, from: number, r: number): Quad[] =>
   eight.map(j => field(wordAt(b, from + 32 * (r >> 1) + 4 * j), 4 * (r & 1), 4));
 
-const grouped = { per: 32, minimum: "own" } as const;
-const minima = 8;
+const grouped = { per: 32, minimum: "six" } as const;
 
-export const q4_k = kFormat(
-  "Q4_K",
-  block("c4k", 4, { sub: grouped }),
-  [0, 2],
-  (b, at) => sixBitScales(b, at, minima),
-  (b, r) => sharedNibbles(b, 16, r),
-);
+export const q4_k = kFormat("Q4_K", block("c4k", 4, { sub: grouped }), [0, 2], sixBitScales, (b, r) => sharedNibbles(b, 16, r));
 
-export const q5_k = kFormat(
-  "Q5_K",
-  block("c5k", 5, { sub: grouped }),
-  [0, 2],
-  (b, at) => sixBitScales(b, at, minima),
-  (b, r) => sharedNibbles(b, 48, r).map((q, j) => q.or(field(wordAt(b, 16 + 4 * j), r, 1).shl(4))),
+export const q5_k = kFormat("Q5_K", block("c5k", 5, { sub: grouped }), [0, 2], sixBitScales, (b, r) =>
+  sharedNibbles(b, 48, r).map((q, j) => q.or(field(wordAt(b, 16 + 4 * j), r, 1).shl(4))),
 );
 
 export const q6_k = kFormat(
