@@ -40,12 +40,11 @@ export const iq4_xs: WeightFormat = {
   packed: codeForm(grouped),
   infinite: 0x7c00,
   pack: b => {
-    const { header, recordBytes, planes } = layoutOf(grouped);
+    const { header, recordBytes, subs, subBytes } = layoutOf(grouped);
     packHalf(b, 0, 0);
     const low = wordAt(b, 4);
     const high = b.source.load("u16", 1, b.from.add(2)).to("i32");
     for (let r = 0; r < 8; r++) {
-      const at = header + r * recordBytes;
       const scale = low
         .shr(4 * r)
         .and(15)
@@ -55,8 +54,8 @@ export const iq4_xs: WeightFormat = {
             .and(3)
             .shl(4),
         );
-      packByte(b, "i8", scale.sub(32), at);
-      packCodes(b, 4, at + planes, nibbles(b, 8 + 16 * r));
+      packByte(b, "i8", scale.sub(32), subs + r * subBytes);
+      packCodes(b, 4, header + r * recordBytes, nibbles(b, 8 + 16 * r));
     }
   },
 };

@@ -3,9 +3,10 @@
  * y = scale * value(code) - minimum. Forms differ in the bits, in what a code stands for (itself less a constant, or an entry of a table of up to
  * sixteen), and in how scales lie. All products are exact integers inside a record; records are added in order.
  *
- *   header   8 rows of the block's float scale, then of its minimum; minima of six bits: 8 rows of the low four of a record and of the next one's
- *   record   8 rows of the record's floats or sub-scales, first of its first sixteen inputs; of its minima; then the planes. Above a scale of six
- *            bits stand the upper two of a minimum.
+ *   header   8 rows of the block's float scale, then of its minimum; for each record 8 rows of its sub-scales, first of its first sixteen inputs,
+ *            and of their minima. Minima of six bits: the upper two above the scale's six, then for each two records 8 rows of the lower four
+ *   record   8 rows of the record's own floats; then the planes
+ * So planes of blocks begin where lines of the cache do, or nearly: a load that touches two lines costs two.
  */
 import { type AnyVal, type Bytes, dot2, dot4, each, fold, type IntLike, int, konst, table, type Val } from "../ir/trace.ts";
 import { type Activations, GROUP, type Int, type Packed, type Rows, record as recordOf, steps } from "./packed.ts";
@@ -41,7 +42,9 @@ export interface CodeLayout {
   /** Of the block's or the record's minimum floats, behind the scales. */
   readonly minimum: number;
   readonly header: number;
-  /** Of the sub-scales' minima; where they have six bits, of their low ones in the block. */
+  /** Of the sub-scales in the block, and bytes of a record's; of its minima behind its scales. Minima of six bits: of their low ones in the block. */
+  readonly subs: number;
+  readonly subBytes: number;
   readonly subMinimum: number;
   readonly planes: number;
   readonly recordBytes: number;
@@ -50,11 +53,14 @@ export interface CodeLayout {
 export function layoutOf({ bits, records, scale, sub }: CodeForm): CodeLayout {
   const floats = GROUP * floatBytes[scale.type] * (scale.per === 16 ? 2 : 1);
   const both = floats * (scale.minimum ? 2 : 1);
-  const subs = sub ? GROUP * (recordOf.inputs / sub.per) : 0;
-  const planes = (scale.per === "block" ? 0 : both) + subs * (sub?.minimum === "same" ? 2 : 1);
+  const scales = sub ? GROUP * (recordOf.inputs / sub.per) : 0;
+  const subBytes = scales * (sub?.minimum === "same" ? 2 : 1);
+  const [inBlock, planes] = scale.per === "block" ? [both, 0] : [0, both];
   const six = sub?.minimum === "six";
-  const header = (scale.per === "block" ? both : 0) + (six ? (GROUP * records) / 2 : 0);
-  return { minimum: floats, header, subMinimum: six ? both : subs, planes, recordBytes: planes + planeBytes(bits) };
+  const end = inBlock + records * subBytes;
+  const header = end + (six ? (GROUP * records) / 2 : 0);
+  const subMinimum = six ? end : scales;
+  return { minimum: floats, header, subs: inBlock, subBytes, subMinimum, planes, recordBytes: planes + planeBytes(bits) };
 }
 
 /** i16 lanes hold the pair products of so many quads, if values are below `limit`. */
@@ -96,28 +102,32 @@ class Reader {
   }
   minimum = (record?: Int): Rows => this.#float((record ?? this.#at).add(this.layout.minimum));
 
+  #subs = (r: IntLike, offset: number): Int => this.#at.add(this.layout.subs + offset).add(times(r, this.layout.subBytes));
+
   /** Sub-scale and its minimum, of the whole record or of one part. */
-  sub(record: Int, part: number): Val<"i32", 8> {
+  sub(r: IntLike, part: number): Val<"i32", 8> {
     const { signed, minimum } = this.form.sub!;
-    const at = record.add(GROUP * part);
+    const at = this.#subs(r, GROUP * part);
     if (signed) return this.#w.load("i8", 8, at).to("i32");
     const byte = this.#w.load("u8", 8, at).to("i32");
     return minimum === "nibble" ? byte.and(15) : minimum === "six" ? byte.and(63) : byte;
   }
-  subMinimum(record: Int, part: number): Val<"i32", 8> {
+  subMinimum(r: IntLike, part: number): Val<"i32", 8> {
     const nibble = this.form.sub!.minimum === "nibble";
-    const at = record.add(GROUP * part + (nibble ? 0 : this.layout.subMinimum));
-    const byte = this.#w.load("u8", 8, at).to("i32");
+    const byte = this.#w.load("u8", 8, this.#subs(r, GROUP * part + (nibble ? 0 : this.layout.subMinimum))).to("i32");
     return nibble ? byte.shr(4) : byte;
   }
   /** Minima of six bits: of records 2 `pair` and 2 `pair` + 1. */
   sixBitMinima(pair: IntLike): readonly [Val<"i32", 8>, Val<"i32", 8>] {
     const low = this.#w.load("u8", 8, this.#at.add(times(pair, GROUP)).add(this.layout.subMinimum)).to("i32");
-    const high = (r: IntLike) => this.#w.load("u8", 8, this.recordAt(r)).to("i32").shr(2).and(48);
+    const high = (r: IntLike) => this.#w.load("u8", 8, this.#subs(r, 0)).to("i32").shr(2).and(48);
     return [low.and(15).or(high(times(pair, 2))), low.shr(4).or(high(plus(times(pair, 2), 1)))];
   }
 
-  /** Says that the record is read now. */
+  /** Says that the block's header, or a record of it, is read now. */
+  readingHeader(): void {
+    this.#w.reading(this.#at, this.layout.header);
+  }
   reading(record: Int): void {
     this.#w.reading(record, this.layout.recordBytes);
   }
@@ -210,10 +220,10 @@ function recordTerms(reader: Reader, r: IntLike, tokens: readonly Activations[])
   reader.reading(record);
   if (!sub) return { values: reader.exact(record, r, "both", tokens), minima: undefined };
   const parts: readonly Part[] = sub.per === 16 ? [0, 1] : ["both"];
-  const scales = parts.map((_, of) => reader.sub(record, of));
+  const scales = parts.map((_, of) => reader.sub(r, of));
   const dots = parts.map((part, of) => reader.sums(record, r, part, tokens).map(x => x.mul(scales[of])));
   const values: Sums = tokens.map((_, i) => dots.map(d => d[i]).reduce((a, b) => a.add(b)));
-  const least = sub.minimum === "same" || sub.minimum === "nibble" ? parts.map((_, of) => reader.subMinimum(record, of)) : undefined;
+  const least = sub.minimum === "same" || sub.minimum === "nibble" ? parts.map((_, of) => reader.subMinimum(r, of)) : undefined;
   const perInput = (numbers: readonly Val<"i32", 8>[]): Sums => {
     const both = forHalves(numbers);
     return tokens.map(t => dot2(t.halfSums(r), both));
@@ -251,6 +261,7 @@ function ownMinima(reader: Reader, tokens: readonly Activations[], zero: Rows): 
 function accumulate(form: CodeForm, w: Bytes, at: Int, tokens: readonly Activations[], acc: readonly Rows[]): readonly Rows[] {
   const reader = new Reader(form, w, at);
   if (form.scale.per !== "block") return records(form, acc, (r, sums) => addScaled(reader, r, tokens, sums));
+  reader.readingHeader();
   const { minimum } = form.scale;
   const zero = konst("f32", 8, 0);
   const n = tokens.length;
@@ -275,15 +286,15 @@ function decodePart(reader: Reader, r: IntLike, part: number, emit: (input: IntL
   const floats = scale.per === "block" ? undefined : record;
   const of = sub?.per === 16 ? part : 0;
   const d = reader.scale(floats, scale.per === 16 ? part : 0);
-  const factor = sub && sub.minimum !== "same" ? d.mul(reader.sub(record, of).to("f32")) : d;
+  const factor = sub && sub.minimum !== "same" ? d.mul(reader.sub(r, of).to("f32")) : d;
   const six = (): Val<"i32", 8> => {
     const [even, odd] = reader.sixBitMinima(int(r).shr(1));
     return int(r).and(1).eq(0).repeat(8).select(even, odd) as Val<"i32", 8>;
   };
-  const own = () => (sub?.minimum === "six" ? six() : reader.subMinimum(record, of)).to("f32");
+  const own = () => (sub?.minimum === "six" ? six() : reader.subMinimum(r, of)).to("f32");
   const least = !scale.minimum ? undefined : sub ? reader.minimum().mul(own()) : reader.minimum(record);
   const value = (x: Val<"i32", 8>): Rows => {
-    if (sub?.minimum === "same") return d.mul(x.mul(reader.sub(record, of)).sub(reader.subMinimum(record, of)).to("f32"));
+    if (sub?.minimum === "same") return d.mul(x.mul(reader.sub(r, of)).sub(reader.subMinimum(r, of)).to("f32"));
     const scaled = factor.mul(x.to("f32"));
     return !least ? scaled : sub ? scaled.sub(least) : scaled.add(least);
   };

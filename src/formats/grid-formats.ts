@@ -35,7 +35,7 @@ interface GridFormat {
 
 function gridFormat({ name, grid: gridName, form: most, half, scales, quads }: GridFormat): WeightFormat {
   const form: CodeForm = { ...most, records: 8, scale: { type: "half", per: "block" } };
-  const { header, recordBytes, planes } = layoutOf(form);
+  const { header, recordBytes, subs, subBytes } = layoutOf(form);
   return {
     name,
     packed: codeForm(form),
@@ -44,9 +44,8 @@ function gridFormat({ name, grid: gridName, form: most, half, scales, quads }: G
     pack: b => {
       half(b);
       for (let r = 0; r < 8; r++) {
-        const at = header + r * recordBytes;
-        scales(b, r, at);
-        packCodes(b, form.bits, at + planes, quads(b, r));
+        scales(b, r, subs + r * subBytes);
+        packCodes(b, form.bits, header + r * recordBytes, quads(b, r));
       }
     },
   };

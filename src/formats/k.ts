@@ -22,16 +22,15 @@ function kFormat(
   packScales: (b: PackBlock, at: (record: number) => number) => void,
   quads: (b: PackBlock, record: number) => Quad[],
 ): WeightFormat {
-  const layout = layoutOf(form);
-  const at = (record: number): number => layout.header + record * layout.recordBytes;
+  const { header, minimum, subs, subBytes, recordBytes } = layoutOf(form);
   return {
     name,
     packed: codeForm(form),
     infinite: 0x7c00,
     pack: b => {
-      for (const [i, from] of halves.entries()) packHalf(b, from, i * layout.minimum);
-      packScales(b, at);
-      for (let r = 0; r < form.records; r++) packCodes(b, form.bits, at(r) + layout.planes, quads(b, r));
+      for (const [i, from] of halves.entries()) packHalf(b, from, i * minimum);
+      packScales(b, r => subs + r * subBytes);
+      for (let r = 0; r < form.records; r++) packCodes(b, form.bits, header + r * recordBytes, quads(b, r));
     },
   };
 }
@@ -69,9 +68,6 @@ export const q3_k = kFormat(
   (b, r) => pairsOfBits(b, 32, r).map((q, j) => q.or(field(wordAt(b, 4 * j), r, 1).shl(2))),
 );
 
-/** Where their low bits lie: behind the floats of eight rows. */
-const lowMinima = 32;
-
 /** Scales and minima of the eight groups of Q4_K and Q5_K, from twelve bytes to twelve others: see codes.ts. */
 function sixBitScales(b: PackBlock, at: (record: number) => number): void {
   const [a, m, c] = [4, 8, 12].map(from => wordAt(b, from));
@@ -88,7 +84,7 @@ function sixBitScales(b: PackBlock, at: (record: number) => number): void {
           .and(15)
           .shl(4),
       );
-    packByte(b, "u8", low, lowMinima + 8 * p);
+    packByte(b, "u8", low, at(8) + 8 * p);
   }
 }
 
