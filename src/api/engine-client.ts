@@ -15,8 +15,8 @@ export interface Channel {
   hold(alive: boolean): void;
 }
 
-/** What the engine gets to keep its pasts when the model is closed. */
-const KEEPING_MS = 20_000;
+/** What the engine gets to keep its pasts and to give back its memory when the model is closed. */
+const ENDING_MS = 20_000;
 
 type RunEvent = Extract<FromEngine, { run?: number }>;
 
@@ -57,8 +57,8 @@ export class EngineClient {
   #knowsVocabulary = false;
   #death: LatheError | undefined;
   #onProgress: ((done: number, total: number) => void) | undefined;
-  /** Whether the engine has something to keep when it ends. */
-  #keeps = false;
+  /** Set once the engine may have something to keep or to give back when it ends; anything but 0 stops its loading. */
+  #stop: Int32Array | undefined;
   #ended: (() => void) | undefined;
   #loaded: { resolve: (info: LoadedInfo) => void; reject: (e: unknown) => void } | undefined;
 
@@ -81,7 +81,6 @@ export class EngineClient {
     signal?: AbortSignal,
   ): Promise<LoadedInfo> {
     this.#onProgress = progress;
-    this.#keeps = spec.cache !== undefined;
     this.#channel.hold(true);
     const abort = (): void => {
       this.#loaded?.reject(signal!.reason);
@@ -91,7 +90,10 @@ export class EngineClient {
       return await new Promise<LoadedInfo>((resolve, reject) => {
         this.#loaded = { resolve, reject };
         if (signal?.aborted) reject(signal.reason);
-        else this.#channel.post({ kind: "load", spec });
+        else {
+          this.#stop = new Int32Array(new SharedArrayBuffer(4));
+          this.#channel.post({ kind: "load", spec, stop: this.#stop });
+        }
       });
     } catch (e) {
       await this.close();
@@ -136,17 +138,18 @@ export class EngineClient {
     this.#closed = true;
     const error = new LatheError("model.closed", "The model was closed while it was answering.").toJSON();
     for (const [run, inbox] of this.#inboxes) inbox.push({ kind: "failed", run, error });
-    if (this.#keeps && !this.#death && !this.#loaded) await this.#kept();
+    if (this.#stop && !this.#death) await this.#end(this.#stop);
     await this.#channel.terminate();
   }
 
-  /** Lets the engine keep its pasts; one that hangs is not waited for. */
-  async #kept(): Promise<void> {
+  /** Lets the engine come to its end; one that hangs is not waited for. A terminated thread would leave behind what it has mapped. */
+  async #end(stop: Int32Array): Promise<void> {
     let timer: ReturnType<typeof setTimeout> | undefined;
+    Atomics.store(stop, 0, 1);
     this.#channel.hold(true);
     await new Promise<void>(resolve => {
       this.#ended = resolve;
-      timer = setTimeout(resolve, KEEPING_MS);
+      timer = setTimeout(resolve, ENDING_MS);
       this.#channel.post({ kind: "close" });
     });
     clearTimeout(timer);

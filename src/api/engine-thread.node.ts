@@ -20,6 +20,7 @@ function wire(e: unknown): WireError {
 }
 
 let loaded: Loaded | undefined;
+let loading: Promise<void> | undefined;
 let scheduler: Scheduler | undefined;
 let pumping = false;
 
@@ -33,9 +34,12 @@ function pump(): void {
   });
 }
 
-async function load(spec: Extract<ToEngine, { kind: "load" }>["spec"]): Promise<void> {
+async function load({ spec, stop }: Extract<ToEngine, { kind: "load" }>): Promise<void> {
   const begun = performance.now();
-  loaded = await loadModel(spec, (done, total) => send({ kind: "progress", stage: "pack", done, total }));
+  loaded = await loadModel(spec, (done, total) => {
+    if (Atomics.load(stop, 0)) throw new LatheError("model.closed", "The model was closed while it was loading.");
+    send({ kind: "progress", stage: "pack", done, total });
+  });
   const { stepper, team, pasts } = loaded;
   const events: Events = {
     prompt: (run, done, total) => send({ kind: "prompt", run, done, total }),
@@ -94,10 +98,21 @@ async function profile({ code, ...request }: Extract<ToEngine, { kind: "profile"
   return { ...(await profileSteps(loaded!, request)), code: Object.fromEntries(listings) };
 }
 
+/** Gives back all that would outlive this thread. */
+async function close(): Promise<void> {
+  embedding.clear();
+  await loading?.catch(() => {});
+  scheduler?.close();
+  scheduler = undefined;
+  await loaded?.close();
+  send({ kind: "closed" });
+}
+
 async function handle(message: ToEngine): Promise<void> {
   switch (message.kind) {
     case "load":
-      return load(message.spec);
+      loading = load(message);
+      return loading;
     case "open":
       return scheduler?.open(message.session, message.from);
     case "drop":
@@ -122,10 +137,7 @@ async function handle(message: ToEngine): Promise<void> {
     case "ask":
       return send({ kind: "status", run: message.run, status: scheduler!.status() });
     case "close":
-      scheduler?.close();
-      scheduler = undefined;
-      await loaded?.close();
-      send({ kind: "closed" });
+      return close();
   }
 }
 

@@ -11,7 +11,7 @@ import type { Source } from "../nn/source.ts";
 import { availableMemory, defaultThreads } from "../runtime/platform.node.ts";
 import type { Tokenizer } from "../text/tokenizer.ts";
 import { EngineClient } from "./engine-client.ts";
-import { startEngine } from "./engine-start.node.ts";
+import { startAhead, startEngine } from "./engine-start.node.ts";
 import type { Model } from "./model.ts";
 import { type InspectOptions, type LoadOptions, parseBytes, resolveInspect, resolveLoad } from "./options.ts";
 
@@ -37,10 +37,10 @@ interface Bound {
 export const ofNetwork = (gguf: Gguf): Map<string, unknown> =>
   new Map([...gguf.metadata].filter(([key, v]) => typeof v !== "object" || !key.startsWith("tokenizer.")));
 
-function bound(gguf: Gguf): Bound {
+function bound(gguf: Gguf, kept?: LoadOptions["kv"]): Bound {
   const architecture = textOf(gguf, "general.architecture", "");
   const metadata = ofNetwork(gguf);
-  return { gguf, architecture, metadata, ...bind({ architecture, metadata, tensors: gguf.tensors }) };
+  return { gguf, architecture, metadata, ...bind({ architecture, metadata, tensors: gguf.tensors, kept }) };
 }
 
 /** Every token that a text can become must have its row. */
@@ -63,14 +63,14 @@ const contextOf = (network: Network, wished: number | undefined): number =>
 export async function load(name: string, options: LoadOptions = {}): Promise<Model> {
   const o = resolveLoad(options);
   o.signal?.throwIfAborted();
+  startAhead(); // it loads its code while the header is read here
   const template = o.chatTemplate === undefined ? undefined : (await import("../text/chat.ts")).chosenTemplate(o.chatTemplate);
   const syntax = o.toolSyntax === undefined ? undefined : (await import("../text/tools/syntaxes.ts")).chosenSyntax(o.toolSyntax);
   const path = await pathOf(name, o);
   const gguf = await openModel(path);
-  // It loads its code while the network is bound here.
   const client = new EngineClient(startEngine());
   try {
-    const { architecture, metadata, network } = bound(gguf);
+    const { architecture, metadata, network } = bound(gguf, o.kv);
     o.onProgress?.({ stage: "header", done: 1, total: 1 });
     const context = contextOf(network, o.context);
     const fileBytes = gguf.parts.reduce((sum, p) => sum + p.size, 0);
@@ -83,6 +83,7 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
       folder: isFolder(path) ? path : undefined,
       target: o.target,
       numerics: o.numerics,
+      kept: o.kv,
       threads: o.threads ?? defaultThreads(),
       memory: parseBytes(o.memory ?? availableMemory())!,
       cache: o.cacheDir === undefined ? undefined : { dir: resolve(o.cacheDir), bytes: parseBytes(o.cacheDisk)! },
@@ -170,8 +171,14 @@ export async function inspect(name: string, options: InspectOptions = {}): Promi
   }
 }
 
+/** What a model that does not fit says; other errors are thrown on. */
+function refused(e: unknown): string {
+  if (e instanceof LatheError && e.code === "memory.insufficient") return e.message;
+  throw e;
+}
+
 async function describe(gguf: Gguf, path: string, wished: number | undefined): Promise<Inspection> {
-  const { copyOf } = await import("../engine/packed-copy.node.ts");
+  const [{ copyOf }, { arenaFor }] = await Promise.all([import("../engine/packed-copy.node.ts"), import("../engine/room.node.ts")]);
   const types: Record<string, { tensors: number; bytes: number }> = {};
   let parameters = 0;
   for (const t of gguf.tensors.values()) {
@@ -197,10 +204,8 @@ async function describe(gguf: Gguf, path: string, wished: number | undefined): P
     const context = contextOf(network, wished);
     const need = memoryNeeded(source, network, context);
     const total = need.weights + need.cache + need.work;
-    const fits = total <= available;
-    const verdict = fits
-      ? "runs on this machine"
-      : "does not fit into this machine's free memory; choose a smaller quantisation or context";
+    const refusal = await arenaFor({ target: "auto", memory: available }, need, "It").then(() => undefined, refused);
+    const verdict = refusal ? `does not fit into this machine's free memory: ${refusal}` : "runs on this machine";
     return {
       ...common,
       supported: true,
@@ -208,7 +213,7 @@ async function describe(gguf: Gguf, path: string, wished: number | undefined): P
       trainedContext: network.trainedContext,
       vocabulary: network.vocabulary,
       memory: { context, ...need, total },
-      machine: { available, fits, verdict },
+      machine: { available, fits: refusal === undefined, verdict },
     };
   } catch (e) {
     if (!(e instanceof LatheError)) throw e;

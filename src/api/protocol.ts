@@ -47,7 +47,8 @@ export interface WireVocabulary {
 }
 
 export type ToEngine =
-  | { readonly kind: "load"; readonly spec: LoadSpec }
+  /** `stop`: anything but 0 ends it early, while the engine does not look at messages. */
+  | { readonly kind: "load"; readonly spec: LoadSpec; readonly stop: Int32Array }
   | { readonly kind: "open"; readonly session: number; readonly from?: number }
   | { readonly kind: "drop"; readonly session: number }
   /** Once, before the first run with a constraint. */
@@ -65,7 +66,7 @@ export type ToEngine =
   | ({ readonly kind: "profile"; readonly run: number; readonly code: boolean } & ProfileRequest)
   /** Is answered between two steps. */
   | { readonly kind: "ask"; readonly run: number }
-  /** Pasts are kept, where they are to outlive the engine; it answers `closed`. */
+  /** Pasts are kept, where they are to outlive the engine, and what it holds outside of JavaScript is given back; it answers `closed`. */
   | { readonly kind: "close" };
 
 export interface Usage {

@@ -9,17 +9,17 @@ import { PAGE } from "../kernels/attend.ts";
 import { pack, packName } from "../kernels/pack.ts";
 import type { PastStore } from "../kv/past-store.ts";
 import { packedBytes, packedRows, paddedRows, type Source, type TensorRecord, type Weight } from "../nn/source.ts";
-import { Arena } from "../runtime/arena.ts";
+import type { Arena } from "../runtime/arena.ts";
 import { askedTarget, backendFor } from "../runtime/backend.node.ts";
 import type { Backend, Compiled, Numerics, TargetName } from "../runtime/compile.ts";
 import type { PackTask, ReadTask } from "../runtime/member.ts";
 import { collectGarbage, enableRelaxedSimd, unoptimised } from "../runtime/platform.node.ts";
 import { Team } from "../runtime/team.node.ts";
-import { hasMemory64 } from "../target/wasm/features.ts";
 import { type Bindable, bind, memoryNeeded } from "./bind.ts";
 import { copyPath, formatIn, openCopy } from "./packed-copy.node.ts";
 import { openPasts } from "./pasts.node.ts";
 import { makePlan, type PlanOptions, pagesFor, programsOf, schedules } from "./plan.ts";
+import { arenaFor } from "./room.node.ts";
 import { Stepper } from "./step.ts";
 import { tuned } from "./tune.node.ts";
 import { openWeights, type WeightFiles, type WeightPlaces } from "./weight-files.node.ts";
@@ -87,12 +87,7 @@ async function loadOn(spec: LoadSpec, progress: Progress, open: typeof backendFo
   enableRelaxedSimd();
   const { source, network } = bind(spec);
   const need = memoryNeeded(source, network, spec.plan.context);
-  const total = need.weights + need.cache + need.work;
-  const memory64 = spec.memory64 ?? (spec.target === "wasm" && total > 2 ** 32 - 2 ** 20 && hasMemory64());
-  const arena = new Arena({ budget: spec.memory, memory64 });
-  arena.require(total, "This model");
-  if (memory64) requireIndexable(source, pagesFor(spec.plan.context) * network.pageBytes);
-  const mostPages = memory64 ? Math.floor(INDEXABLE / network.pageBytes) : Number.POSITIVE_INFINITY;
+  const arena = await arenaFor(spec, need, "This model");
   // First of all, because threads take a while to start.
   const team = Team.start(askedTarget(spec.target) === "interp" ? 1 : spec.threads, arena);
   let backend: Backend | undefined;
@@ -102,6 +97,7 @@ async function loadOn(spec: LoadSpec, progress: Progress, open: typeof backendFo
   };
   try {
     backend = await open(spec.target, arena, spec.numerics);
+    if (arena.memory64 && !backend.outside) requireIndexable(source, pagesFor(spec.plan.context) * network.pageBytes);
     const begun = performance.now();
     const constants = new Map<string, Float32Array>();
     const files = await openWeights(spec);
@@ -113,9 +109,10 @@ async function loadOn(spec: LoadSpec, progress: Progress, open: typeof backendFo
       await files.close();
     }
     const packed = performance.now();
+    const mostPages = arena.memory64 && !backend.outside ? Math.floor(INDEXABLE / network.pageBytes) : Number.POSITIVE_INFINITY;
     const options = { ...spec.plan, cacheTokens: Math.min(spec.plan.cacheTokens, mostPages * PAGE) };
     const forms = [...new Set(source.weights.map(w => w.format.packed))];
-    const schedule = await tuned(schedules(backend.name), forms, need.weights, backend, arena);
+    const schedule = await tuned(schedules(backend.name, backend.machine), forms, need.weights, backend, arena);
     const plan = unoptimised(() => makePlan(network, source.states, arena, options, schedule, name => constants.get(name)!));
     const compiled = backend.compile(plan.kernels);
     await team.setKernels(compiled);
@@ -133,7 +130,7 @@ async function loadOn(spec: LoadSpec, progress: Progress, open: typeof backendFo
   }
 }
 
-/** Kernels reach into an operand with signed 32-bit indices. Those wrap around a 32-bit memory and are right there; a 64-bit one they leave. */
+/** WebAssembly's kernels reach into an operand with signed 32-bit indices. Those wrap around a 32-bit memory and are right there; a 64-bit one they leave. */
 const INDEXABLE = 2 ** 31 - 1;
 
 function requireIndexable(source: Source, cache: number): void {
@@ -146,12 +143,12 @@ function requireIndexable(source: Source, cache: number): void {
 
 /** Values of a small F32, F16, BF16 or I32 tensor. */
 async function readTensor(tensor: TensorRecord, files: WeightFiles): Promise<Float32Array> {
-  const bytes = await files.read(tensor.part, tensor.offset, tensor.bytes);
-  const view = new DataView(bytes.buffer);
-  if (tensor.type.name === "F32") return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
-  if (tensor.type.name === "I32") return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getInt32(4 * i, true));
+  // Files and all machines that this runs on are little-endian.
+  const { buffer } = await files.read(tensor.part, tensor.offset, tensor.bytes);
+  if (tensor.type.name === "F32") return new Float32Array(buffer);
+  if (tensor.type.name === "I32") return Float32Array.from(new Int32Array(buffer));
   const half = tensor.type.name === "F16";
-  return Float32Array.from({ length: bytes.length / 2 }, (_, i) => widen(view.getUint16(2 * i, true), half));
+  return Float32Array.from(new Uint16Array(buffer), bits => widen(bits, half));
 }
 
 async function readFinite(tensor: TensorRecord, files: WeightFiles): Promise<Float32Array> {
@@ -255,7 +252,12 @@ async function bringWeights(
     return packWeights(weights, files, arena, team, backend, progress);
   }
   const { entries } = copy.header;
-  const mapped = backend.mapFile?.(copy.path, copy.bytes);
+  const mapped = backend.outside?.mapFile(copy.path, copy.bytes);
+  if (backend.outside && mapped === undefined) {
+    debug("the packed copy cannot be mapped");
+    return packWeights(weights, files, arena, team, backend, progress);
+  }
+  if (mapped !== undefined) arena.count(copy.bytes, "This model");
   const tasks = weights.flatMap((w, i) => {
     const { form, offset, bytes } = entries[i];
     w.format = formatIn(w, form)!;
@@ -286,9 +288,18 @@ export async function packWeights(
   progress: (done: number, total: number) => void,
 ): Promise<void> {
   const total = weights.reduce((sum, w) => sum + w.tensor.bytes, 0);
-  const place = (w: Weight): Pending => {
-    w.address = arena.allocate(packedBytes(w), "This model");
-    return { weight: w, worst: arena.allocate(4 * (packedRows(w) / GROUP), "This model") };
+  const place = (list: readonly Weight[]): Pending[] => {
+    const sizes = list.map(w => Math.ceil(packedBytes(w) / 64) * 64);
+    let at = room(
+      sizes.reduce((sum, n) => sum + n, 0),
+      arena,
+      backend,
+    );
+    return list.map((weight, i) => {
+      weight.address = at;
+      at += sizes[i];
+      return { weight, worst: arena.allocate(4 * (packedRows(weight) / GROUP), "This model") };
+    });
   };
   const run = async (list: readonly Pending[]): Promise<void> => {
     const kernels = [...new Map(list.map(({ weight: { format } }) => [format.packed.name + format.name, pack(format)])).values()];
@@ -304,21 +315,28 @@ export async function packWeights(
       await packTasks(tasks, files, arena, team, areas, told);
     });
   };
-  const list = weights.map(place);
-  const [first, last] = [weights[0], weights.at(-1)];
-  if (first && last) backend.settle?.(first.address, last.address + packedBytes(last) - first.address);
+  if (backend.machine?.dots === "quads") for (const w of weights) w.format = w.format.quads ?? w.format;
   progress(0, total);
-  if (list.length) await run(list);
-  const again: Pending[] = [];
+  if (!weights.length) return;
+  const list = place(weights);
+  await run(list);
+  const again: Weight[] = [];
   for (const { weight, worst } of list) {
     const magnitude = arena.i32(worst, packedRows(weight) / GROUP).reduce((m, x) => Math.max(m, x), 0);
     if (magnitude >= weight.format.infinite) throw notFinite(weight.tensor.name);
     if (weight.format.fallback && magnitude >= weight.format.limit!) {
       weight.format = weight.format.fallback;
-      again.push(place(weight));
+      again.push(weight);
     }
   }
-  if (again.length) await run(again);
+  if (again.length) await run(place(again));
+}
+
+/** Address of room for weights: outside of the arena where the backend has that, so that they may take more than its addresses reach. */
+function room(bytes: number, arena: Arena, { outside }: Backend): number {
+  if (!outside) return arena.allocate(bytes, "This model");
+  arena.count(bytes, "This model");
+  return outside.reserve(bytes);
 }
 
 /** Packs what lies in files, then what is made, a piece after the other through memory, on as many members as there are `areas`. `told` gets the bytes of both. */

@@ -3,15 +3,16 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { LatheError } from "../errors.ts";
 import { atomicWrite } from "../files/write.node.ts";
-import { packedBytes } from "../nn/source.ts";
-import { Arena } from "../runtime/arena.ts";
+import { packedBytes, type Weight } from "../nn/source.ts";
+import type { Arena } from "../runtime/arena.ts";
 import { backendFor } from "../runtime/backend.node.ts";
+import type { Backend } from "../runtime/compile.ts";
 import { enableRelaxedSimd } from "../runtime/platform.node.ts";
 import { Team } from "../runtime/team.node.ts";
-import { hasMemory64 } from "../target/wasm/features.ts";
 import { bind } from "./bind.ts";
 import { type LoadSpec, packWeights } from "./load.node.ts";
-import { ALIGNMENT, copyPath, encodeHeader, layOut, openCopy, packingOf, sha256, sourcesOf } from "./packed-copy.node.ts";
+import { ALIGNMENT, type CopyHeader, copyPath, encodeHeader, layOut, openCopy, packingOf, sourcesOf } from "./packed-copy.node.ts";
+import { arenaFor } from "./room.node.ts";
 import { openWeights } from "./weight-files.node.ts";
 
 export type PackSpec = Pick<LoadSpec, "architecture" | "metadata" | "tensors" | "parts" | "target" | "threads" | "memory">;
@@ -39,6 +40,8 @@ async function wholeHashes(parts: readonly string[], told: (bytes: number) => vo
 
 /** Room for the rows under way, besides the packed weights. */
 const STAGING = 256 << 20;
+/** Bytes of a weight that are hashed and written at a time. */
+const PIECE = 4 << 20;
 
 /**
  * Packs a model's weights into a file. It is there whole or not at all.
@@ -53,9 +56,8 @@ export async function packModel(spec: PackSpec, path: string | undefined, progre
   const sourceBytes = identities.reduce((sum, s) => sum + s.bytes, 0);
   let hashed = 0;
   const whole = await wholeHashes(spec.parts, bytes => progress("hash", (hashed += bytes), sourceBytes));
-  const need = weights.reduce((sum, w) => sum + packedBytes(w), 0) + STAGING;
-  const arena = new Arena({ budget: spec.memory, memory64: need > 2 ** 32 - 2 ** 20 && hasMemory64() });
-  arena.require(need, "Packing this model");
+  const need = { weights: weights.reduce((sum, w) => sum + packedBytes(w), 0), cache: 0, work: STAGING };
+  const arena = await arenaFor(spec, need, "Packing this model");
   const backend = await backendFor(spec.target, arena);
   const team = Team.start(backend.name === "interp" ? 1 : spec.threads, arena);
   try {
@@ -67,32 +69,59 @@ export async function packModel(spec: PackSpec, path: string | undefined, progre
     }
     const sources = identities.map((s, i) => ({ ...s, whole: whole[i] }));
     if (JSON.stringify(sourcesOf(spec.parts)) !== JSON.stringify(identities)) throw changed(spec.parts[0]);
+    const bytesOf = (w: Weight): Iterable<Uint8Array> => pieces(w, arena, backend);
     const sizes = weights.map(w => {
-      const bytes = packedBytes(w);
-      return { name: w.tensor.name, form: w.format.packed.name, bytes, sha256: sha256(arena.bytes(w.address, bytes)) };
+      const hash = createHash("sha256");
+      for (const piece of bytesOf(w)) hash.update(piece);
+      return { name: w.tensor.name, form: w.format.packed.name, bytes: packedBytes(w), sha256: hash.digest("hex") };
     });
-    const entries = layOut({ packing, sources }, sizes);
-    const total = entries.reduce((sum, e) => sum + e.bytes, 0);
     const to = path ?? copyPath(spec.parts);
-    let at = 0;
-    await atomicWrite(to, async sink => {
-      const put = async (bytes: Uint8Array): Promise<void> => {
-        await sink(bytes);
-        at += bytes.length;
-      };
-      await put(encodeHeader({ packing, sources, entries }));
-      for (const [i, { offset, bytes }] of entries.entries()) {
-        await put(new Uint8Array(offset - at));
-        await put(arena.bytes(weights[i].address, bytes));
-        progress("write", Math.min(at, total), total);
-      }
-      await put(new Uint8Array(2 * ALIGNMENT - (at % ALIGNMENT)));
-    });
-    return { path: to, bytes: at, weights: weights.length };
+    const header = { packing, sources, entries: layOut({ packing, sources }, sizes) };
+    const bytes = await writeCopy(to, header, weights.map(bytesOf), progress);
+    return { path: to, bytes, weights: weights.length };
   } finally {
     await team.close();
     backend.close();
   }
+}
+
+/** A packed weight, piece by piece; each is good until the next is asked for. */
+function* pieces(weight: Weight, arena: Arena, { outside }: Backend): Generator<Uint8Array> {
+  const total = packedBytes(weight);
+  const own = new Uint8Array(outside ? Math.min(PIECE, total) : 0);
+  for (let at = 0; at < total; at += PIECE) {
+    const bytes = Math.min(PIECE, total - at);
+    if (outside) {
+      const piece = own.subarray(0, bytes);
+      outside.read(weight.address + at, piece);
+      yield piece;
+    } else yield arena.bytes(weight.address + at, bytes);
+  }
+}
+
+/** Writes a copy whose weights are these; gives the bytes of the file. */
+async function writeCopy(
+  path: string,
+  header: CopyHeader,
+  weights: readonly Iterable<Uint8Array>[],
+  progress: PackProgress,
+): Promise<number> {
+  const total = header.entries.reduce((sum, e) => sum + e.bytes, 0);
+  let at = 0;
+  await atomicWrite(path, async sink => {
+    const put = async (bytes: Uint8Array): Promise<void> => {
+      await sink(bytes);
+      at += bytes.length;
+    };
+    await put(encodeHeader(header));
+    for (const [i, { offset }] of header.entries.entries()) {
+      await put(new Uint8Array(offset - at));
+      for (const piece of weights[i]) await put(piece);
+      progress("write", Math.min(at, total), total);
+    }
+    await put(new Uint8Array(2 * ALIGNMENT - (at % ALIGNMENT)));
+  });
+  return at;
 }
 
 const changed = (path: string): LatheError =>

@@ -72,7 +72,7 @@ export class Stepper {
       pageTokens: PAGE,
       states: plan.stateCapacity ? { pool: new StatePool(plan.stateCapacity), ...CHECKPOINTS } : undefined,
       clear: page => void arena.bytes(address + page * pageBytes, pageBytes).fill(0),
-      copy: (from, to) => arena.bytes(address, plan.step.pages.bytes).copyWithin(to * pageBytes, from * pageBytes, (from + 1) * pageBytes),
+      copy: (from, to) => arena.bytes(address + to * pageBytes, pageBytes).set(arena.bytes(address + from * pageBytes, pageBytes)),
     };
   }
 
@@ -96,8 +96,7 @@ export class Stepper {
     if (this.noModules !== undefined || source.origin !== 0) throw new RangeError("a module that cannot be moved");
     if (source.length < tokens.length || tokens.some((t, i) => source.token(i) !== idOf(t))) throw new RangeError("another module");
     target.adopt(tokens);
-    const { address, bytes } = this.plan.step.pages;
-    moveTokens(this.plan, this.#arena.f32(address, bytes / 4), source, target, tokens.length);
+    moveTokens(this.plan, this.#arena, source, target, tokens.length);
   }
 
   /**

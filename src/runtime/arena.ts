@@ -1,17 +1,19 @@
 /**
  * The one allocator of a model's memory: a bump over a shared WebAssembly memory that every thread and every kernel sees. Apart from
- * scratch it never gives memory back piece by piece; the whole goes when the model is closed. All of a model's bytes are counted here, against one budget.
+ * scratch it never gives memory back piece by piece; the whole goes when the model is closed. All of a model's bytes are counted here, against
+ * one budget: also weights that a backend keeps outside of this memory.
  */
 import { LatheError } from "../errors.ts";
+import { hasMemory64 } from "../target/wasm/features.ts";
 
 const PAGE = 65536;
 const LIMIT32 = 2 ** 32 - PAGE;
 const GIB = 2 ** 30;
 
 export interface ArenaOptions {
-  /** Bytes that may be allocated; more is "memory.insufficient". */
+  /** Bytes that may be allocated and counted; more is "memory.insufficient". */
   readonly budget: number;
-  /** 64-bit addresses: needed above 4 GiB. */
+  /** 64-bit addresses: needed where more than 4 GiB lie in this memory. */
   readonly memory64: boolean;
 }
 
@@ -29,10 +31,7 @@ function createMemory(pages: number, maximum: number, memory64: boolean): WebAss
       return new WebAssembly.Memory(form as unknown as WebAssembly.MemoryDescriptor);
     } catch {}
   }
-  throw new LatheError(
-    "memory.insufficient",
-    "This runtime has no 64-bit WebAssembly memory; use Node 24 or newer for models above 4 GiB.",
-  );
+  throw new LatheError("memory.insufficient", "This runtime has no 64-bit WebAssembly memory; use Node 24 or newer.");
 }
 
 export class Arena {
@@ -41,39 +40,56 @@ export class Arena {
   /** Pages that a module importing this memory must allow for. */
   readonly maximumPages: number;
   readonly #budget: number;
+  /** Where addresses end. */
+  readonly #end: number;
+  #outside = 0;
   #top = PAGE; // address 0 stays unused, so that a forgotten address is seen
 
   constructor({ budget, memory64 }: ArenaOptions) {
-    const limit = memory64 ? Math.min(budget, 16 * GIB) : Math.min(budget, LIMIT32);
-    this.#budget = limit;
+    this.#budget = budget;
+    this.#end = memory64 ? 16 * GIB : LIMIT32;
     this.memory64 = memory64;
-    this.maximumPages = memory64 ? Math.ceil(limit / PAGE) : 65536;
+    this.maximumPages = memory64 ? Math.ceil(Math.min(budget, this.#end) / PAGE) : 65536;
     this.memory = createMemory(16, this.maximumPages, memory64);
   }
 
-  /** Bytes handed out so far. */
+  /** Bytes of this memory handed out so far. */
   get used(): number {
     return this.#top - PAGE;
   }
 
-  /** Bytes that can still be handed out. */
+  /** Bytes of this memory that can still be handed out. */
   get left(): number {
-    return this.#budget - this.#top;
+    return Math.min(this.#end, this.#budget - this.#outside) - this.#top;
   }
 
-  /** Throws "memory.insufficient" with the numbers if `bytes` more would not fit. `what` names the purpose in the message. */
-  require(bytes: number, what: string): void {
-    if (this.#top + bytes <= this.#budget) return;
-    const needed = this.used + bytes;
-    const narrow = !this.memory64 && needed > LIMIT32 - PAGE;
-    const advice = narrow
-      ? "a 32-bit WebAssembly memory ends at 4 GiB: use Node 24 or newer, which has 64-bit memory"
-      : "choose a smaller quantisation or a shorter context, or raise the memory option";
-    throw new LatheError("memory.insufficient", `${what} needs ${gib(needed)} and ${gib(this.#budget)} are available; ${advice}.`, {
-      needed,
-      available: this.#budget,
-      suggestion: advice,
-    });
+  /**
+   * Throws "memory.insufficient" with the numbers if `bytes` more in this memory, and `outside` more besides it, would not fit. `what` names the
+   * purpose in the message.
+   */
+  require(bytes: number, what: string, outside = 0): void {
+    const besides = this.#outside + outside;
+    const within = this.#top + bytes + besides <= this.#budget;
+    if (within && this.#top + bytes <= this.#end) return;
+    const needed = this.used + bytes + (within ? 0 : besides);
+    const available = within ? this.#end - PAGE : this.#budget;
+    const advice = within ? this.#advice(besides > 0) : "choose a smaller quantisation or a shorter context, or raise the memory option";
+    const where = within ? " of WebAssembly memory" : "";
+    const message = `${what} needs ${gib(needed)}${where} and ${gib(available)} are available; ${advice}.`;
+    throw new LatheError("memory.insufficient", message, { needed, available, suggestion: advice });
+  }
+
+  /** What helps where the addresses end before the budget does. */
+  #advice(weightsOutside: boolean): string {
+    if (this.memory64 || hasMemory64()) return "choose a shorter context or a smaller quantisation";
+    const newer = "use Node 24 or newer, which has 64-bit memory";
+    return `a 32-bit WebAssembly memory ends at 4 GiB: ${newer}, or ${weightsOutside ? "a shorter context" : "machine code, which keeps weights outside of it"}`;
+  }
+
+  /** Counts bytes that the model takes outside of this memory. Throws as `require` does. */
+  count(bytes: number, what: string): void {
+    this.require(0, what, bytes);
+    this.#outside += bytes;
   }
 
   /** Address of `bytes` zeroed bytes, aligned to 64. */

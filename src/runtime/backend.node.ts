@@ -6,7 +6,7 @@ import type { Arena } from "./arena.ts";
 import type { Backend, Numerics, TargetName } from "./compile.ts";
 import { NativeBackend } from "./native/backend.node.ts";
 import { type CpuFeatures, readFeatures } from "./native/features.node.ts";
-import { openSystem } from "./native/foreign.node.ts";
+import { openSystem, type System } from "./native/foreign.node.ts";
 import { prove } from "./native/proofs.node.ts";
 import { compileOptimised } from "./platform.node.ts";
 
@@ -26,12 +26,31 @@ export function askedTarget(asked: TargetName | "auto"): TargetName | "auto" {
   return name === "native" || name === "wasm" || name === "interp" ? name : "auto";
 }
 
-/** Machine code for this processor, or why there is none. LATHE_CHECK=on has its registers checked, as the tests do. */
-export async function openNative(arena: Arena, numerics: Numerics = "fast"): Promise<NativeBackend | { readonly reason: string }> {
+interface Machine {
+  readonly system: System;
+  readonly levels: ReadonlySet<Level>;
+}
+
+/** What runs machine code here, or why nothing does. */
+async function machine(): Promise<Machine | { readonly reason: string }> {
   const system = await openSystem();
   if ("reason" in system) return system;
   const { levels } = limited(readFeatures(system));
-  if (!levels.has("avx2")) return { reason: "this processor has no AVX2" };
+  return levels.has("avx2") ? { system, levels } : { reason: "this processor has no AVX2" };
+}
+
+/** The target that `backendFor` would give. */
+export async function targetHere(asked: TargetName | "auto"): Promise<TargetName> {
+  const target = askedTarget(asked);
+  if (target !== "auto") return target;
+  return "reason" in (await machine()) ? "wasm" : "native";
+}
+
+/** Machine code for this processor, or why there is none. LATHE_CHECK=on has its registers checked, as the tests do. */
+export async function openNative(arena: Arena, numerics: Numerics = "fast"): Promise<NativeBackend | { readonly reason: string }> {
+  const found = await machine();
+  if ("reason" in found) return found;
+  const { system, levels } = found;
   const convention = system.name === "win32" ? "windows" : "sysv";
   const check = process.env.LATHE_CHECK === "on";
   return new NativeBackend(system, { levels, convention, strict: numerics === "strict", check }, arena.memory, prove);

@@ -4,6 +4,7 @@
  */
 import type { Kernel, SlotKind } from "../ir/node.ts";
 import { print } from "../ir/print.ts";
+import type { Machine } from "../lower/passes.ts";
 import { interpret } from "../target/interp/interp.ts";
 import { compileKernel, compileModule } from "../target/wasm/compile.ts";
 import { hasRelaxedSimd } from "../target/wasm/features.ts";
@@ -35,16 +36,26 @@ export interface Compiled {
   readonly shared?: SharedKernels;
 }
 
+/** Addresses are such as arguments of kernels are, counted as if the memory were a part of the arena; `Backend.close` gives it back. */
+export interface Outside {
+  /** Zeroed bytes, which are going to be written once and read many times. Throws "memory.insufficient" where the system refuses. */
+  readonly reserve: (bytes: number) => number;
+  /** Maps a file, read-only; undefined where that cannot be. */
+  readonly mapFile: (path: string, bytes: number) => number | undefined;
+  /** Copies bytes at an address into an array. */
+  readonly read: (address: number, into: Uint8Array) => void;
+}
+
 export interface Backend {
   readonly name: TargetName;
+  /** What it tells the passes of its machine, where that depends on the processor. */
+  readonly machine?: Machine;
   /** Instructions of a kernel, one a line. */
   readonly list: (kernel: Kernel) => readonly string[];
   readonly compile: (kernels: readonly Kernel[]) => Compiled;
-  /** This stretch of the arena is going to be written once and read many times: the weights. */
-  readonly settle?: (address: number, bytes: number) => void;
-  /** Maps a file; its address as arguments of kernels take it, as if it lay in the arena. Undefined where it cannot be. It is released by `close`. */
-  readonly mapFile?: (path: string, bytes: number) => number | undefined;
-  /** Gives back what compiled kernels take outside the arena. Nothing may run them any more. */
+  /** Memory outside of the arena, where kernels reach it. Where it is absent, weights lie in the arena. */
+  readonly outside?: Outside;
+  /** Gives back all that was taken outside the arena. No kernel may run any more. */
   readonly close: () => void;
 }
 

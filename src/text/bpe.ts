@@ -5,9 +5,8 @@
  */
 import { byteChars, spell } from "./alphabet.ts";
 import { CachedModel } from "./cached.ts";
-import { Merger } from "./merge.ts";
+import { Merger, type MergeTable } from "./merge.ts";
 import type { Symbols } from "./merges.ts";
-import type { PairTable } from "./pair-table.ts";
 import type { Ids } from "./pieces.ts";
 import { codePointAt, writeUtf8 } from "./unicode.ts";
 import type { Vocabulary } from "./vocabulary.ts";
@@ -15,7 +14,7 @@ import type { Vocabulary } from "./vocabulary.ts";
 export interface BpeParts {
   readonly vocabulary: Vocabulary;
   readonly symbols: Symbols;
-  readonly merges: PairTable;
+  readonly merges: MergeTable;
   /** A piece that is in the vocabulary as a whole is not merged from its parts. */
   readonly wholePieces?: boolean;
 }

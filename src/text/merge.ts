@@ -3,15 +3,21 @@
  * knows symbols (small integers) only; what they stand for is the business of bytebpe.ts and spm.ts.
  */
 import { Heap } from "./heap.ts";
-import { MOST_ENTRIES, type PairTable } from "./pair-table.ts";
+import { MOST_ENTRIES } from "./pair-table.ts";
 
 /** Pieces up to this many symbols are merged by looking for the best pair each time, which is faster than the heap for them. */
 const SHORT = 24;
 /** Scratch memory that is kept from one call to the next, in symbols. */
 const KEPT = 1 << 14;
 
+/** Where merges are looked up: as `PairTable`, whose offsets and slots are good until the next look. */
+export interface MergeTable {
+  readonly slots: Int32Array;
+  find(left: number, right: number): number;
+}
+
 export class Merger {
-  readonly #table: PairTable;
+  readonly #table: MergeTable;
   readonly #heap = new Heap();
   readonly #shortRanks = new Int32Array(SHORT);
   readonly #shortResults = new Int32Array(SHORT);
@@ -19,7 +25,7 @@ export class Merger {
   #next = new Int32Array(256);
   #previous = new Int32Array(256);
 
-  constructor(table: PairTable) {
+  constructor(table: MergeTable) {
     this.#table = table;
   }
 
@@ -77,7 +83,8 @@ export class Merger {
       const at = heap.position;
       if (ranks[at] !== heap.rank) continue;
       const right = next[at];
-      symbols[at] = this.#table.slots[this.#table.find(symbols[at], symbols[right]) + 3];
+      const slot = this.#table.find(symbols[at], symbols[right]);
+      symbols[at] = this.#table.slots[slot + 3];
       ranks[right] = -1;
       next[at] = next[right];
       if (next[at] < count) previous[next[at]] = at;

@@ -3,11 +3,11 @@
  * token. Also the symbols that are merged: token ids, and beyond them texts that merges need but that no token has.
  */
 import { MOST_ENTRIES, PairTable } from "./pair-table.ts";
-import { Ids } from "./pieces.ts";
+import { TokenPairs } from "./token-pairs.ts";
 import { codePointAt } from "./unicode.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
-/** A token of more UTF-16 units is never made out of parts that are only known by score or rank, which bounds the work at load. */
+/** A token of more UTF-16 units is never made out of parts that are only known by score or rank, which bounds the work of looking for them. */
 export const LONGEST = 256;
 
 /** Small integers for texts. Those from the vocabulary's size on have no token of their own. */
@@ -55,41 +55,48 @@ export function mergesInOrder(symbols: Symbols, pairs: readonly (readonly [left:
   return table;
 }
 
-const isOneCharacter = (text: string): boolean => text.length > 0 && text.length === (text.codePointAt(0)! > 0xffff ? 2 : 1);
-
 /**
- * From the order of the tokens: two parts may merge if together they are a token, and the rank is the token's. Every pair of known symbols
- * that makes up a token is found, which is all that merging can ever do.
+ * From the order of the tokens: two parts may merge if together they are a token, and the rank is the token's. Every character of a token
+ * becomes a symbol, so that merging can begin.
  */
-export function mergesByToken(vocabulary: Vocabulary, symbols: Symbols, ranks: ArrayLike<number>): PairTable {
-  const { texts } = vocabulary;
-  const ids = vocabulary.plainIds(LONGEST);
-  for (const id of ids) for (const char of texts[id]) symbols.findOrMake(char);
-  const partOf = (part: string): number | undefined => (isOneCharacter(part) ? symbols.find(part) : vocabulary.plainId(part));
-  const found = new Ids();
-  for (const id of ids) {
+export function mergesByToken(vocabulary: Vocabulary, symbols: Symbols, ranks: ArrayLike<number>): TokenPairs {
+  const { texts, size } = vocabulary;
+  const seen = new Uint8Array(0x10000);
+  for (const id of vocabulary.plainIds(LONGEST)) {
     const text = texts[id];
-    for (let cut = widthAt(text, 0); cut < text.length; cut += widthAt(text, cut)) {
-      const left = partOf(text.slice(0, cut));
-      const right = left === undefined ? undefined : partOf(text.slice(cut));
-      if (left === undefined || right === undefined) continue;
-      found.push(left);
-      found.push(right);
-      found.push(id);
+    for (let at = 0, end = 0; at < text.length; at = end) {
+      end = at + widthAt(text, at);
+      const known = end === at + 1 && seen[text.charCodeAt(at)] === 1;
+      if (known) continue;
+      if (end === at + 1) seen[text.charCodeAt(at)] = 1;
+      symbols.findOrMake(text.slice(at, end));
     }
   }
-  const table = new PairTable(found.size / 3);
-  const { list, size } = found;
-  for (let i = 0; i < size; i += 3) table.add(list[i], list[i + 1], ranks[list[i + 2]], list[i + 2]);
-  return table;
+  const textOf = (symbol: number): string => (symbol < size ? texts[symbol] : symbols.textOf(symbol));
+  return new TokenPairs((left, right) => {
+    const text = textOf(left) + textOf(right);
+    return text.length <= LONGEST ? vocabulary.plainId(text) : undefined;
+  }, ranks);
 }
 
 const widthAt = (text: string, at: number): number => (codePointAt(text, at, text.length) > 0xffff ? 2 : 1);
 
 /** Rank 0 for the highest score; equal scores share a rank. */
 export function ranksOfScores(scores: Float64Array): Int32Array {
-  const rank = new Map([...new Set(scores)].sort((a, b) => b - a).map((score, i) => [score, i]));
-  return Int32Array.from(scores, score => rank.get(score)!);
+  const sorted = scores.slice().sort();
+  const different = sorted.filter((score, i) => score !== sorted[i + 1]).reverse();
+  return Int32Array.from(scores, score => firstNotAbove(different, score));
+}
+
+/** Index of the first of these falling numbers that is not above `x`. */
+function firstNotAbove(falling: Float64Array, x: number): number {
+  let [from, to] = [0, falling.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if (falling[middle] > x) from = middle + 1;
+    else to = middle;
+  }
+  return from;
 }
 
 /** Lists of merges and vocabularies must be shorter than 2^22. */

@@ -56,14 +56,13 @@ describe.skipIf(!hasMemory64())("64-bit memory (skipped where WebAssembly has no
     expect(sameRows(rows, truth)).toBe(true);
   });
 
-  it("keeps the pool below what 32-bit indices reach, and refuses a context beyond it", async () => {
+  it("keeps WebAssembly's pool below what 32-bit indices reach, and refuses a context beyond it", async () => {
     const most = Math.ceil((3 * 2 ** 30) / pageBytes) * 32;
-    const { rows, at } = await fromLastPages({ context: 256, cacheTokens: most, memory: 2 ** 32 - 2 ** 16, memory64: true });
+    const options = { target: "wasm", memory: 2 ** 32 - 2 ** 16, memory64: true } as const;
+    const { rows, at } = await fromLastPages({ context: 256, cacheTokens: most, ...options });
     expect(at).toBeLessThan(2 ** 31);
     expect(sameRows(rows, truth)).toBe(true);
-    const error = await caught("memory.insufficient", () =>
-      openEngine(stories, { context: most, memory: 2 ** 32 - 2 ** 16, memory64: true }),
-    );
+    const error = await caught("memory.insufficient", () => openEngine(stories, { context: most, ...options }));
     expect(error.details.needed).toBeGreaterThan(2 ** 31);
   });
 });

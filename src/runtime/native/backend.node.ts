@@ -4,9 +4,10 @@
 import { LatheError } from "../../errors.ts";
 import type { Kernel } from "../../ir/node.ts";
 import { print } from "../../ir/print.ts";
-import { ALIGNMENT, compileKernel, listKernel, type Options } from "../../target/x64/compile.ts";
+import type { Machine } from "../../lower/passes.ts";
+import { ALIGNMENT, compileKernel, listKernel, machineOf, type Options } from "../../target/x64/compile.ts";
 import { CodeCache } from "../code-cache.ts";
-import type { Backend, Compiled, NativeKernel } from "../compile.ts";
+import type { Backend, Compiled, NativeKernel, Outside } from "../compile.ts";
 import type { KernelTable } from "../launch.ts";
 import { unoptimised } from "../platform.node.ts";
 import { type CodeFiles, codeFiles } from "./code-files.node.ts";
@@ -30,6 +31,7 @@ function trimLater(files: CodeFiles): void {
 
 export class NativeBackend implements Backend {
   readonly name = "native";
+  readonly machine: Machine;
   readonly #system: System;
   readonly #options: Options;
   readonly #memory: WebAssembly.Memory;
@@ -41,6 +43,7 @@ export class NativeBackend implements Backend {
     this.#prove = prove;
     this.#system = system;
     this.#options = options;
+    this.machine = machineOf(options.levels);
     this.#memory = memory;
   }
 
@@ -81,22 +84,27 @@ export class NativeBackend implements Backend {
 
   list = (kernel: Kernel): readonly string[] => listKernel(kernel, this.#options);
 
-  /** Huge pages spare the processor most of its look-ups of addresses, where the weights are larger than it can keep track of. */
-  settle = (address: number, bytes: number): void => {
-    this.#system.advise(BigInt(this.#base() + address), bytes, "huge");
+  outside: Outside = {
+    // Huge pages spare the processor most of its look-ups of addresses, where the weights are larger than it can keep track of.
+    reserve: bytes => this.#keep(this.#system.reserve(bytes, { huge: true }), bytes),
+    mapFile: (path, bytes) => {
+      try {
+        const address = this.#system.mapFile(path, 0, bytes);
+        this.#system.advise(address, bytes, "willneed");
+        return this.#keep(address, bytes);
+      } catch (e) {
+        if (e instanceof LatheError) return undefined;
+        throw e;
+      }
+    },
+    read: (address, into) => this.#system.read(BigInt(this.#base() + address), into),
   };
 
-  mapFile = (path: string, bytes: number): number | undefined => {
-    try {
-      const address = this.#system.mapFile(path, 0, bytes);
-      this.#pages.push({ address, bytes });
-      this.#system.advise(address, bytes, "willneed");
-      return Number(address) - this.#base();
-    } catch (e) {
-      if (e instanceof LatheError) return undefined;
-      throw e;
-    }
-  };
+  /** Remembers pages until the end; their address counted from the beginning of the memory. */
+  #keep(address: bigint, bytes: number): number {
+    this.#pages.push({ address, bytes });
+    return Number(address) - this.#base();
+  }
 
   #base(): number {
     return Number(this.#system.addressOf(this.#memory.buffer as unknown as SharedArrayBuffer));

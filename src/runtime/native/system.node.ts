@@ -66,7 +66,11 @@ export function checkSize(bytes: number): void {
 }
 
 export const outOfMemory = (bytes: number): LatheError =>
-  new LatheError("memory.insufficient", `The system has no ${Math.ceil(bytes / 2 ** 20)} MiB of memory to give.`, { needed: bytes });
+  new LatheError(
+    "memory.insufficient",
+    `The system refused ${Math.ceil(bytes / 2 ** 20)} MiB of memory; close other programs or choose a smaller model.`,
+    { needed: bytes },
+  );
 
 /** The three steps of installing code: writable pages, the bytes, then executable and no longer writable. `seal` returns 0 or an error number. */
 export function install(code: Uint8Array, system: Pick<Platform, "reserve" | "release" | "copyIn">, seal: (at: bigint) => number): bigint {

@@ -7,13 +7,13 @@ import { unspell } from "../alphabet.ts";
 import { ByteBpe, CharacterBpe } from "../bpe.ts";
 import { ByteDecoding, type ByteRules } from "../detokenizer.ts";
 import { type PieceModel, Pipeline } from "../encoder.ts";
+import type { MergeTable } from "../merge.ts";
 import { mergesByToken, mergesInOrder, ranksOfScores, Symbols } from "../merges.ts";
 import { type Metadata, malformed, readBoolean, readBytes, readId, readNumbers, readString, readStrings } from "../metadata.ts";
 import type { TokenizerParts } from "../model-tokenizer.ts";
 import { bertNormal, bertWords } from "../normalize/bert.ts";
 import { CharacterMap } from "../normalize/charsmap.ts";
 import { spaced } from "../normalize/spaces.ts";
-import type { PairTable } from "../pair-table.ts";
 import { MOST_ENTRIES } from "../pair-table.ts";
 import { Rwkv, unescaped } from "../rwkv.ts";
 import { SpecialTokens } from "../special.ts";
@@ -139,7 +139,7 @@ function readMerges(from: Metadata): [string, string][] | undefined {
   });
 }
 
-function mergeTable(from: Metadata, vocabulary: Vocabulary, symbols: Symbols, pre: string): PairTable {
+function mergeTable(from: Metadata, vocabulary: Vocabulary, symbols: Symbols, pre: string): MergeTable {
   const merges = readMerges(from);
   if (merges) return mergesInOrder(symbols, merges);
   // Made from a file of ranks, where a token's rank is its id.
