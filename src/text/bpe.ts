@@ -5,7 +5,7 @@
  */
 import { byteChars, spell } from "./alphabet.ts";
 import { CachedModel } from "./cached.ts";
-import { type MergeTable, Merger } from "./merge.ts";
+import { Merger, type MergeTable } from "./merge.ts";
 import type { Symbols } from "./merges.ts";
 import type { Ids } from "./pieces.ts";
 import { codePointAt, writeUtf8 } from "./unicode.ts";
