@@ -2,7 +2,7 @@
 /**
  * Lathe and llama.cpp side by side on this machine: the engines take turns, each run in a fresh process, and the medians are compared.
  *
- *   node bench/compare.mjs [--types q4_0,q4_k,q8_0,f16,q6_k,tq2_0] [--rounds 5] [--isa avx2|native|both] [--json]
+ *   node bench/compare.mjs [--types q4_0,q4_k,q8_0,f16,bf16,q6_k,tq2_0] [--rounds 5] [--isa avx2|native|both] [--json]
  *   node bench/compare.mjs --help
  */
 import { createReadStream, existsSync, mkdirSync, renameSync, statSync, writeFileSync } from "node:fs";
@@ -17,8 +17,11 @@ import { runWatched, waitForQuiet } from "./watch.mjs";
 
 const HERE = import.meta.dirname;
 
+/** Formats that are compared unless others are asked for. */
+const TYPES = "q4_0,q4_k,q8_0,f16,bf16,q6_k,tq2_0";
+
 const HELP = `Usage: node bench/compare.mjs [options]
-  --types <list>        formats to compare (default q4_0,q4_k,q8_0,f16,q6_k,tq2_0)
+  --types <list>        formats to compare (default ${TYPES})
   --rounds <n>          counted runs of each engine and format (default 5)
   --engines <list>      lathe, llama.cpp or both (default lathe,llama.cpp)
   --isa <name>          avx2: both engines keep to AVX2; native: their own choice; both; or one of llama.cpp's CPU variants (default native)
@@ -63,7 +66,7 @@ function options() {
     return n;
   };
   return {
-    types: (values.types ?? "q4_0,q4_k,q8_0,f16,q6_k,tq2_0").split(","),
+    types: (values.types ?? TYPES).split(","),
     rounds: number("rounds", 5),
     engines: (values.engines ?? "lathe,llama.cpp").split(","),
     isa: values.isa === "both" ? ["avx2", "native"] : [values.isa ?? "native"],

@@ -9,6 +9,7 @@
  */
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
+import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { loadPeer, mappedVariants } from "./peers.mjs";
 import { random32 } from "./weights.mjs";
@@ -69,8 +70,11 @@ function logReader() {
   };
 }
 
-/** Loads library, model and context; `load.seconds` is all of it. @param {Options} wanted */
-async function open(wanted, reader) {
+/**
+ * Loads library, model and context for `prompt` and `gen` tokens; `load.seconds` is all of it.
+ * @param {Pick<Options, "model" | "prompt" | "gen" | "threads" | "isa">} wanted
+ */
+export async function openPeer(wanted, reader = logReader()) {
   const { getLlama, LlamaLogLevel } = await loadPeer(wanted.isa);
   const start = performance.now();
   const llama = await getLlama({
@@ -91,7 +95,7 @@ async function open(wanted, reader) {
     performanceTracking: true,
   });
   const load = { seconds: seconds(start), library, model: loaded - library };
-  return { llama, model, context, load };
+  return { llama, model, context, load, isa: mappedVariants().join("+") };
 }
 
 /** Records the size of every batch that is evaluated, so that a run can show what it really did. */
@@ -143,7 +147,7 @@ function statusBytes(field) {
 }
 
 /** Ordinary tokens in a fixed random order. */
-function promptTokens(model, count) {
+export function promptTokens(model, count) {
   const size = [...model.iterateAllTokens()].length;
   const next = random32(7);
   const lowest = size > 1024 ? 300 : 3;
@@ -155,7 +159,7 @@ const featuresOf = info => [...info.matchAll(/(\w+) = 1/g)].map(found => found[1
 /** @param {Options} wanted */
 async function measure(wanted) {
   const reader = logReader();
-  const { llama, model, context, load } = await open(wanted, reader);
+  const { llama, model, context, load, isa } = await openPeer(wanted, reader);
   const prompt = promptTokens(model, wanted.prompt);
   const sequence = context.getSequence();
   const batches = watchBatches(context);
@@ -178,7 +182,7 @@ async function measure(wanted) {
     prefill: speeds(wall, "prefill"),
     decode: speeds(wall, "decode"),
     memory: { peakBytes: statusBytes("VmHWM"), anonymousBytes: statusBytes("RssAnon") },
-    isa: mappedVariants().join("+"),
+    isa,
     features: featuresOf(llama.systemInfo),
     buffers: reader.buffers,
     release: llama.llamaCppRelease.release,
@@ -210,10 +214,11 @@ async function main() {
 }
 
 // The library keeps handles open that are of no use any more, hence the exit.
-await main().then(
-  () => process.exit(0),
-  error => {
-    console.error(error.message);
-    process.exit(1);
-  },
-);
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href)
+  await main().then(
+    () => process.exit(0),
+    error => {
+      console.error(error.message);
+      process.exit(1);
+    },
+  );

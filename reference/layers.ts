@@ -115,6 +115,10 @@ export interface AttentionKind extends Partial<Omit<Scores, "key" | "value" | "v
   readonly gated?: boolean;
   /** Queries and keys are normed after they are turned. */
   readonly normsAfter?: boolean;
+  /** How queries and keys are normed; default: by the root of their mean square, where the file has a weight. */
+  readonly norms?: (name: string, x: Rows) => Rows;
+  /** What comes before the projection back. */
+  readonly before?: Layer;
   /** Only so many last positions are seen. */
   readonly window?: number;
   /** Chooses the keys that are seen besides being past, from what the layer gets. */
@@ -125,7 +129,8 @@ export function attention(f: File, at: string, i: number, kind: AttentionKind): 
   const count = f.number("attention.head_count", undefined, i);
   const size = f.number("attention.key_length", f.number("embedding_length") / count);
   const turned = (x: Rows): Rows => (kind.rope ? x.map((row, t) => heads(row, size).flatMap(h => kind.rope!(h, t))) : x);
-  const normed = (name: string, x: Rows): Rows => (f.has(`${at}.${name}.weight`) ? f.rmsNorm(`${at}.${name}`, x) : x);
+  const rms = (name: string, x: Rows): Rows => (f.has(`${name}.weight`) ? f.rmsNorm(name, x) : x);
+  const normed = (name: string, x: Rows): Rows => (kind.norms ?? rms)(`${at}.${name}`, x);
   const ready = (name: string, x: Rows): Rows => (kind.normsAfter ? normed(name, turned(x)) : turned(normed(name, x)));
   return x => {
     const both = f.linear(`${at}.attn_q`, x);
@@ -137,7 +142,8 @@ export function attention(f: File, at: string, i: number, kind: AttentionKind): 
     const scale = kind.scale ?? f.number("attention.scale", size ** -0.5);
     const y = attend(ready("attn_q_norm", q), ready("attn_k_norm", k), v, { ...kind, key: size, value: size, scale, sinks, visible });
     const gates = both.map(row => heads(row, 2 * size).flatMap(h => h.slice(size)));
-    return f.linear(`${at}.attn_output`, kind.gated ? zip(y, gates, (a, g) => a * sigmoid(g)) : y);
+    const open = kind.gated ? zip(y, gates, (a, g) => a * sigmoid(g)) : y;
+    return f.linear(`${at}.attn_output`, kind.before?.(open) ?? open);
   };
 }
 
@@ -146,7 +152,7 @@ export function attention(f: File, at: string, i: number, kind: AttentionKind): 
 export type Activation = (gate: number | undefined, up: number) => number;
 export const swiglu: Activation = (gate, up) => silu(gate ?? 0) * up;
 export const squaredRelu: Activation = (_, up) => Math.max(0, up) ** 2;
-const geluTanh = (x: number): number => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+export const geluTanh = (x: number): number => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
 export const geglu: Activation = (gate, up) => geluTanh(gate ?? 0) * up;
 /** SwiGLU whose gate is limited above, and what it lets through on both sides. */
 export const limitedSilu =

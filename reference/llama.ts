@@ -349,8 +349,11 @@ const add = (x: Float64Array, y: Float64Array) => x.map((v, i) => v + y[i]);
 
 // ---- The model -----------------------------------------------------------------------------------------------------------------------
 
+/** What becomes of keys and values that are kept. */
+type Keep = (x: number) => number;
+
 /** An empty sequence; see `ReferenceModel.start`. `from`: the first position that the token sees. */
-function start(c: ReferenceConfig, w: ReturnType<typeof readWeights>): (token: number, from?: number) => Float64Array {
+function start(c: ReferenceConfig, w: ReturnType<typeof readWeights>, keep: Keep): (token: number, from?: number) => Float64Array {
   const rope = ropeAngles(c, w.ropeFactors);
   const keys: Float64Array[][] = w.layers.map(() => []); // [layer][position] -> [kvHeads * keyDim]
   const values: Float64Array[][] = w.layers.map(() => []); // [layer][position] -> [kvHeads * valueDim]
@@ -361,8 +364,8 @@ function start(c: ReferenceConfig, w: ReturnType<typeof readWeights>): (token: n
       const position = keys[l].length;
       const a = rmsNorm(x, layer.attnNorm, c.eps); // [dim]
       const q = turn(linear(layer.q, a), c.keyDim, position, rope); // [heads * keyDim]
-      keys[l].push(turn(linear(layer.k, a), c.keyDim, position, rope)); // [kvHeads * keyDim]
-      values[l].push(linear(layer.v, a)); // [kvHeads * valueDim]
+      keys[l].push(turn(linear(layer.k, a), c.keyDim, position, rope).map(keep)); // [kvHeads * keyDim]
+      values[l].push(linear(layer.v, a).map(keep)); // [kvHeads * valueDim]
       x = add(x, linear(layer.o, attend(q, keys[l].slice(from), values[l].slice(from), c))); // [dim]
       const f = rmsNorm(x, layer.ffnNorm, c.eps); // [dim]
       const up = linear(layer.up, f); // [hidden]
@@ -393,7 +396,7 @@ export function readNumbers(path: string) {
 }
 
 /** Reads a GGUF file of architecture "llama" whole. */
-export function loadReference(path: string): ReferenceModel {
+export function loadReference(path: string, keep: Keep = x => x): ReferenceModel {
   const file = openSync(path, "r");
   try {
     const bytes = Buffer.alloc(Math.min(fstatSync(file).size, 2 ** 26)); // 64 MiB: no header of a known model is longer
@@ -403,7 +406,7 @@ export function loadReference(path: string): ReferenceModel {
     const weights = readWeights(new TensorReader(file, header.tensors), config);
     const vocabulary = (header.meta.get("tokenizer.ggml.tokens") ?? []) as string[];
     const greedy = (tokens: number[], steps: number) => {
-      const step = start(config, weights);
+      const step = start(config, weights, keep);
       const argmax = (logits: Float64Array) => logits.reduce((best, v, i) => (v > logits[best] ? i : best), 0);
       const ids: number[] = [];
       let logits = tokens.map(t => step(t))[tokens.length - 1];
@@ -415,11 +418,11 @@ export function loadReference(path: string): ReferenceModel {
       return ids;
     };
     const logits = (tokens: number[], from: readonly number[] = []) => {
-      const step = start(config, weights);
+      const step = start(config, weights, keep);
       return tokens.map((t, i) => step(t, from[i]));
     };
     const fresh = (): ((token: number) => Float64Array) => {
-      const step = start(config, weights);
+      const step = start(config, weights, keep);
       return token => step(token);
     };
     return { config, vocabulary, start: fresh, logits, greedy };

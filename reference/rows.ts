@@ -80,6 +80,21 @@ export class File {
       }),
     );
   }
+  /** Rows, or heads as long as they are `size`, without their mean and by their own spread; the weight may be each head's own. */
+  layerNorm(name: string, x: Rows, eps: number, size = x[0].length): number[][] {
+    const weight = this.values(`${name}.weight`);
+    const bias = this.has(`${name}.bias`) ? this.values(`${name}.bias`) : undefined;
+    return x.map(row =>
+      heads(row, size).flatMap((head, h) => {
+        const mean = sum(head) / size;
+        const spread = Math.sqrt(sum(head.map(v => (v - mean) ** 2)) / size + eps);
+        return head.map((v, i) => {
+          const own = (h * size + i) % weight.length;
+          return ((v - mean) / spread) * weight[own] + (bias?.[own] ?? 0);
+        });
+      }),
+    );
+  }
   /** Filters [channel][kernel] of a convolution. */
   filters(name: string): number[][] {
     const w = this.values(`${name}.weight`);

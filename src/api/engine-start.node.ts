@@ -1,5 +1,6 @@
 /** Starts engine threads in Node. One may be started before anything else is known, so that it loads its code while a model file is opened. */
 import { Worker } from "node:worker_threads";
+import { Door } from "../runtime/native/door.node.ts";
 import type { Channel } from "./engine-client.ts";
 import type { FromEngine } from "./protocol.ts";
 import { threadEntry } from "./thread-entry.node.ts";
@@ -8,7 +9,9 @@ function start(): Channel {
   const separate = new URL("./engine-thread.node.js", import.meta.url);
   const bundled = new URL("../bin/engine-thread.node.js", import.meta.url);
   // The caller's own arguments, such as --input-type, are not for this file.
-  const worker = new Worker(threadEntry(separate, bundled, new URL("../.tsbuildinfo", import.meta.url)), { execArgv: [] });
+  const entry = threadEntry(separate, bundled, new URL("../.tsbuildinfo", import.meta.url));
+  const door = new Door();
+  const worker = new Worker(entry, { workerData: door.data, execArgv: [] });
   worker.unref();
   return {
     post: message => worker.postMessage(message),
@@ -17,7 +20,10 @@ function start(): Channel {
       worker.on("error", listener);
       worker.on("exit", code => listener(new Error(`exit code ${code}`)));
     },
-    terminate: () => worker.terminate(),
+    terminate: async () => {
+      await door.shut();
+      return worker.terminate();
+    },
     hold: alive => (alive ? worker.ref() : worker.unref()),
   };
 }

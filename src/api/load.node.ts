@@ -37,10 +37,10 @@ interface Bound {
 export const ofNetwork = (gguf: Gguf): Map<string, unknown> =>
   new Map([...gguf.metadata].filter(([key, v]) => typeof v !== "object" || !key.startsWith("tokenizer.")));
 
-function bound(gguf: Gguf): Bound {
+function bound(gguf: Gguf, kept?: LoadOptions["kv"]): Bound {
   const architecture = textOf(gguf, "general.architecture", "");
   const metadata = ofNetwork(gguf);
-  return { gguf, architecture, metadata, ...bind({ architecture, metadata, tensors: gguf.tensors }) };
+  return { gguf, architecture, metadata, ...bind({ architecture, metadata, tensors: gguf.tensors, kept }) };
 }
 
 /** Every token that a text can become must have its row. */
@@ -70,7 +70,7 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
   const gguf = await openModel(path);
   const client = new EngineClient(startEngine());
   try {
-    const { architecture, metadata, network } = bound(gguf);
+    const { architecture, metadata, network } = bound(gguf, o.kv);
     o.onProgress?.({ stage: "header", done: 1, total: 1 });
     const context = contextOf(network, o.context);
     const fileBytes = gguf.parts.reduce((sum, p) => sum + p.size, 0);
@@ -83,6 +83,7 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
       folder: isFolder(path) ? path : undefined,
       target: o.target,
       numerics: o.numerics,
+      kept: o.kv,
       threads: o.threads ?? defaultThreads(),
       memory: parseBytes(o.memory ?? availableMemory())!,
       cache: o.cacheDir === undefined ? undefined : { dir: resolve(o.cacheDir), bytes: parseBytes(o.cacheDisk)! },

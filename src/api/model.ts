@@ -17,7 +17,16 @@ import { Conversation, type ConversationHost, type ConversationOptions } from ".
 import { type Answers, answerTexts, type Decision, decided, decisionPrompt } from "./decide.ts";
 import { embeddingOf } from "./embed.ts";
 import { type EngineClient, fromWire } from "./engine-client.ts";
-import { compose, declared, Modules, type ModulesOptions, moduleIds, type PromptModule, requireModules } from "./modules.ts";
+import {
+  compose,
+  type DeclaredModule,
+  ModuleSchema,
+  Modules,
+  type ModulesOptions,
+  moduleIds,
+  type PromptModule,
+  requireModules,
+} from "./modules.ts";
 import { type GenerateOptions, type ProfileOptions, resolveProfile } from "./options.ts";
 import type { EngineStatus, LoadedInfo, Profile } from "./protocol.ts";
 import { pairIds, scoreOf, unit } from "./rank.ts";
@@ -207,19 +216,23 @@ export class Model implements AsyncDisposable {
    * Declares modules, computes each alone, and each scaffold, and keeps them in memory until they are closed.
    * @throws LatheError option.invalid (declarations; a model that cannot use modules), context.overflow, the signal's reason.
    */
-  async modules<const N extends string>(texts: Readonly<Record<N, string>>, options: ModulesOptions<NoInfer<N>> = {}): Promise<Modules<N>> {
+  async modules<const N extends string>(
+    texts: Readonly<Record<N, DeclaredModule>>,
+    options: ModulesOptions<NoInfer<N>> = {},
+  ): Promise<Modules<N>> {
     requireModules(this.info.noModules);
-    const { joined = [], ...rest } = options;
+    const { joined, oneOf, ...rest } = options;
+    const schema = new ModuleSchema(texts, { joined, oneOf });
     const sessions: Session[] = [];
     const close = (): void => {
       for (const s of sessions.splice(0)) s.close();
     };
     try {
-      for (const module of declared(texts, joined)) {
+      for (const module of schema.beginnings()) {
         sessions.push(this.session());
         await sessions.at(-1)!.generate(moduleIds(this.tokenizer, module), { ...rest, maxTokens: 0 });
       }
-      return new Modules(texts, joined, close);
+      return new Modules(schema, this.tokenizer, close);
     } catch (e) {
       close();
       throw e;

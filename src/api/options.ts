@@ -5,9 +5,11 @@ import { numberRule, type OptionRules, resolveOptions } from "../decode/options.
 import type { SamplingOptions } from "../decode/sampler.ts";
 import { LatheError } from "../errors.ts";
 import type { StoreOptions } from "../files/store/pull.node.ts";
+import type { Kept } from "../kernels/attend.ts";
 import type { Numerics } from "../runtime/compile.ts";
 import { type Overflow, overflows } from "./context.ts";
-import type { PromptModule } from "./modules.ts";
+import { HeldCall } from "./held-call.ts";
+import { isModule, type PromptModule } from "./module-text.ts";
 import { isStandard, jsonSchemaOf } from "./standard.ts";
 
 export type Target = "auto" | "native" | "wasm" | "interp";
@@ -39,6 +41,11 @@ export interface LoadOptions {
    * same bits on every target and is a little slower.
    */
   readonly numerics?: Numerics;
+  /**
+   * How keys and values are kept: "f16" takes half the memory of "f32" and less time, and rounds to eleven bits. Default "auto": f16, but f32 for
+   * models so small (below 16 KiB a token) that it would gain them nothing.
+   */
+  readonly kv?: Kept | "auto";
   /** Tokens of a prompt that are computed together; more is a little faster, fewer answers a cancel sooner. Results do not change. Default 64. */
   readonly batchTokens?: number;
   /** The chat template, by its short name ("chatml", "llama3" ...) or as Jinja text, instead of the model file's own. */
@@ -150,6 +157,7 @@ const loadRules: OptionRules<LoadOptions> = {
     check: v => ["auto", "native", "wasm", "interp"].includes(v as string),
   },
   numerics: { default: "fast", accepts: '"fast" or "strict"', check: v => v === "fast" || v === "strict" },
+  kv: { default: "auto", accepts: '"auto", "f16" or "f32"', check: v => ["auto", "f16", "f32"].includes(v as string) },
   batchTokens: numberRule(64, { from: 1, to: 1024, integer: true }),
   chatTemplate: optional({ accepts: "the name of a chat template, or its text", check: v => isText(v) && v.trim() !== "" }),
   toolSyntax: optional({ accepts: "the name of a tool syntax", check: v => isText(v) && v.trim() !== "" }),
@@ -165,8 +173,8 @@ const generateRules: OptionRules<Own> = {
   special: flag,
   modules: {
     default: [],
-    accepts: "a list of objects with a text",
-    check: v => Array.isArray(v) && v.length <= MOST_MODULES && v.every(m => isRecord(m) && isText(m.text)),
+    accepts: "a list of objects with a text, and where it has parameters, their values",
+    check: v => Array.isArray(v) && v.length <= MOST_MODULES && v.every(isModule),
   },
   alternatives: numberRule(0, { from: 0, to: 20, integer: true }),
   client: optional({ accepts: "a text", check: isText }),
@@ -264,6 +272,7 @@ function constraintOf(own: Required<Own>): ConstraintSource | undefined {
   }
   switch (given[0]) {
     case "schema":
+      if ((own.schema as unknown) instanceof HeldCall) return (own.schema as unknown as HeldCall).source;
       return {
         kind: "schema",
         text: schemaText(jsonSchemaOf(own.schema)),

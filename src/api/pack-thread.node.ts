@@ -37,5 +37,4 @@ async function work({ spec, out, check, stop }: ToPacker): Promise<void> {
   }
 }
 
-// As a message: threads that are started with data are members of a team.
 parentPort?.once("message", work);

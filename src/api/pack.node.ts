@@ -5,6 +5,7 @@ import { LatheError } from "../errors.ts";
 import { closeGguf } from "../files/gguf.ts";
 import { openModelFile } from "../files/open.node.ts";
 import { locate } from "../files/store/pull.node.ts";
+import { Door } from "../runtime/native/door.node.ts";
 import { availableMemory, defaultThreads } from "../runtime/platform.node.ts";
 import { fromWire } from "./engine-client.ts";
 import { ofNetwork, textOf } from "./load.node.ts";
@@ -47,7 +48,8 @@ export async function pack(name: string, options: PackOptions = {}): Promise<Pac
 async function onThread(spec: PackSpec, { out, check = false, onProgress, signal }: PackOptions): Promise<PackedCopy> {
   signal?.throwIfAborted();
   const stop = new Int32Array(new SharedArrayBuffer(4));
-  const worker = new Worker(new URL("./pack-thread.node.js", import.meta.url), { execArgv: [] });
+  const door = new Door();
+  const worker = new Worker(new URL("./pack-thread.node.js", import.meta.url), { workerData: door.data, execArgv: [] });
   // The thread ends by itself soon after, and tidies up.
   const abort = (): void => void Atomics.store(stop, 0, 1);
   try {
@@ -64,6 +66,7 @@ async function onThread(spec: PackSpec, { out, check = false, onProgress, signal
     });
   } finally {
     signal?.removeEventListener("abort", abort);
+    await door.shut();
     await worker.terminate();
   }
 }

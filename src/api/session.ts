@@ -10,6 +10,7 @@ import type { TextPart, Tokenizer } from "../text/tokenizer.ts";
 import { spelled } from "../text/tools/marks.ts";
 import { type Dropped, type Fitted, fitText, overflowed, promptRoom } from "./context.ts";
 import { type EngineClient, fromWire, type Inbox } from "./engine-client.ts";
+import { HeldCall } from "./held-call.ts";
 import { compose, isComposed, type PromptModule, plainIds, requireModules } from "./modules.ts";
 import { type GenerateOptions, type ResolvedGenerate, resolveGenerate } from "./options.ts";
 import type { Finished, Token, WireVocabulary } from "./protocol.ts";
@@ -267,9 +268,15 @@ function dropsFirstSpace(tokenizer: Tokenizer): boolean {
   return false;
 }
 
-/** The tokens of what must come, without the last, which might be longer if it saw what follows. */
+/**
+ * The tokens of what must come, without the last, which might be longer if it saw what follows. It goes on from other text, so it is spelled
+ * behind a line break: tokenizers that put a space before every text put it there.
+ */
 function spelling(tokenizer: Tokenizer, bytes: Uint8Array): readonly number[] {
-  const ids = tokenizer.encode(new TextDecoder().decode(bytes), { bos: false, eos: false });
+  const encode = (text: string): Int32Array => tokenizer.encode(text, { bos: false, eos: false });
+  const text = new TextDecoder().decode(bytes);
+  const [edge, whole] = [encode("\n"), encode(`\n${text}`)];
+  const ids = edge.every((id, i) => id === whole[i]) ? whole.subarray(edge.length) : encode(text);
   return [...ids.subarray(0, -1)];
 }
 
@@ -343,7 +350,7 @@ class Answer<T> {
 
   /** Under a schema, the value of an answer that is whole. @throws LatheError answer.refused. */
   async evaluate(schema: unknown, { finish }: Finished): Promise<void> {
-    if (schema === undefined || finish !== "stop" || this.stopped !== undefined) return;
+    if (schema === undefined || schema instanceof HeldCall || finish !== "stop" || this.stopped !== undefined) return;
     const verdict = await validated(schema, JSON.parse(this.text));
     if ("value" in verdict) this.#value = verdict.value as T;
     else {

@@ -9,6 +9,7 @@ import { coded, codesOf } from "../text/tools/marks.ts";
 import { AnswerParser } from "../text/tools/parser.ts";
 import { bareSyntax, type ForcedForm, syntaxOf, type ToolSyntax, taughtSyntax } from "../text/tools/syntaxes.ts";
 import { taught } from "../text/tools/teach.ts";
+import { HeldCall } from "./held-call.ts";
 import type { Marks } from "./session.ts";
 import { callSchema, type ToolSpec } from "./tools.ts";
 
@@ -46,8 +47,8 @@ export interface ChatPrompt {
 export class Speech {
   /** Special tokens that are told apart from text, and what stands for them. */
   readonly marks: Marks;
-  /** The JSON Schema that holds the answer to a call. */
-  readonly schema: object | undefined;
+  /** The JSON Schema that holds the answer to a call, or what stands in its place. */
+  readonly schema: object | HeldCall | undefined;
   /** Stop texts that end the words of the answer. They do not count in thoughts and calls. */
   readonly stops: readonly string[];
   /** Stop texts with a mark in them, which are looked for in all that the model writes. */
@@ -68,14 +69,15 @@ export class Speech {
     const form = forced && forcedForm(manner.syntax!, forced);
     this.#form = form;
     this.#forced = form?.open(forced?.length === 1 ? forced[0].function.name : undefined) ?? "";
-    this.schema = form && callSchema(forced!, form);
+    this.schema = form && (form.elements ? new HeldCall(forced!, form.elements) : callSchema(forced!, form));
     const reads = specs.length > 0 || manner.syntax?.whole !== undefined;
     this.#manner = { ...manner, syntax: form && this.#forced === "" ? bareSyntax : reads ? manner.syntax : undefined };
     const marks = marksOf(this.#manner);
     const marked = (stop: string): boolean => marks.some(m => stop.includes(m));
     this.stops = stops.filter(s => !marked(s));
     this.markStops = stops.filter(marked);
-    const apart = marks.filter(m => host.isMark(m) && !stops.some(s => s.includes(m)));
+    // Under a constraint only text can be written: where that has marks in it, they are read as text.
+    const apart = form?.elements ? [] : marks.filter(m => host.isMark(m) && !stops.some(s => s.includes(m)));
     this.marks = codesOf(apart);
   }
 

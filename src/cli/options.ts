@@ -21,6 +21,7 @@ const loadKeys = [
   "memory",
   "target",
   "numerics",
+  "kv",
   "batchTokens",
   "chatTemplate",
   "toolSyntax",
@@ -119,6 +120,11 @@ export function loadOptions(command: Command, context: string | false = "what th
     new Option("--target <name>", "what kernels are compiled to").choices(["auto", "native", "wasm", "interp"]).default("auto"),
   );
   command.addOption(new Option("--numerics <name>", "strict: the same bits on every target").choices(["fast", "strict"]).default("fast"));
+  command.addOption(
+    new Option("--kv <format>", "how keys and values are kept (auto: f16, but f32 for very small models)")
+      .choices(["auto", "f16", "f32"])
+      .default("auto"),
+  );
   command.option("--chat-template <name>", "a chat template by its short name, such as chatml or llama3, instead of the file's");
   command.option("--tool-syntax <name>", "how the model writes tool calls, such as hermes or mistral (default: as its template shows)");
   add(command, "--batch-tokens <n>", "tokens of a prompt that are computed together (default: 64)");

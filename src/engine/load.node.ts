@@ -114,7 +114,7 @@ async function loadOn(spec: LoadSpec, progress: Progress, open: typeof backendFo
     const mostPages = arena.memory64 && !backend.outside ? Math.floor(INDEXABLE / network.pageBytes) : Number.POSITIVE_INFINITY;
     const options = { ...spec.plan, cacheTokens: Math.min(spec.plan.cacheTokens, mostPages * PAGE) };
     const forms = [...new Set(source.weights.map(w => w.format.packed))];
-    const schedule = await tuned(schedules(backend.name), forms, need.weights, backend, arena);
+    const schedule = await tuned(schedules(backend.name, backend.machine), forms, need.weights, backend, arena);
     const plan = unoptimised(() => makePlan(network, source.states, arena, options, schedule, name => constants.get(name)!));
     const compiled = backend.compile(plan.kernels);
     const ready = team.setKernels(compiled).then(() => team.setPrograms(programsOf(plan)));
@@ -317,6 +317,7 @@ export async function packWeights(
       await packTasks(tasks, files, arena, team, areas, told);
     });
   };
+  if (backend.machine?.dots === "quads") for (const w of weights) w.format = w.format.quads ?? w.format;
   progress(0, total);
   if (!weights.length) return;
   const list = place(weights);

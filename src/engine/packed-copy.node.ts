@@ -52,9 +52,10 @@ export interface CopyHeader {
 
 export const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
-const formatsOf = (weights: readonly Weight[]): WeightFormat[] => [
-  ...new Set(weights.flatMap(({ format }) => (format.fallback ? [format, format.fallback] : [format]))),
-];
+/** A format and its stand-ins. */
+const variantsOf = (format: WeightFormat): WeightFormat[] => [format, format.fallback, format.quads].filter(f => f !== undefined);
+
+const formatsOf = (weights: readonly Weight[]): WeightFormat[] => [...new Set(weights.flatMap(({ format }) => variantsOf(format)))];
 
 /**
  * What the bytes of a copy depend on besides the source: the packing kernels, operation by operation, and how the network wants its rows. It
@@ -176,9 +177,9 @@ export function readCopy(path: string): Copy | Refusal {
 const same = (a: readonly Omit<SourceFile, "whole">[], b: readonly Omit<SourceFile, "whole">[]): boolean =>
   a.length === b.length && a.every((s, i) => s.bytes === b[i].bytes && s.changed === b[i].changed && s.beginning === b[i].beginning);
 
-/** The form of a weight in a copy, which its format or the format's stand-in has; undefined where neither does. */
+/** The form of a weight in a copy, which its format or one of the format's stand-ins has; undefined where none does. */
 export const formatIn = ({ format }: Weight, form: string): WeightFormat | undefined =>
-  [format, format.fallback].find(f => f?.packed.name === form);
+  variantsOf(format).find(f => f.packed.name === form);
 
 /** The copy of this model, if it is one of these weights from these files; or why it is not to be used. */
 export function openCopy(path: string, weights: readonly Weight[], parts: readonly string[]): Copy | Refusal {

@@ -50,7 +50,7 @@ interface Made {
 function identityOf(parts: readonly string[], { rotations, step }: Plan, { states, backend, numerics }: Made): string {
   const hash = createHash("sha256");
   const angles = [...rotations.keys()].map(r => [r.magnitude, ...r.frequencies]);
-  const layout = [PAGE, step.pageBytes, states.map(s => s.bytes)];
+  const layout = [PAGE, step.kept, step.pageBytes, states.map(s => s.bytes)];
   hash.update(JSON.stringify([FORMAT, version, backend.name, numerics, hasRelaxedSimd(), layout, angles]));
   sampled(parts, hash);
   return hash.digest("hex");

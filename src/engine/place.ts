@@ -3,10 +3,12 @@
  * place; keys are turned by the angle between both, which is what computing them there would give, but for rounding. Owns the copying, and the
  * reasons why a model's keys cannot be moved.
  */
-import { headBytes, PAGE } from "../kernels/attend.ts";
+import { fromHalf, toHalf } from "../formats/encode/floats.ts";
+import { headBytes, keptBytes, PAGE } from "../kernels/attend.ts";
 import type { Sequence } from "../kv/pages.ts";
 import type { Network } from "../nn/arch.ts";
 import type { HeadLayout, Rotation } from "../nn/step.ts";
+import type { Arena } from "../runtime/arena.ts";
 import type { Plan } from "./plan.ts";
 
 /** Why modules of this model cannot be moved; undefined where they can. */
@@ -16,7 +18,7 @@ export function hindrance(network: Network, plan: Plan): string | undefined {
   if (plan.stateCapacity > 0) return "its recurrent layers read a text from its beginning";
   if (network.longestContext !== undefined) return "its positions are learned, so a part belongs to the place where it was read";
   if (tied.size > 0 || plan.scalars.size > 0) return `its attention depends on where a part stands (${[...tied, "temperature"][0]})`;
-  const known = heads.reduce((sum, h) => sum + h.kvHeads * headBytes(h.headDim, h.valueDim), 0);
+  const known = heads.reduce((sum, h) => sum + h.kvHeads * headBytes(h.headDim, h.valueDim, plan.step.kept), 0);
   if (known !== plan.step.pageBytes) return "its pages hold more than keys and values";
   return undefined;
 }
@@ -43,37 +45,65 @@ function* stretches(source: Sequence, target: Sequence, start: number, count: nu
   }
 }
 
+/** All pages as the numbers that they keep. */
+interface Numbers {
+  readonly cells: Float32Array | Uint16Array;
+  readonly read: (i: number) => number;
+  readonly write: (i: number, x: number) => void;
+}
+
+const MOST_HALF = 65504;
+
+function numbersOf({ pages, kept }: Plan["step"], arena: Arena): Numbers {
+  if (kept === "f32") {
+    const cells = arena.f32(pages.address, pages.bytes / 4);
+    return { cells, read: i => cells[i], write: (i, x) => void (cells[i] = x) };
+  }
+  const bytes = arena.bytes(pages.address, pages.bytes);
+  const cells = new Uint16Array(bytes.buffer, bytes.byteOffset, pages.bytes / 2);
+  const clamp = (x: number): number => Math.max(-MOST_HALF, Math.min(MOST_HALF, x));
+  return { cells, read: i => fromHalf(cells[i]), write: (i, x) => void (cells[i] = toHalf(clamp(x))) };
+}
+
 /** Copies `count` keys of one head, turned. `from` and `to`: index of the first dimension's value of the first token. */
-function moveKeys(pages: Float32Array, from: number, to: number, count: number, h: HeadLayout, turn: ReturnType<typeof angles>): void {
+function moveKeys(
+  { cells, read, write }: Numbers,
+  from: number,
+  to: number,
+  count: number,
+  h: HeadLayout,
+  turn: ReturnType<typeof angles>,
+): void {
   const half = h.ropeDim / 2;
   for (let i = 0; i < half; i++) {
     const [cos, sin] = [turn.cos[i], turn.sin[i]];
     const [a, b] = [PAGE * i, PAGE * (i + half)];
     for (let t = 0; t < count; t++) {
-      const [x, y] = [pages[from + a + t], pages[from + b + t]];
-      pages[to + a + t] = x * cos - y * sin;
-      pages[to + b + t] = x * sin + y * cos;
+      const [x, y] = [read(from + a + t), read(from + b + t)];
+      write(to + a + t, x * cos - y * sin);
+      write(to + b + t, x * sin + y * cos);
     }
   }
-  for (let d = h.ropeDim; d < h.headDim; d++) pages.copyWithin(to + PAGE * d, from + PAGE * d, from + PAGE * d + count);
+  for (let d = h.ropeDim; d < h.headDim; d++) cells.copyWithin(to + PAGE * d, from + PAGE * d, from + PAGE * d + count);
 }
 
 /**
- * Puts the first `count` tokens of `source`, which stands at position 0, where the last `count` tokens of `target` are to stand. `pages`: all
- * pages. Both sequences own their pages there; nothing else is touched.
+ * Puts the first `count` tokens of `source`, which stands at position 0, where the last `count` tokens of `target` are to stand. Both sequences
+ * own their pages; nothing else is touched.
  */
-export function moveTokens({ step }: Plan, pages: Float32Array, source: Sequence, target: Sequence, count: number): void {
+export function moveTokens({ step }: Plan, arena: Arena, source: Sequence, target: Sequence, count: number): void {
+  const numbers = numbersOf(step, arena);
   const start = target.length - count;
   const turns = step.heads.map(h => (h.rotation ? angles(h.rotation, start) : { cos: new Float64Array(0), sin: new Float64Array(0) }));
   for (const { from, to, count: n } of stretches(source, target, start, count)) {
     step.heads.forEach((h, layer) => {
-      const size = headBytes(h.headDim, h.valueDim);
+      const size = headBytes(h.headDim, h.valueDim, step.kept);
       for (let head = 0; head < h.kvHeads; head++) {
         const inPage = h.cache + head * size;
-        const [a, b] = [from, to].map(({ page }) => (page * step.pageBytes + inPage) / 4);
-        moveKeys(pages, a + from.place, b + to.place, n, h, turns[layer]);
+        const [a, b] = [from, to].map(({ page }) => (page * step.pageBytes + inPage) / keptBytes(step.kept));
+        moveKeys(numbers, a + from.place, b + to.place, n, h, turns[layer]);
         const values = a + PAGE * h.headDim + from.place * h.valueDim;
-        pages.copyWithin(b + PAGE * h.headDim + to.place * h.valueDim, values, values + n * h.valueDim);
+        numbers.cells.copyWithin(b + PAGE * h.headDim + to.place * h.valueDim, values, values + n * h.valueDim);
       }
     });
   }

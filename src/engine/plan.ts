@@ -7,14 +7,15 @@ import { LatheError } from "../errors.ts";
 import type { Kernel } from "../ir/node.ts";
 import { type AttendSchedule, narrowAttend, PAGE } from "../kernels/attend.ts";
 import { segmentFields } from "../kernels/segments.ts";
+import type { Machine } from "../lower/passes.ts";
 import type { Network } from "../nn/arch.ts";
-import { Graph, type Region } from "../nn/graph.ts";
+import { count, Graph, type Region } from "../nn/graph.ts";
 import type { State } from "../nn/source.ts";
 import type { HeadLayout, Rotation, Scalars, Schedule, Step } from "../nn/step.ts";
 import type { Tensor } from "../nn/tensor.ts";
 import type { Arena } from "../runtime/arena.ts";
 import type { TargetName } from "../runtime/compile.ts";
-import type { Program } from "../runtime/launch.ts";
+import type { Arg, Program } from "../runtime/launch.ts";
 import { placeStates, stateBytes } from "./states.ts";
 
 export interface PlanOptions {
@@ -46,15 +47,16 @@ export interface Plan {
 
 /**
  * Tiles per packed format: tokens whose sums stay in the sixteen registers of x86-64, row groups that keep enough of the memory busy
- * (docs/decisions/0003). Registers twice as wide hold twice the tokens.
+ * (docs/decisions/0003). Registers twice as wide hold twice the tokens, and twice as many hold more still.
  */
 export interface Schedules {
   readonly matmul: Schedule;
   readonly attend: AttendSchedule;
 }
 const matmulSchedule =
-  (target: TargetName): Schedule =>
+  (target: TargetName, machine?: Machine): Schedule =>
   packed => {
+    if (machine?.joined) return { tokens: 12, groups: packed.activation === "q8" ? 2 : 4, prefetch: 2048 };
     if (target === "native")
       return {
         tokens: packed.activation !== "q8" ? 12 : packed.inputs > 32 ? 8 : 6,
@@ -63,9 +65,9 @@ const matmulSchedule =
       };
     return packed.activation === "f32" ? { tokens: 4, groups: 4 } : { tokens: 4, groups: 2 };
   };
-export const schedules = (target: TargetName): Schedules => ({
-  matmul: matmulSchedule(target),
-  attend: target === "native" ? { lanes: 32, heads: 2 } : narrowAttend,
+export const schedules = (target: TargetName, machine?: Machine): Schedules => ({
+  matmul: matmulSchedule(target, machine),
+  attend: target === "native" ? { lanes: 16, heads: 4 } : narrowAttend,
 });
 
 /** What a team runs: steps, and the reading of a text before them where the model has that. */
@@ -86,19 +88,20 @@ function checkContext(network: Network, context: number): void {
 }
 
 /** The tables that a step fills, and lists that tracing fills. */
-function stepTables(arena: Arena, { context, maxTokens, maxWanted }: PlanOptions, words: (n: number) => Region) {
+function stepTables(arena: Arena, { context, maxTokens, maxWanted }: PlanOptions, words: (n: number, taken?: Arg) => Region) {
+  const perToken = (): Region => words(maxTokens, count("tokens", 4));
   const tables = {
-    ids: words(maxTokens),
-    positions: words(maxTokens),
-    starts: words(maxTokens),
-    ends: words(maxTokens),
-    origins: words(maxTokens),
-    sourceStarts: words(maxTokens),
-    sourceLasts: words(maxTokens),
-    pageIds: words(maxTokens),
-    places: words(maxTokens),
+    ids: perToken(),
+    positions: perToken(),
+    starts: perToken(),
+    ends: perToken(),
+    origins: perToken(),
+    sourceStarts: perToken(),
+    sourceLasts: perToken(),
+    pageIds: perToken(),
+    places: perToken(),
     numbers: words(Math.max(PAGE, maxTokens)),
-    wanted: words(maxWanted),
+    wanted: words(maxWanted, count("wanted", 4)),
     pageTable: words(2 * maxTokens * pagesFor(context)),
     order: words(maxTokens),
     segments: words((segmentFields.bytes / 4) * maxTokens),
@@ -128,21 +131,18 @@ export function makePlan(
 ): Plan {
   const before = arena.used;
   const allocate = (bytes: number): number => arena.allocate(bytes, "Running the model");
-  const region = (bytes: number): Region => ({ address: allocate(bytes), bytes });
   const { maxTokens, maxWanted, context } = options;
   checkContext(network, context);
   const graph = new Graph({ limits: { tokens: maxTokens, wanted: maxWanted, segments: maxTokens }, allocate });
   const [rotations, scalars] = [new Map<Rotation, Region>(), new Map<Scalars, Region>()];
-  const words = (n: number): Region => region(4 * n);
+  const words = (n: number, taken?: Arg): Region => ({ address: allocate(4 * n), bytes: 4 * n, taken });
   const tables = stepTables(arena, options, words);
   const stateCapacity = placeStates(states, arena, options.cacheTokens / context);
   // Pages are only touched when they are used; the pool is as large as wished for, or as what is left allows.
   const [wish, least] = [options.cacheTokens, context].map(pagesFor);
   const pageCapacity = Math.max(least, Math.min(wish, Math.floor((arena.left - 2 ** 26) / network.pageBytes)));
-  const pages = {
-    address: arena.allocate(pageCapacity * network.pageBytes, `A context of ${context} tokens`),
-    bytes: pageCapacity * network.pageBytes,
-  };
+  const bytes = pageCapacity * network.pageBytes;
+  const pages = { address: arena.allocate(bytes, `A context of ${context} tokens`), bytes };
   const step: Step = {
     ...tables,
     graph,
@@ -152,10 +152,11 @@ export function makePlan(
     attendSchedule: schedule.attend,
     pages,
     pageBytes: network.pageBytes,
-    rotation: r => remembered(rotations, r, () => words(2 * r.frequencies.length * maxTokens)),
-    scalars: s => remembered(scalars, s, () => words(maxTokens)),
+    kept: network.kept,
+    rotation: r => remembered(rotations, r, () => words(2 * r.frequencies.length * maxTokens, count("tokens", 8 * r.frequencies.length))),
+    scalars: s => remembered(scalars, s, () => words(maxTokens, count("tokens", 4))),
     table: list => {
-      const made = words(32 * Math.ceil(list.length / 32));
+      const made = words(32 * Math.ceil(list.length / 32), 4 * list.length);
       arena.f32(made.address, list.length).set(list);
       return made;
     },

@@ -4,9 +4,10 @@
  */
 
 import { READ_UNIT, readMemory } from "../kernels/read.ts";
-import { vars } from "../nn/graph.ts";
-import type { Launch } from "../runtime/launch.ts";
+import { KEYS, vars } from "../nn/graph.ts";
+import { type Launch, resolve } from "../runtime/launch.ts";
 import type { Loaded } from "./load.node.ts";
+import { Operations } from "./operations.ts";
 import { programsOf } from "./plan.ts";
 
 export interface ProfileRequest {
@@ -22,7 +23,7 @@ export interface ProfileRequest {
 export interface LaunchProfile {
   readonly kernel: string;
   readonly microseconds: number;
-  /** Bytes of weights read and operations done by one step; 0 where they are not counted. */
+  /** Bytes read and written, each operand once, and operations done by one step; 0 where they are not known without running the kernel. */
   readonly bytes: number;
   readonly operations: number;
 }
@@ -47,6 +48,24 @@ const median = (list: readonly number[]): number => [...list].sort((a, b) => a -
 function rowsOf({ args, grid }: Launch, tokens: number): number {
   const uses = (v: number): boolean => [grid, ...args].some(a => typeof a !== "number" && a.v === v);
   return uses(vars.wanted) && !uses(vars.tokens) ? 1 : tokens;
+}
+
+/** Bytes and operations of each launch of the step that has just been done. `keys`: how many its tokens see, each counted once. */
+export function workOf({ stepper, team, arena }: Loaded, keys: number): { readonly bytes: number; readonly operations: number }[] {
+  const { program, kernels } = stepper.plan;
+  const counters = new Map(kernels.map(k => [k.name, new Operations(k)]));
+  const memory = new DataView(arena.memory.buffer);
+  const variables = team.variables.slice();
+  variables[KEYS] = keys;
+  return program.map(launch => {
+    const [grid, ...args] = [launch.grid, ...launch.args].map(a => resolve(a, variables));
+    const parts = (launch.traffic ?? []).map(({ bytes, most = Number.POSITIVE_INFINITY }) =>
+      Math.min(resolve(bytes, variables), resolve(most, variables)),
+    );
+    const declared = launch.operations && launch.operations * rowsOf(launch, variables[vars.tokens]);
+    const operations = declared ?? counters.get(launch.kernel)!.count(grid, args, memory) ?? 0;
+    return { bytes: parts.reduce((a, b) => a + b, 0), operations };
+  });
 }
 
 /** Nothing else may use the engine meanwhile. */
@@ -74,12 +93,8 @@ export async function profileSteps(loaded: Loaded, request: ProfileRequest): Pro
     if (i >= 0) whole.push(1000 * took);
   }
   sequence.close();
-  const launches = program.map((l, i) => ({
-    kernel: l.kernel,
-    microseconds: (1000 * times[i]) / steps,
-    bytes: l.bytes ?? 0,
-    operations: (l.operations ?? 0) * rowsOf(l, tokens),
-  }));
+  const work = workOf(loaded, past + tokens);
+  const launches = program.map(({ kernel }, i) => ({ kernel, microseconds: (1000 * times[i]) / steps, ...work[i] }));
   const bandwidth = request.bandwidth ? await readSpeed(loaded) : null;
   return { tokens, launches, stepMicroseconds: median(whole), bandwidth };
 }

@@ -96,8 +96,7 @@ export class Stepper {
     if (this.noModules !== undefined || source.origin !== 0) throw new RangeError("a module that cannot be moved");
     if (source.length < tokens.length || tokens.some((t, i) => source.token(i) !== idOf(t))) throw new RangeError("another module");
     target.adopt(tokens);
-    const { address, bytes } = this.plan.step.pages;
-    moveTokens(this.plan, this.#arena.f32(address, bytes / 4), source, target, tokens.length);
+    moveTokens(this.plan, this.#arena, source, target, tokens.length);
   }
 
   /**

@@ -1,19 +1,19 @@
 /**
- * How the codes of 32 inputs (one activation record) lie in a packed block: codes of one to six bits are cut into planes of one, two or four
- * bits, and a plane of w bits is w words of each of the eight rows. Every word holds bits of the same four consecutive inputs of each row, so a
+ * How the codes of 32 inputs (one activation record) lie in a packed block: codes of one to six or eight bits are cut into planes of one,
+ * two, four or eight bits, and a plane of w bits is w words of each of the eight rows. Every word holds bits of the same four consecutive inputs of each row, so a
  * shift and a mask give a register of codes, and two planes join with an `or`. Owns the order of bits, for reading and for packing.
  *
  * A record has two parts of sixteen inputs, a part four quads of four inputs. Planes of four bits: word j holds quad j of the first part low and of the
- * second high. Of two bits: a word for each part, quad j at bit 2 j. Of one bit: one word, quad j of the first part at bit 4 + j, of the second at j.
+ * second high. Of eight bits: a word for each quad. Of two bits: a word for each part, quad j at bit 2 j. Of one bit: one word, quad j of the first part at bit 4 + j, of the second at j.
  */
 import { type Bytes, type IntLike, int, konst, type Val } from "../ir/trace.ts";
 import type { Int, PackBlock } from "./packed.ts";
 
 /** Bits of the codes of a form. */
-export type CodeBits = 1 | 2 | 3 | 4 | 5 | 6;
+export type CodeBits = 1 | 2 | 3 | 4 | 5 | 6 | 8;
 /** `width` bits of every code, from bit `at` on. */
 interface Plane {
-  readonly width: 1 | 2 | 4;
+  readonly width: 1 | 2 | 4 | 8;
   readonly at: number;
 }
 /** One-bit codes stand at bit 1: they are 0 and 2, whose middle is an integer. */
@@ -33,6 +33,7 @@ const layouts: Readonly<Record<CodeBits, readonly Plane[]>> = {
     { width: 4, at: 0 },
     { width: 2, at: 4 },
   ],
+  8: [{ width: 8, at: 0 }],
 };
 
 /** Bytes of the planes of one record of eight rows. */
@@ -67,6 +68,7 @@ export function takeQuad(
   quad: IntLike,
   shifting: Shifting,
 ): { codes: Val<"u8", 32>; next: Shifting } {
+  if (bits === 8) return { codes: w.load("u8", 32, at.add(128 * part).add(int(quad).mul(32))), next: shifting };
   const fields = narrowPlanes(bits).map((plane, i) => {
     // Bits that a shift brings over from the neighbouring byte lie outside the mask.
     const word = plane.width === 2 && plane.at ? shifting[i].shl(plane.at) : shifting[i];
@@ -98,6 +100,7 @@ export function packCodes(b: PackBlock, bits: CodeBits, to: IntLike, quads: read
 function planeWords(width: Plane["width"], f: readonly Quad[]): Quad[] {
   const join = (parts: readonly (readonly [Quad, number])[]): Quad =>
     parts.reduce<Quad>((word, [q, shift]) => word.or(q.shl(shift)), konst("i32", 1, 0));
+  if (width === 8) return [...f];
   if (width === 4) return [0, 1, 2, 3].map(j => f[j].or(f[4 + j].shl(4)));
   if (width === 2) return [0, 4].map(p => join([0, 1, 2, 3].map(j => [f[p + j], 2 * j] as const)));
   return [join([0, 1, 2, 3].flatMap(j => [[f[j], 4 + j] as const, [f[4 + j], j] as const]))];

@@ -1,10 +1,12 @@
 /**
  * Q8_0: 32 inputs, y = q d. Packed: 8 half scales, then 8 rows x 4 bytes for each eighth of the block; same size as in the file. The two
  * middle bytes of each four are swapped, so that the even and the odd bytes of a register, which one or two shifts turn into 16-bit lanes, are
- * the first and the second pair of inputs.
+ * the first and the second pair of inputs. Where four products of bytes are summed at once: the form of integer codes, 128 more than q each.
  */
 import { dot2, int, konst, type Val } from "../ir/trace.ts";
-import { type Packed, packHalf, steps, type WeightFormat } from "./packed.ts";
+import { type CodeForm, codeForm, layoutOf } from "./codes.ts";
+import { type Packed, packHalf, steps, type WeightFormat, wordAt } from "./packed.ts";
+import { packCodes } from "./planes.ts";
 
 const words = 16;
 /** Where input i of a four lies. */
@@ -39,10 +41,24 @@ export const p8: Packed = {
   },
 };
 
+const codes: CodeForm = { name: "c8", records: 1, bits: 8, zero: 128, scale: { type: "half", per: 32 } };
+
+const quads: WeightFormat = {
+  name: "Q8_0",
+  packed: codeForm(codes),
+  infinite: 0x7c00,
+  pack: b => {
+    packHalf(b, 0, 0);
+    const all = Array.from({ length: 8 }, (_, j) => wordAt(b, 2 + 4 * j).xor(0x80808080 | 0));
+    packCodes(b, codes.bits, layoutOf(codes).planes, all);
+  },
+};
+
 export const q8_0: WeightFormat = {
   name: "Q8_0",
   packed: p8,
   infinite: 0x7c00,
+  quads,
   pack: b => {
     packHalf(b, 0, 0);
     for (let j = 0; j < 8; j++) {

@@ -46,6 +46,8 @@ export interface Loop {
   readonly next: readonly Node[];
   readonly results: readonly Node[];
   readonly body: Scope;
+  /** No turn reads what another writes, and none carries anything: two may be done at once, in registers of twice the width (lower/join.ts). */
+  readonly apart?: true;
 }
 
 export type Item = { readonly kind: "node"; readonly node: Node } | Store | Prefetch | Loop;

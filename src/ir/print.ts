@@ -66,7 +66,7 @@ function* lines(scope: Scope, slots: readonly Slot[], name: (n: Node) => string,
     } else if (item.kind === "prefetch") yield `${indent}prefetch ${place(slots, item.address, item.index, item.offset, name)}`;
     else {
       const carried = item.carries.map((c, i) => `${name(c)} = ${name(item.init[i])}`).join(", ");
-      yield `${indent}loop ${name(item.index)} = ${name(item.from)} .. ${name(item.to)}${carried && ` carrying ${carried}`}`;
+      yield `${indent}loop ${name(item.index)} = ${name(item.from)} .. ${name(item.to)}${item.apart ? " apart" : ""}${carried && ` carrying ${carried}`}`;
       yield* lines(item.body, slots, name, `${indent}  `);
       if (item.next.length) yield `${indent}  next ${item.next.map(name).join(", ")}`;
       if (item.results.length) yield `${indent}end giving ${item.results.map(name).join(", ")}`;

@@ -171,7 +171,7 @@ export function table(bytes: readonly number[]): Val<"u8", 16> {
 }
 
 /** Bytes of a line of the cache. */
-const LINE = 64;
+export const LINE = 64;
 
 /** Memory that a kernel reads or writes; indices count bytes from the address that the launch gives. */
 export class Bytes {
@@ -200,12 +200,17 @@ export class Bytes {
     store(here(), this.#address, base, offset, value.node);
   }
 
-  /** Says that `bytes` at `index` are read now, one of a row of such stretches: what comes later is fetched. */
-  reading(index: Int, bytes: number): void {
-    for (let line = 0; this.#ahead && line < bytes; line += LINE) {
-      const { base, offset } = split(index.add(this.#ahead + line));
+  /** Says that `bytes` at `index` are read soon. They may lie outside of memory. */
+  soon(index: Int, bytes: number): void {
+    for (let line = 0; line < bytes; line += LINE) {
+      const { base, offset } = split(index.add(line));
       prefetch(here(), this.#address, base, offset);
     }
+  }
+
+  /** Says that `bytes` at `index` are read now, one of a row of such stretches: what comes later is fetched. */
+  reading(index: Int, bytes: number): void {
+    if (this.#ahead) this.soon(index.add(this.#ahead), bytes);
   }
 }
 
@@ -225,6 +230,15 @@ export function each(from: IntLike, to: IntLike, body: (i: Int) => void): void {
   });
 }
 
+/** The same for 0 <= i < count, where no turn reads what another writes: a machine may do two at once. */
+export function eachApart(count: IntLike, body: (i: Int) => void): void {
+  const bodyOnly = (i: Int): [] => {
+    body(i);
+    return [];
+  };
+  loop(0, count, [], bodyOnly, true);
+}
+
 /** Runs `body` for 0 <= i < count, carrying values; gives the values after the last turn. */
 export function fold<const A extends readonly AnyVal[]>(count: IntLike, init: A, body: (i: Int, carried: A) => readonly AnyVal[]): A {
   return loop(0, count, init, (i, carried) => body(i, carried as unknown as A)) as unknown as A;
@@ -235,7 +249,13 @@ export function when(condition: Int, body: () => void): void {
   each(0, condition.eq(0).add(1), body);
 }
 
-function loop(from: IntLike, to: IntLike, init: readonly AnyVal[], body: (i: Int, carried: AnyVal[]) => readonly AnyVal[]): AnyVal[] {
+function loop(
+  from: IntLike,
+  to: IntLike,
+  init: readonly AnyVal[],
+  body: (i: Int, carried: AnyVal[]) => readonly AnyVal[],
+  apart?: true,
+): AnyVal[] {
   const outer = here();
   const scope = newScope(outer);
   const [first, end] = [int(from).node, int(to).node];
@@ -267,6 +287,7 @@ function loop(from: IntLike, to: IntLike, init: readonly AnyVal[], body: (i: Int
     next,
     results,
     body: scope,
+    ...(apart && { apart }),
   };
   outer.items.push(statement);
   for (const v of init) results.push(leaf(outer, "result", v.node));

@@ -1,11 +1,11 @@
 /**
  * Rotary positions, writing keys and values into pages, and attention over pages. A page holds PAGE tokens of every layer and key-value head:
- * keys as [dimension][token] and values as [token][dimension], f32. Attention goes page by page with a running maximum and sum (online
- * softmax), always in the same order, so a token's result does not depend on what else is in the batch (DESIGN idea 4).
+ * keys as [dimension][token] and values as [token][dimension], as f32 or f16. Attention goes page by page with a running maximum and sum
+ * (online softmax), always in the same order, so a token's result does not depend on what else is in the batch (DESIGN idea 4).
  */
 import type { Kernel } from "../ir/node.ts";
-import { type AnyVal, type Bytes, each, fold, kernel, konst, type Slots, type Val } from "../ir/trace.ts";
-import { exp, tanh } from "./math.ts";
+import { type AnyVal, type Bytes, each, fold, kernel, konst, LINE, type Slots, type Val } from "../ir/trace.ts";
+import { exp, tanh, toHalf } from "./math.ts";
 
 type Int = Val<"i32", 1>;
 
@@ -19,15 +19,34 @@ export interface HeadShape {
   readonly ropeDim: number;
   /** Values of a value's head, a multiple of 4; absent: headDim. */
   readonly valueDim?: number;
+  /** How keys and values lie in pages; absent: f32. */
+  readonly kept?: Kept;
 }
+
+/** f16 is half as large, and rounds to eleven bits; what is beyond its range becomes its greatest number. */
+export type Kept = "f32" | "f16";
 
 const valueDim = (h: HeadShape): number => h.valueDim ?? h.headDim;
 
-/** Bytes of one page of one layer and one key-value head. */
-export const headBytes = (keyDim: number, valueDim = keyDim): number => (keyDim + valueDim) * PAGE * 4;
+/** Bytes of a number in a page. */
+export const keptBytes = (kept: Kept = "f32"): number => (kept === "f16" ? 2 : 4);
 
-const name = (kind: string, h: HeadShape, ...more: (string | number)[]): string =>
-  [kind, `d${h.headDim}`, ...(valueDim(h) === h.headDim ? [] : [`v${valueDim(h)}`]), `r${h.ropeDim}`, ...more].join("_");
+/** Bytes of one page of one layer and one key-value head. */
+export const headBytes = (keyDim: number, valueDim = keyDim, kept?: Kept): number => (keyDim + valueDim) * PAGE * keptBytes(kept);
+
+const bytesOf = (h: HeadShape): number => headBytes(h.headDim, valueDim(h), h.kept);
+const keyBytes = (h: HeadShape): number => headBytes(h.headDim, 0, h.kept);
+
+const read = ({ kept }: HeadShape, pages: Bytes, lanes: number, at: Int): AnyVal =>
+  kept === "f16" ? pages.load("u16", lanes, at).fromHalf() : pages.load("f32", lanes, at);
+/** Lanes of a f32 load as pages keep them: `narrow` is for the lanes that are stored together. */
+const rounded = ({ kept }: HeadShape, x: AnyVal): AnyVal => (kept === "f16" ? toHalf(x) : x);
+const narrow = ({ kept }: HeadShape, x: AnyVal): AnyVal => (kept === "f16" ? x.saturate("u16") : x);
+
+const name = (kind: string, h: HeadShape, ...more: (string | number)[]): string => {
+  const sizes = [`d${h.headDim}`, ...(valueDim(h) === h.headDim ? [] : [`v${valueDim(h)}`]), `r${h.ropeDim}`];
+  return [kind, ...sizes, ...(h.kept === "f16" ? ["f16"] : []), ...more].join("_");
+};
 
 /** Turns pairs (i, i + half) of the head that begins at byte `at`; `emit` gets each stretch of turned or untouched values. */
 function turned(x: Bytes, at: Int, table: Bytes, tableAt: Int, h: HeadShape, emit: (first: number, value: AnyVal) => void): void {
@@ -67,7 +86,7 @@ export function writeKv(h: HeadShape): Kernel {
     const [k, v, table, ids, places, pages] = [s.in("k"), s.in("v"), s.in("table"), s.in("ids"), s.in("places"), s.out("pages")];
     const [tokens, kStride, vStride] = [s.size("tokens"), s.size("kStride"), s.size("vStride")];
     const [pageBytes, layer] = [s.size("pageBytes"), s.size("layer")];
-    const values = valueDim(h);
+    const [values, size] = [valueDim(h), keptBytes(h.kept)];
     return head =>
       each(0, tokens, t => {
         const place = places.load("i32", 1, t.mul(4));
@@ -75,15 +94,20 @@ export function writeKv(h: HeadShape): Kernel {
           .load("i32", 1, t.mul(4))
           .mul(pageBytes)
           .add(layer)
-          .add(head.mul(headBytes(h.headDim, values)));
-        const key = page.add(place.mul(4));
+          .add(head.mul(bytesOf(h)));
+        const key = page.add(place.mul(size));
         const keyAt = t.mul(kStride).add(head.mul(4 * h.headDim));
         turned(k, keyAt, table, t.mul(4 * h.ropeDim), h, (i, x) => {
-          for (let lane = 0; lane < x.node.lanes; lane++) pages.store(key.add(4 * PAGE * (i + lane)), x.slice(lane, 1));
+          const all = rounded(h, x);
+          for (let lane = 0; lane < x.node.lanes; lane++) pages.store(key.add(size * PAGE * (i + lane)), narrow(h, all.slice(lane, 1)));
         });
-        const value = page.add(4 * PAGE * h.headDim).add(place.mul(4 * values));
+        const value = page.add(keyBytes(h)).add(place.mul(size * values));
         const valueAt = t.mul(vStride).add(head.mul(4 * values));
-        for (let i = 0; i < values; i += 4) pages.store(value.add(4 * i), v.load("f32", 4, valueAt.add(4 * i)));
+        // whole registers, or one by one
+        const lanes = h.kept !== "f16" ? 4 : values % 8 ? 1 : 8;
+        for (let i = 0; i < values; i += lanes) {
+          pages.store(value.add(size * i), narrow(h, rounded(h, v.load("f32", lanes, valueAt.add(4 * i)))));
+        }
       });
   });
 }
@@ -156,14 +180,16 @@ const headParts = (u: Unit): number[][] => {
   return Array.from({ length: Math.ceil(u.group / size) }, (_, i) => heads(u).slice(i * size, (i + 1) * size));
 };
 
-/** Scratch = q . k of a page's tokens, for each head of the group. */
-function scores(u: Unit, keys: Int): void {
+/** Scratch = q . k of a page's tokens, for each head of the group; fetches the page's values meanwhile. */
+function scores(u: Unit, keys: Int, values: Int): void {
   const { lanes } = u.schedule;
+  const size = keptBytes(u.h.kept);
   for (let first = 0; first < PAGE; first += lanes) {
     for (const part of headParts(u)) {
       const zero: AnyVal[] = part.map(() => konst("f32", lanes, 0));
       const dots = fold(u.h.headDim, zero, (d, acc) => {
-        const k: AnyVal = u.pages.load("f32", lanes, keys.add(d.mul(4 * PAGE)).add(4 * first));
+        if (first + part[0] === 0) fetchPart(u, values, d, { rows: u.h.headDim, bytes: bytesOf(u.h) - keyBytes(u.h) });
+        const k = read(u.h, u.pages, lanes, keys.add(d.mul(size * PAGE)).add(size * first));
         return acc.map((a, i) => k.mulAdd(u.q.load("f32", 1, u.qAt.add(d.mul(4)).add(4 * part[i] * u.h.headDim)).repeat(lanes), a));
       });
       dots.forEach((x, i) => {
@@ -173,19 +199,26 @@ function scores(u: Unit, keys: Int): void {
   }
 }
 
-/** out = out * correction + sum of weight * value over the page's tokens. */
-function addValues(u: Unit, values: Int, valid: Int, corrections: readonly Val<"f32", 4>[]): void {
-  const size = valueDim(u.h);
+/** Fetches the part of `bytes` bytes at `at` that falls to row `i` of `rows`. */
+function fetchPart(u: Unit, at: Int, i: Int, { rows, bytes }: { rows: number; bytes: number }): void {
+  const part = LINE * Math.ceil(bytes / rows / LINE);
+  u.pages.soon(at.add(i.mul(part)), part);
+}
+
+/** out = out * correction + sum of weight * value over the page's tokens; fetches the keys of the page after it meanwhile. */
+function addValues(u: Unit, values: Int, { valid, after }: { valid: Int; after: Int }, corrections: readonly Val<"f32", 4>[]): void {
+  const [size, number] = [valueDim(u.h), keptBytes(u.h.kept)];
   for (let d = 0, lanes = 0; d < size; d += lanes) {
     lanes = widest(u.schedule.lanes, size - d);
     for (const part of headParts(u)) {
       const at = part.map(g => u.outAt.add(4 * (g * size + d)));
       const before: AnyVal[] = at.map((a, i) => u.out.load("f32", lanes, a).mul(corrections[part[i]].repeat(lanes)));
-      const after = fold(valid, before, (t, acc) => {
-        const v: AnyVal = u.pages.load("f32", lanes, values.add(t.mul(4 * size)).add(4 * d));
+      const sums = fold(valid, before, (t, acc) => {
+        if (d + part[0] === 0) fetchPart(u, after, t, { rows: PAGE, bytes: keyBytes(u.h) });
+        const v = read(u.h, u.pages, lanes, values.add(t.mul(number * size)).add(number * d));
         return acc.map((a, i) => v.mulAdd(u.scratch.load("f32", 1, u.own.add(t.mul(4)).add(4 * part[i] * PAGE)).repeat(lanes), a));
       });
-      after.forEach((x, i) => {
+      sums.forEach((x, i) => {
         u.out.store(at[i], x);
       });
     }
@@ -203,9 +236,17 @@ interface Visible {
   readonly lanes: Val<"i32", 32>;
 }
 
+/** Where a page's keys lie, its first position, and where the keys of the page after it lie. */
+interface Place {
+  readonly keys: Int;
+  readonly first: Int;
+  readonly after: Int;
+}
+
 /** One page: scores, softmax weights against the running maximum, weighted values. State: maxima, then sums, one per head. */
-function page(u: Unit, keys: Int, first: Int, { end, begin, lanes }: Visible, state: readonly Val<"f32", 1>[]): Val<"f32", 1>[] {
-  scores(u, keys);
+function page(u: Unit, { keys, first, after }: Place, { end, begin, lanes }: Visible, state: readonly Val<"f32", 1>[]): Val<"f32", 1>[] {
+  const values = keys.add(keyBytes(u.h));
+  scores(u, keys, values);
   const past = lanes.lt(end.repeat(32));
   const visible = begin ? past.and(begin.repeat(32).le(lanes)) : past;
   const none = konst("f32", 32, -1e30);
@@ -223,7 +264,7 @@ function page(u: Unit, keys: Int, first: Int, { end, begin, lanes }: Visible, st
     next[u.group + g] = state[u.group + g].mul(correction.slice(0, 1)).add(weights.sum());
     corrections.push(correction);
   }
-  addValues(u, keys.add(4 * PAGE * u.h.headDim), end, corrections);
+  addValues(u, values, { valid: end, after }, corrections);
   return next;
 }
 
@@ -239,7 +280,8 @@ function overPages(
   return fold(firstPage ? lastPage.sub(firstPage) : lastPage, state, (i, carried) => {
     const p = firstPage ? i.add(firstPage) : i;
     const first = p.mul(PAGE);
-    return page(u, keysOf(p), first, { end: end.sub(first).min(PAGE), begin: begin?.sub(first), lanes }, carried);
+    const place = { keys: keysOf(p), first, after: keysOf(p.add(1).min(lastPage.sub(1))) };
+    return page(u, place, { end: end.sub(first).min(PAGE), begin: begin?.sub(first), lanes }, carried);
   });
 }
 
@@ -346,7 +388,7 @@ export function attend(h: HeadShape, group: number, o: AttendOptions = {}, sched
           return id
             .mul(pageBytes)
             .add(first)
-            .add(head.mul(headBytes(h.headDim, valueDim(h))));
+            .add(head.mul(bytesOf(h)));
         };
       const past = overPages(u, keysOf(layer), { begin, end, lanes: numbers }, [...maxima, ...sums]);
       const { entries } = optional;

@@ -69,3 +69,25 @@ export function geluTanh<L extends number>(x: F32<L>): F32<L> {
   const cubic = x.mul(x).mul(0.044715).add(1).mul(x);
   return x.mul(sigmoid(cubic.mul(2 * Math.sqrt(2 / Math.PI))));
 }
+
+/** The greatest half, and the smallest normal one as bits of f32. */
+const [MOST_HALF, LEAST_NORMAL] = [65504, 0x38800000];
+/** Halves have ten bits of mantissa where f32 has 23, and a bias of 15 where it has 127. */
+const [MANTISSA, BIAS] = [23 - 10, (127 - 15) << 10];
+
+/** IEEE half bits, rounded to the nearest (of two, to the even one); what is beyond their range becomes their greatest number. */
+export function toHalf<L extends number>(x: F32<L>): Val<"i32", L> {
+  const lanes = x.node.lanes as L;
+  const bits = x.max(-MOST_HALF).min(MOST_HALF).as("i32", lanes) as Val<"i32", L>;
+  const magnitude = bits.and(0x7fffffff);
+  const even = magnitude.shr(MANTISSA).and(1);
+  const normal = magnitude
+    .add((1 << (MANTISSA - 1)) - 1)
+    .add(even)
+    .shr(MANTISSA)
+    .sub(BIAS);
+  // Added to a half of one, the last bit of the sum is worth 2^-24, as the last bit of a subnormal half is.
+  const subnormal = magnitude.as("f32", lanes).add(0.5).as("i32", lanes).sub(0x3f000000) as Val<"i32", L>;
+  const half = magnitude.lt(LEAST_NORMAL).select(subnormal as Val<"i32", L>, normal);
+  return half.or(bits.shr(16).and(0x8000));
+}

@@ -4,7 +4,7 @@
  */
 import { Activations, activationBytes, type Int, type Packed, type Rows } from "../formats/packed.ts";
 import type { Kernel } from "../ir/node.ts";
-import { type Bytes, each, fold, int, kernel, konst, type Slots, type Val } from "../ir/trace.ts";
+import { type Bytes, each, eachApart, fold, int, kernel, konst, type Slots, type Val } from "../ir/trace.ts";
 
 /** Numbers that change speed and never results. */
 export interface MatmulSchedule {
@@ -108,13 +108,13 @@ function cover({ tokens, groups }: MatmulSchedule, begin: Int, end: Int, visit: 
   if (tokens > 1) {
     const whole = end.sub(begin).max(0).quotient(tokens);
     // Tokens outside: the inputs of a tile, which are many, stay near while the unit's groups pass by.
-    each(0, whole, i => each(0, groups, group => visit({ first: begin.add(i.mul(tokens)), tokens, group, groups: 1 })));
+    each(0, whole, i => eachApart(groups, group => visit({ first: begin.add(i.mul(tokens)), tokens, group, groups: 1 })));
     done = begin.add(whole.mul(tokens));
   }
   for (let size = halfOf(tokens); size > 1; size = halfOf(size)) {
     const first = done;
     const fits = first.add(size).le(end).neg();
-    each(0, fits.mul(groups), group => visit({ first, tokens: size, group, groups: 1 }));
+    each(0, fits, () => eachApart(groups, group => visit({ first, tokens: size, group, groups: 1 })));
     done = first.add(fits.mul(size));
   }
   each(done, end, first => visit({ first, tokens: 1, group: int(0), groups }));

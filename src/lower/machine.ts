@@ -10,7 +10,7 @@ export type RegisterClass = "gp" | "vec";
 export interface Variable {
   readonly id: number;
   readonly cls: RegisterClass;
-  /** Bytes that a copy in memory takes: 8, 16 or 32. */
+  /** Bytes that a copy in memory takes: 8, 16, 32 or 64. */
   readonly bytes: number;
   /** Where the value, a constant, can be read again at any time instead of being kept. */
   readonly again?: Memory;

@@ -5,6 +5,7 @@
 import type { Kernel } from "../ir/node.ts";
 import { hoistAddresses } from "./addresses.ts";
 import { expandDots } from "./expand.ts";
+import { joins, joinTurns } from "./join.ts";
 import { legalise } from "./legalise.ts";
 import { narrowDots } from "./narrow.ts";
 import { separate } from "./strict.ts";
@@ -14,6 +15,8 @@ import { unroll } from "./unroll.ts";
 export interface Machine {
   /** Bytes of a vector register. */
   readonly width: number;
+  /** Bytes of the registers in which two turns of a loop are done at once, in kernels that have such loops; absent: none are. */
+  readonly joined?: number;
   /** Byte dots in one instruction: none; `pairs` into 16 bits; `quads` into 32 bits. */
   readonly dots: "none" | "pairs" | "quads";
   /** The first operand of those instructions must lie in 0 .. this. */
@@ -34,6 +37,7 @@ export interface NamedPass {
 
 export const passes: readonly NamedPass[] = [
   { name: "separate-products", run: (k, m) => (m.strict ? separate(k) : k) },
+  { name: "join-turns", run: (k, m) => (m.joined ? joinTurns(k, m.joined) : k) },
   { name: "unroll", run: (k, m) => (m.unroll ? unroll(k, m.unroll) : k) },
   { name: "narrow-dots", run: (k, m) => (m.dots === "pairs" ? narrowDots(k) : k) },
   { name: "legalise", run: (k, m) => legalise(k, m.width) },
@@ -44,8 +48,9 @@ export const passes: readonly NamedPass[] = [
 /** Runs all passes; `seen` is told of every step (for printing). */
 export function lower(kernel: Kernel, machine: Machine, seen?: (pass: string, kernel: Kernel) => void): Kernel {
   let k = kernel;
+  const m = machine.joined && joins(kernel.body, machine.joined) ? { ...machine, width: machine.joined } : machine;
   for (const pass of passes) {
-    k = pass.run(k, machine);
+    k = pass.run(k, m);
     seen?.(pass.name, k);
   }
   return k;

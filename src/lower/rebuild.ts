@@ -3,7 +3,7 @@
  * may become several (its parts, lowest lanes first); loops and stores follow their parts.
  */
 import { constant, leaf, load, make, newScope } from "../ir/build.ts";
-import type { Kernel, Loop, Node, Scope } from "../ir/node.ts";
+import type { Kernel, Loop, Node, Prefetch, Scope, Store } from "../ir/node.ts";
 import { elems, type Range } from "../ir/types.ts";
 
 export interface Pass {
@@ -14,6 +14,9 @@ export interface Pass {
   readonly place?: (address: Node, index: Node, to: Rebuild) => { readonly address: Node; readonly index: Node };
   /** Whether a loop of known length is written out turn by turn. */
   readonly unroll?: (loop: Loop) => boolean;
+  /** Told of every loop and store that is to be copied; true: the pass has done it itself. */
+  readonly loop?: (loop: Loop, to: Rebuild) => boolean;
+  readonly store?: (store: Store | Prefetch, to: Rebuild) => boolean;
   /** Another form for carried value `i` of a loop. */
   readonly carry?: (loop: Loop, i: number, to: Rebuild) => CarryForm | undefined;
 }
@@ -79,7 +82,8 @@ export class Rebuild {
     for (const item of from.items) {
       if (item.kind === "node") {
         if (!this.#parts.has(item.node.id)) this.set(item.node, this.#pass.visit(item.node, this) ?? [this.copy(item.node)]);
-      } else if (item.kind === "store") {
+      } else if (item.kind !== "loop" && this.#pass.store?.(item, this)) continue;
+      else if (item.kind === "store") {
         const place = this.#place(this.one(item.address), this.one(item.index), item.offset);
         const { address, index } = place;
         let { offset } = place;
@@ -90,7 +94,7 @@ export class Rebuild {
       } else if (item.kind === "prefetch") {
         this.scope.items.push({ kind: "prefetch", ...this.#place(this.one(item.address), this.one(item.index), item.offset) });
       } else if (this.#pass.unroll?.(item)) this.#unrolled(item);
-      else this.#loop(item);
+      else if (!this.#pass.loop?.(item, this)) this.#loop(item);
     }
   }
 
@@ -138,7 +142,7 @@ export class Rebuild {
     this.scope = outer;
     const results: Node[] = [];
     const [from, to] = [this.one(old.from), this.one(old.to)];
-    outer.items.push({ kind: "loop", index, from, to, init: init.flat(), carries: carries.flat(), next, results, body });
+    outer.items.push({ kind: "loop", index, from, to, init: init.flat(), carries: carries.flat(), next, results, body, apart: old.apart });
     old.results.forEach((r, i) => {
       const parts = init[i].map(p => copyLeaf(p, "result", outer, forms[i]?.range.result ?? r.range));
       results.push(...parts);

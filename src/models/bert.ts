@@ -13,7 +13,7 @@ import type { Branch } from "../nn/linear.ts";
 import { expertHidden, moe } from "../nn/moe.ts";
 import type { Norm } from "../nn/norm.ts";
 import { asTheyAre } from "../nn/output.ts";
-import type { Source } from "../nn/source.ts";
+import { type Source, vectorRegion } from "../nn/source.ts";
 import type { Step } from "../nn/step.ts";
 import { input, type Tensor } from "../nn/tensor.ts";
 
@@ -27,7 +27,7 @@ function embeddings(source: Source, c: Config): (step: Step) => Tensor {
   const embed = positions ? bothEmbeddings(tokens, positions) : tokens;
   return step => {
     const x = embed(step);
-    if (types) addVector(step, types, x);
+    if (types) addVector(step, vectorRegion(types), x);
     return norm(step, x).form("f32");
   };
 }

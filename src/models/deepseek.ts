@@ -1,14 +1,16 @@
-/** Decoders with latent attention: DeepSeek V2, V3, V3.2 and R1, Kimi K2, Mistral 4, GLM 4.7 Flash, MiniCPM 3, PLM. ARCHITECTURES 3.5. */
+/** Decoders with latent attention: DeepSeek V2, V3, V3.2 and R1, Kimi K2, Mistral 4, GLM 4.7 Flash and 5, MiniCPM 3, PLM. ARCHITECTURES 3.5. */
+import { LatheError } from "../errors.ts";
 import { arch } from "../nn/arch.ts";
-import { checkHeads } from "../nn/attention.ts";
+import { checkHeads, type Selection } from "../nn/attention.ts";
 import { decoder, layerCount, preNorm } from "../nn/decoder.ts";
 import { ffn } from "../nn/ffn.ts";
-import { indexer } from "../nn/indexer.ts";
+import type { Region } from "../nn/graph.ts";
+import { choiceRoom, indexer } from "../nn/indexer.ts";
 import { linear } from "../nn/linear.ts";
 import { type MlaOptions, mla, mlaSizes } from "../nn/mla.ts";
 import { expertHidden, moeOrFfn } from "../nn/moe.ts";
-import { layerNorm } from "../nn/norm.ts";
-import { type Pairs, rope, yarnMagnitude } from "../nn/rope.ts";
+import { headNorm } from "../nn/norm.ts";
+import { type Pairs, rope, splitPairs, yarnMagnitude } from "../nn/rope.ts";
 import type { Source } from "../nn/source.ts";
 
 /** Of the norm of index keys, which the metadata does not give. */
@@ -59,29 +61,59 @@ export const deepseek2 = arch(["deepseek2", "mistral4"], source => {
   });
 });
 
-/** DeepSeek 3.2: of all keys those count which index heads score best. (llama.cpp and the makers turn both sides by one rotation; dots stay.) */
-export const deepseek32 = arch(["deepseek32"], source => {
+/** Layers of GLM 5.2 and later with an index of their own, where the metadata does not say; what came before has it in all. */
+const LONG_CONTEXT = 1 << 20;
+const usualIndex = (source: Source, i: number): boolean => source.size("context_length") < LONG_CONTEXT || i < 2 || (i - 2) % 4 === 0;
+
+/**
+ * DeepSeek 3.2: of all keys those count which index heads score best. (llama.cpp and the makers turn both sides by one rotation; dots stay.) GLM 5:
+ * neighbours turn together in the index too, and layers without an index take the choice of the last one that has it.
+ */
+export const sparse = arch(["deepseek32", "glm-dsa"], source => {
   const c = mlaConfig(source);
+  const glm = source.architecture === "glm-dsa";
   const heads = source.size("attention.indexer.head_count", { max: 4096 });
   const headDim = source.size("attention.indexer.key_length", { max: 1024 });
   const top = source.size("attention.indexer.top_k");
-  const turn = rope(source, { dim: c.ropeDim, pairs: "halves" });
+  const turn = rope(source, { dim: c.ropeDim, pairs: glm ? "neighbours" : "halves" });
+  const order = glm ? splitPairs(headDim, c.ropeDim) : undefined;
   checkHeads({ heads, kvHeads: 1, headDim }, c.ropeDim);
-  const chooser: MlaOptions["chooser"] = at => {
-    const choose = indexer(source, { sets: 1, heads, headDim, rope: turn, block: 1, top, local: 0 });
-    const q = linear(source, `${at}.indexer.attn_q_b`, c.queryRank, heads * headDim);
-    const k = linear(source, `${at}.indexer.attn_k`, c.dim, headDim);
-    const keyNorm = layerNorm(source, `${at}.indexer.k_norm`, headDim, INDEX_EPS);
+  const key = "attention.indexer.types";
+  const own = (i: number): boolean => !glm || (source.hasKey(key) ? source.layerNumber(key, i) !== 0 : usualIndex(source, i));
+  let [kept, last]: [Region?, Selection?] = [];
+  const chooser = (at: string): ReturnType<NonNullable<MlaOptions["chooser"]>> => {
+    const choose = indexer(source, { sets: 1, heads, headDim, rope: turn, block: 1, top, local: 0, room: () => kept! });
+    const q = linear(source, `${at}.indexer.attn_q_b`, c.queryRank, heads * headDim, { order });
+    const k = linear(source, `${at}.indexer.attn_k`, c.dim, headDim, { order });
+    const keyNorm = headNorm(source, `${at}.indexer.k_norm`, { kind: "layer", eps: INDEX_EPS, heads: 1, headDim, order });
     const weights = linear(source, `${at}.indexer.proj`, c.dim, heads);
-    return (step, x, queries) => choose(step, q(step, queries), keyNorm(step, k(step, x)).form("f32"), weights(step, x));
+    return (step, x, queries) => {
+      const keys = k(step, x);
+      keyNorm?.(step, keys);
+      last = choose(step, q(step, queries), keys, weights(step, x));
+      return last;
+    };
   };
-  const own = { ...mlaAttention(source, c, "neighbours"), chooser };
-  const network = { dim: c.dim, denseHidden: c.hidden, normalise: source.flag("expert_weights_norm", false) };
+  const choosers = (i: number): NonNullable<MlaOptions["chooser"]> => (own(i) ? chooser : () => () => last!);
+  const attends = mlaAttention(source, c, "neighbours");
+  const network = {
+    ...{ dim: c.dim, denseHidden: c.hidden, hidden: expertHidden(source) },
+    ...{ normalise: source.flag("expert_weights_norm", false), scores: glm ? ("sigmoid" as const) : undefined },
+  };
+  if (!own(0)) throw noFirstIndex();
   return decoder(source, c, {
-    layer: at =>
-      preNorm(source, c, at, { attention: mla(source, at, own), ffn: moeOrFfn(source, at, { ...network, hidden: expertHidden(source) }) }),
+    prepare: step => {
+      kept = choiceRoom(step, 1);
+    },
+    layer: (at, i) => {
+      const parts = { attention: mla(source, at, { ...attends, chooser: choosers(i) }), ffn: moeOrFfn(source, at, network) };
+      return preNorm(source, c, at, parts);
+    },
   });
 });
+
+const noFirstIndex = (): LatheError =>
+  new LatheError("model.wrong-shape", "The model's first layer has no index to choose keys by; the file is damaged.", {});
 
 /** MiniCPM 3: the same attention in a dense model with the first MiniCPM's scales, which files do not repeat; values turn half a head apart. */
 export const minicpm3 = arch(["minicpm3"], source => {

@@ -9,6 +9,7 @@ import { bothEmbeddings, type Config, config, type DecoderParts, decoder, normOf
 import type { ActivationName } from "../nn/elementwise.ts";
 import { embedding } from "../nn/embedding.ts";
 import { ffn } from "../nn/ffn.ts";
+import type { Pairs } from "../nn/rope.ts";
 import type { Source } from "../nn/source.ts";
 
 function gpt(source: Source, c: Config, own: Partial<AttentionOptions>, activation: ActivationName, parts: Partial<DecoderParts> = {}) {
@@ -118,8 +119,8 @@ export const falcon = arch(["falcon"], source => {
 });
 
 /** Attention and feed-forward side by side, from one norm. */
-function fromOneNorm(source: Source, c: Config, more: { readonly activation?: "gelu" } = {}): Network {
-  const rope = rotary(source, c, { pairs: "halves" });
+function fromOneNorm(source: Source, c: Config, { pairs = "halves", ...more }: { activation?: "gelu"; pairs?: Pairs } = {}): Network {
+  const rope = rotary(source, c, { pairs });
   return decoder(source, c, {
     layer: at => {
       const norm = normOf(source, c, `${at}.attn_norm`);
@@ -133,6 +134,9 @@ function fromOneNorm(source: Source, c: Config, more: { readonly activation?: "g
 
 /** Phi-1.5 and 2. */
 export const phi2 = arch(["phi2"], source => fromOneNorm(source, config(source, "layer"), { activation: "gelu" }));
+
+/** GPT-J: neighbouring values turn together, and only the feed-forward network and the logits have biases. */
+export const gptj = arch(["gptj"], source => fromOneNorm(source, config(source, "layer"), { activation: "gelu", pairs: "neighbours" }));
 
 /** PLaMo: RMSNorm and SwiGLU. */
 export const plamo = arch(["plamo"], source => fromOneNorm(source, config(source)));

@@ -125,6 +125,13 @@ export const baichuan = arch(["baichuan"], source => {
 /** Refact: ALiBi. */
 export const refact = arch(["refact"], source => plain(source, config(source), "halves", { attention: { rope: undefined, alibi: 8 } }));
 
+/** CogVLM: weights of its own for what it sees, which texts have no need of. */
+export const cogvlm = arch(["cogvlm"], source => {
+  const c = config(source);
+  for (let i = 0; i < c.layers; i++) source.ignore(`blk.${i}.vis_`);
+  return plain(source, c, "halves");
+});
+
 /** Qwen 1: fused projections; feed_forward_length counts gate and up together. */
 export const qwen = arch(["qwen"], source => {
   const c = config(source);

@@ -1,8 +1,9 @@
-/** Dense decoders with one peculiarity each: OLMo 1, Command R, BitNet, OpenELM, the Nemotron models of DeciLM. ARCHITECTURES 3.1, 3.7, 3.8. */
+/** Dense decoders with one peculiarity each: OLMo 1, Command R, BitNet, OpenELM, the Nemotron models of DeciLM,
+ * Chameleon, Talkie. ARCHITECTURES 3.1, 3.7, 3.8. */
 import { arch } from "../nn/arch.ts";
 import { attention } from "../nn/attention.ts";
 import { type Block, inTurn, parallel, residual } from "../nn/block.ts";
-import { config, decoder, headSizes, normOf, preNorm, rotary, windowedLayers } from "../nn/decoder.ts";
+import { config, decoder, headSizes, normOf, postNorm, preNorm, rotary, windowedLayers } from "../nn/decoder.ts";
 import { addScaled, copyTo } from "../nn/elementwise.ts";
 import { embedding } from "../nn/embedding.ts";
 import { ffn } from "../nn/ffn.ts";
@@ -101,6 +102,24 @@ export const deci = arch(["deci"], source => {
       }
       if (hidden) blocks.push(residual(normOf(source, c, `${at}.ffn_norm`), ffn(source, at, { dim, hidden })));
       return inTurn(...blocks);
+    },
+  });
+});
+
+/** What Chameleon draws with; texts have none of it. */
+const IMAGE_TOKENS = { from: 4, to: 8196 };
+
+/** Chameleon: queries and keys have LayerNorm with weights for each head; in the 34B model norms come after the branches. */
+export const chameleon = arch(["chameleon"], source => {
+  const c = config(source);
+  const rope = rotary(source, c, { pairs: "neighbours" });
+  const after = source.flag("swin_norm", false);
+  return decoder(source, c, {
+    never: IMAGE_TOKENS,
+    layer: at => {
+      const attends = attention(source, at, { ...c, rope, qkNorm: { kind: "layer", eps: 1e-5 } });
+      const own = { attention: attends, ffn: ffn(source, at, c) };
+      return after ? postNorm(source, c, at, own, { names: { attention: "attn_norm", ffn: "ffn_norm" } }) : preNorm(source, c, at, own);
     },
   });
 });

@@ -1,4 +1,5 @@
 /** What a model file declares: the names it answers to, its key-value geometry, and its graph. */
+import type { Kept } from "../kernels/attend.ts";
 import type { Output } from "./output.ts";
 import type { Source } from "./source.ts";
 import type { Step } from "./step.ts";
@@ -18,6 +19,8 @@ export interface Network {
   readonly bidirectional?: boolean;
   /** Bytes that one page of keys and values takes, all layers together. */
   readonly pageBytes: number;
+  /** How it keeps keys and values. */
+  readonly kept: Kept;
   readonly describe: Readonly<Record<string, number | string>>;
   /** Reads a text before the model answers it: the token that answers begin with, and the graph of a step that reads. */
   readonly reader?: { readonly start: number; readonly graph: (step: Step) => void };

@@ -9,13 +9,14 @@ import {
   attendScratch,
   type HeadShape,
   headBytes,
+  PAGE,
   rope as ropeKernel,
   type Window,
   writeKv,
 } from "../kernels/attend.ts";
-import type { Arg } from "../runtime/launch.ts";
+import type { Arg, Traffic } from "../runtime/launch.ts";
 import { type ActivationName, clamp, gatedBy, scaleRows } from "./elementwise.ts";
-import { count, once, type Region } from "./graph.ts";
+import { count, once, perKey, type Region } from "./graph.ts";
 import { type Branch, endingIn, type Linear, linear } from "./linear.ts";
 import { bareHeadNorm, type HeadNormOptions, headNorm, type Norm, type NormKind, wholeNorm } from "./norm.ts";
 import { type Rope, splitPairs } from "./rope.ts";
@@ -72,7 +73,7 @@ export const seesAll = (source: Source): boolean => !source.flag("attention.caus
 
 /** Room for a layer's keys and values in every page. */
 export const reserveCache = (source: Source, a: HeadSizes): number =>
-  source.reserve(a.kvHeads * headBytes(a.headDim, a.valueDim ?? a.headDim));
+  source.reserve(a.kvHeads * headBytes(a.headDim, a.valueDim ?? a.headDim, source.kept));
 
 /** Refuses head sizes that the kernels do not take. */
 export function checkHeads(a: HeadSizes, ropeDim: number): void {
@@ -110,14 +111,25 @@ export function rotate(step: Step, rope: Rope, x: Tensor, heads: number, headDim
 /** Writes the keys (rotated on the way) and values of the step's tokens into their pages. */
 export function writeCache(step: Step, a: AttentionShape, k: Tensor, v: Tensor): void {
   const { headDim, valueDim, rope } = a;
-  const shape: HeadShape = { headDim, valueDim, ropeDim: rope?.dim ?? 0 };
+  const shape: HeadShape = { headDim, valueDim, ropeDim: rope?.dim ?? 0, kept: step.kept };
   const { cache, kvHeads } = a;
   step.heads.push({ cache, kvHeads, headDim, valueDim: valueDim ?? headDim, ropeDim: shape.ropeDim, rotation: rope?.rotation(step) });
   const table = rope ? step.rotation(rope.rotation(step)) : step.numbers;
   const kernel = once(step.graph, `write_kv_${JSON.stringify(shape)}`, () => writeKv(shape));
   const inputs = [k.region, v.region, table, step.pageIds, step.places];
   const args: Arg[] = [...inputs.map(r => r.address), step.pages.address, count("tokens"), k.stride, v.stride, step.pageBytes, a.cache];
-  step.graph.launch(kernel, a.kvHeads, args, { reads: inputs, writes: [step.pages] });
+  const traffic = [{ bytes: count("tokens", cachedBytes(a)) }];
+  step.graph.launch(kernel, a.kvHeads, args, { reads: inputs, writes: [step.pages], traffic });
+}
+
+/** What pages hold of one token for the layer. */
+const cachedBytes = (a: HeadSizes): number => (a.kvHeads * headBytes(a.headDim, a.valueDim)) / PAGE;
+
+/** Keys and values that the step's tokens see: each once, and the same of the second set. */
+function seenBytes({ window, entries, ...a }: AttentionShape): readonly Traffic[] {
+  const bytes = cachedBytes(a);
+  const most = window && count("tokens", bytes, (window.size - 1) * bytes);
+  return [{ bytes: perKey(bytes), most }, ...(entries ? [{ bytes: perKey(bytes) }] : [])];
 }
 
 /** The kernel's options and the arguments that they ask for. */
@@ -172,7 +184,7 @@ export function attendOver(step: Step, a: AttentionShape, q: Tensor): Tensor {
   const parts = a.heads / a.kvHeads / size;
   const blocks = a.kvHeads * parts;
   const o = options(step, a);
-  const shape: HeadShape = { headDim, valueDim, ropeDim: a.rope?.dim ?? 0 };
+  const shape: HeadShape = { headDim, valueDim, ropeDim: a.rope?.dim ?? 0, kept: step.kept };
   const key = `attend_${JSON.stringify([shape, size, parts, o.kernel])}`;
   const kernel = once(graph, key, () => attendKernel(shape, size, { ...o.kernel, parts }, step.attendSchedule));
   const out = tensor(graph, "tokens", a.heads * valueDim);
@@ -180,7 +192,11 @@ export function attendOver(step: Step, a: AttentionShape, q: Tensor): Tensor {
   const inputs = [q.region, step.pages, step.pageTable, step.starts, step.positions, step.numbers];
   const sizes: Arg[] = [count("tokens"), q.stride, out.stride, step.pageBytes, a.cache, a.scale];
   const args: Arg[] = [...inputs.map(r => r.address), scratch.address, out.region.address, ...sizes, ...o.args];
-  graph.launch(kernel, count("tokens", blocks), args, { reads: [...inputs, ...o.reads], writes: [scratch, out.region] });
+  graph.launch(kernel, count("tokens", blocks), args, {
+    reads: [...inputs, ...o.reads],
+    writes: [scratch, out.region],
+    traffic: seenBytes(a),
+  });
   return out;
 }
 

@@ -51,7 +51,7 @@ export function compressor(source: Source, name: string, o: CompressorOptions): 
     const kernel = once(step.graph, `write_rows_${width}`, () => writeRows(width));
     const reads = [x.region, step.pageIds, step.places];
     const args = [...reads.map(r => r.address), step.pages.address, count("tokens"), x.stride, step.pageBytes, at];
-    step.graph.launch(kernel, chunks(width), args, { reads, writes: [step.pages] });
+    step.graph.launch(kernel, chunks(width), args, { reads, writes: [step.pages], traffic: [{ bytes: count("tokens", 4 * width) }] });
   };
   return (step, x) => {
     keep(step, kv(step, x), values);
@@ -60,7 +60,9 @@ export function compressor(source: Source, name: string, o: CompressorOptions): 
     const kernel = once(step.graph, `compress_${JSON.stringify(shape)}`, () => compress(shape));
     const reads = [step.pages, step.pageTable, step.starts, step.positions, vectorRegion(offsets)];
     const args = [...reads.map(r => r.address), out.region.address, count("tokens"), out.stride, step.pageBytes, values, logits];
-    step.graph.launch(kernel, count("tokens", size / 8), args, { reads, writes: [out.region] });
+    // An entry is made of values and logits of as many tokens as it stands for, or of twice as many.
+    const traffic = [{ bytes: count("tokens", 8 * width) }];
+    step.graph.launch(kernel, count("tokens", size / 8), args, { reads, writes: [out.region], traffic });
     norm(step, out);
     rotate(step, turn, out, 1, size);
     return out;

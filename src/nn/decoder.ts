@@ -9,7 +9,7 @@ import { addScaled, scaleBy } from "./elementwise.ts";
 import { embedding } from "./embedding.ts";
 import type { Branch } from "./linear.ts";
 import { type Norm, type NormKind, norm } from "./norm.ts";
-import { head } from "./output.ts";
+import { head, type IdRange } from "./output.ts";
 import { type Rope, type RopeChoices, rope } from "./rope.ts";
 import type { Source } from "./source.ts";
 import type { Step } from "./step.ts";
@@ -117,13 +117,13 @@ export function postNorm(
   c: Config,
   at: string,
   parts: { readonly attention: Branch; readonly ffn: Branch },
-  { sandwich = false, scale }: { readonly sandwich?: boolean; readonly scale?: number } = {},
+  { sandwich = false, scale, names = {} }: { readonly sandwich?: boolean; readonly scale?: number; readonly names?: BlockNames } = {},
 ): Block {
   const before = (name: string): Norm | undefined => (sandwich ? normOf(source, c, `${at}.${name}`) : undefined);
   const after = (name: string): Norm => normOf(source, c, `${at}.${name}`);
   return inTurn(
-    residual(before("attn_norm"), parts.attention, { after: after("post_attention_norm"), scale }),
-    residual(before("ffn_norm"), parts.ffn, { after: after("post_ffw_norm"), scale }),
+    residual(before("attn_norm"), parts.attention, { after: after(names.attention ?? "post_attention_norm"), scale }),
+    residual(before("ffn_norm"), parts.ffn, { after: after(names.ffn ?? "post_ffw_norm"), scale }),
   );
 }
 
@@ -143,6 +143,8 @@ export interface DecoderParts {
   readonly logitScale?: number;
   /** Logits x become c tanh(x / c). */
   readonly logitSoftcap?: number;
+  /** Ids that are never the next one. */
+  readonly never?: IdRange;
   /** Times that the stack of layers is run, each with keys and values of its own; the last norm comes after each. */
   readonly loops?: number;
   /** There are no logits: rows are embeddings. */
@@ -170,6 +172,7 @@ export function decoder(source: Source, c: Config, parts: DecoderParts): Network
     longestContext: parts.longestContext,
     bidirectional: seesAll(source),
     pageBytes: source.pageBytes,
+    kept: source.kept,
     describe: { layers, dim, hidden, heads, kvHeads, headDim },
     constants: [...source.constants],
     graph: step => {

@@ -17,8 +17,7 @@ import {
   softcapTo,
 } from "../kernels/elementwise.ts";
 import { gateHeads } from "../kernels/heads.ts";
-import { once } from "./graph.ts";
-import { type Vector, vectorRegion } from "./source.ts";
+import { once, type Region } from "./graph.ts";
 import type { Scalars, Step } from "./step.ts";
 import { chunks, countOf, forms, type Input, input, type Tensor } from "./tensor.ts";
 
@@ -74,10 +73,10 @@ export function addGated(step: Step, x: Tensor, gate: Tensor, to: Tensor, scale 
 }
 
 /** x += v in every row. */
-export function addVector(step: Step, v: Vector, x: Tensor): void {
+export function addVector(step: Step, v: Region, x: Tensor): void {
   const kernel = once(step.graph, "add_vector", addVectorKernel);
   const args = [x.region.address, v.address, countOf(x), x.stride];
-  step.graph.launch(kernel, chunks(x.columns), args, { reads: [vectorRegion(v)], writes: [x.region] });
+  step.graph.launch(kernel, chunks(x.columns), args, { reads: [v], writes: [x.region] });
 }
 
 /** Each row of x is multiplied by its token's number. */

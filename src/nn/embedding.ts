@@ -1,4 +1,5 @@
 /** Rows of matrices by number: the embeddings of tokens and of positions. */
+import { GROUP } from "../formats/packed.ts";
 import { embed as embedKernel, embedScratch } from "../kernels/embed.ts";
 import type { Arg } from "../runtime/launch.ts";
 import { scaleBy } from "./elementwise.ts";
@@ -25,7 +26,10 @@ export function embedding(
     const kernel = once(step.graph, `embed_${packed.name}`, () => embedKernel(packed));
     const which = step[by];
     const args: Arg[] = [weight.address, which.address, scratch.address, x.region.address, blocksPerRow(weight), x.stride];
-    step.graph.launch(kernel, count("tokens"), args, { reads: [weightRegion(weight), which], writes: [scratch, x.region] });
+    const all = weightRegion(weight);
+    const row = (blocksPerRow(weight) * packed.bytes) / GROUP;
+    const traffic = [{ bytes: count("tokens", row), most: all.bytes }];
+    step.graph.launch(kernel, count("tokens"), args, { reads: [all, which], writes: [scratch, x.region], traffic });
     if (scale) scaleBy(step, x, step.values(scale)[0]);
     return x;
   };

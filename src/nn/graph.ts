@@ -3,26 +3,43 @@
  * step has is a variable of the launches. Barriers are placed where data flows: a launch waits only if it touches what an unfinished one wrote.
  */
 import type { Kernel } from "../ir/node.ts";
-import type { Arg, Launch } from "../runtime/launch.ts";
+import type { Arg, Launch, Traffic } from "../runtime/launch.ts";
 
 /** The variables of a step, by their position. */
 export const vars = { tokens: 0, wanted: 1, segments: 2 } as const;
 export type Rows = keyof typeof vars;
 
-export const count = (rows: Rows, mul = 1): Arg => ({ v: vars[rows], mul, add: 0 });
+export const count = (rows: Rows, mul = 1, add = 0): Arg => ({ v: vars[rows], mul, add });
+
+/** A variable of profiles alone: the keys that a step's tokens see, each counted once. */
+export const KEYS = 3;
+export const perKey = (bytes: number): Arg => ({ v: KEYS, mul: bytes, add: 0 });
 
 /** A stretch of memory that launches read and write. */
 export interface Region {
   readonly address: number;
   readonly bytes: number;
+  /** For profiles: bytes that a launch reads or writes of it. Absent: not counted, as for scratch and page tables, or counted by the launch. */
+  readonly taken?: Arg;
 }
 
-/** What a launch touches, and what it costs (for profiles). */
+/** What a launch touches, and what it costs. */
 export interface Touches {
   readonly reads: readonly Region[];
   readonly writes: readonly Region[];
+  /** Bytes of weights. */
   readonly bytes?: number;
+  /** For each token; where absent, profiles count them in the kernel's text. */
   readonly operations?: number;
+  /** For profiles: what it reads and writes besides what its regions say. Default: `bytes`. */
+  readonly traffic?: readonly Traffic[];
+}
+
+/** What a launch reads and writes, each operand once. */
+function trafficOf({ reads, writes, bytes = 0, traffic = [{ bytes }] }: Touches): readonly Traffic[] {
+  const regions = new Map([...reads, ...writes].map(r => [r.address, r]));
+  const taken = [...regions.values()].flatMap(r => (r.taken === undefined ? [] : [{ bytes: r.taken }]));
+  return [...taken, ...traffic];
 }
 
 export interface GraphOptions {
@@ -50,13 +67,13 @@ export class Graph {
     this.#allocate = options.allocate;
   }
 
-  /** Memory for this trace; inside `scope` it is reused afterwards. */
-  region(bytes: number): Region {
+  /** Memory for this trace; inside `scope` it is reused afterwards. `taken`: see Region. */
+  region(bytes: number, taken?: Arg): Region {
     const fit = this.#free.filter(r => r.bytes >= bytes).sort((a, b) => a.bytes - b.bytes)[0];
     if (fit) this.#free = this.#free.filter(r => r !== fit);
     const region = fit ?? { address: this.#allocate(bytes), bytes };
     this.#scoped?.push(region);
-    return region;
+    return { ...region, taken };
   }
 
   /** Buffers made inside `body` are free for others after it. Do not let them out. */
@@ -80,7 +97,7 @@ export class Graph {
       [...reads, ...writes].some(r => this.#written.some(w => overlap(r, w))) || writes.some(w => this.#read.some(r => overlap(r, w)));
     if (clash) this.sync();
     this.kernels.set(kernel.name, this.kernels.get(kernel.name) ?? kernel);
-    this.launches.push({ kernel: kernel.name, grid, args, sync: false, bytes, operations });
+    this.launches.push({ kernel: kernel.name, grid, args, sync: false, bytes, operations, traffic: trafficOf(touches) });
     this.#written.push(...writes);
     this.#read.push(...reads);
   }

@@ -74,7 +74,7 @@ export function router(source: Source, at: string, o: RouterOptions): (step: Ste
   return (step, x) => {
     const { graph } = step;
     const most = graph.limits.tokens * used;
-    const [chosen, weights, entries, places] = [most, most, most, most].map(n => graph.region(4 * n));
+    const [chosen, weights, entries, places] = [most, most, most, most].map(n => graph.region(4 * n, count("tokens", 4 * used)));
     const [starts, active] = [graph.region(4 * (targets + 1)), graph.region(4 * (targets + 2))];
     const scratch = graph.region(routeScratch(routing) * graph.limits.tokens);
     const y = logits(step, x);
@@ -134,10 +134,13 @@ export function expertLinear(source: Source, name: string, inputs: number, outpu
     args.push(blocksPerRow(weight), outputs / GROUP, y.stride);
     if (scales) args.push(...scaleArgs(scales));
     if (bias) args.push(bias.address);
+    const all = weightRegion(weight);
+    const each = (all.bytes * routes.routing.used) / experts;
     step.graph.launch(kernel, outputs / (GROUP * schedule.groups), args, {
-      reads: [weightRegion(weight), from.region, ...lists, ...vectors],
+      reads: [all, from.region, ...lists, ...vectors],
       writes: [y.region],
-      bytes: (weightRegion(weight).bytes * routes.routing.used) / experts,
+      bytes: each,
+      traffic: [{ bytes: count("tokens", each), most: all.bytes }],
       operations: 2 * inputs * outputs * routes.routing.used,
     });
     return y;

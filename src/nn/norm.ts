@@ -4,7 +4,7 @@ import type { Arg } from "../runtime/launch.ts";
 import { count, once, type Region, type Rows } from "./graph.ts";
 import { type Source, type Vector, vectorRegion } from "./source.ts";
 import type { Step } from "./step.ts";
-import { chunks, countOf, forms, type Input, packed, type Tensor } from "./tensor.ts";
+import { chunks, countOf, forms, type Input, packed, rowsOf, type Tensor } from "./tensor.ts";
 
 /** `rows` chooses which rows of x are normed: all tokens, or the wanted ones. */
 export type Norm = (step: Step, x: Tensor, rows?: Rows) => Input;
@@ -32,7 +32,10 @@ export function norm(source: Source, kind: NormKind, name: string | undefined, c
       args.push(out.region.address, chunks(columns));
       if (shape.center) args.push(columns);
       args.push(x.stride, out.stride, 1 / columns, eps);
-      step.graph.launch(kernel, count(rows), args, { reads: [x.region, which, ...vectors.map(vectorRegion)], writes: [out.region] });
+      step.graph.launch(kernel, count(rows), args, {
+        reads: [rowsOf(x, rows), which, ...vectors.map(vectorRegion)],
+        writes: [out.region],
+      });
     });
   };
 }

@@ -4,13 +4,13 @@
  */
 import { LatheError } from "../errors.ts";
 import { gatherRows } from "../kernels/elementwise.ts";
-import { activate, activations, softcap } from "./elementwise.ts";
-import { count, once } from "./graph.ts";
+import { activate, activations, addVector, softcap } from "./elementwise.ts";
+import { count, once, type Region } from "./graph.ts";
 import { linear } from "./linear.ts";
 import type { Norm } from "./norm.ts";
 import type { Source } from "./source.ts";
 import type { Step } from "./step.ts";
-import { chunks, forms, type Input, type Tensor } from "./tensor.ts";
+import { chunks, forms, type Input, rowsOf, type Tensor } from "./tensor.ts";
 
 /** How the rows of a text's tokens become one vector; "rank": the row of one token becomes scores. */
 export type Pooling = "none" | "mean" | "cls" | "last" | "rank";
@@ -37,7 +37,7 @@ export const asTheyAre: Norm = (step, x, rows = "tokens") =>
     const kernel = once(step.graph, `gather_rows_${form}`, () => gatherRows(form));
     const which = rows === "tokens" ? step.numbers : step.wanted;
     const args = [x.region.address, which.address, out.region.address, chunks(x.columns), x.stride, out.stride];
-    step.graph.launch(kernel, count(rows), args, { reads: [x.region, which], writes: [out.region] });
+    step.graph.launch(kernel, count(rows), args, { reads: [rowsOf(x, rows), which], writes: [out.region] });
   });
 
 export interface Head {
@@ -47,10 +47,20 @@ export interface Head {
   readonly apply: (step: Step, x: Input) => Tensor;
 }
 
+/** The lowest number of 32 bits. */
+const LOWEST = -3.4028234663852886e38;
+
+/** Ids from `from` on, `to` not among them. */
+export interface IdRange {
+  readonly from: number;
+  readonly to: number;
+}
+
 interface HeadOptions {
   readonly vocabulary: number;
   readonly logitScale?: number;
   readonly logitSoftcap?: number;
+  readonly never?: IdRange;
   /** Encoders have no logits, whatever the metadata says. */
   readonly encoder?: boolean;
 }
@@ -64,10 +74,15 @@ export function head(source: Source, dim: number, o: HeadOptions): Head {
   const apply = (step: Step, x: Input): Tensor => {
     const logits = project(step, x);
     if (o.logitSoftcap) softcap(step, logits, o.logitSoftcap);
+    if (o.never) addVector(step, lowest(step, o.vocabulary, o.never), logits);
     return logits;
   };
   return { output: { kind: "logits" }, columns: o.vocabulary, apply };
 }
+
+/** Numbers that make the logits of these ids the lowest that there are. */
+const lowest = (step: Step, vocabulary: number, { from, to }: IdRange): Region =>
+  step.table(Float32Array.from({ length: vocabulary }, (_, id) => (id >= from && id < to ? LOWEST : 0)));
 
 /** The rows themselves, or through dense_2 and dense_3 (EmbeddingGemma; being linear they may come before the mean). */
 function embedding(source: Source, dim: number, pooling: Pooling): Head {

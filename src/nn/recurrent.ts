@@ -100,7 +100,7 @@ export function checkLanes(source: Source, what: string, n: number): void {
 
 /** The arguments that every kernel with a state takes, and what it touches. */
 function stateful(step: Step, state: State): { args: readonly Arg[]; reads: readonly Region[]; region: Region } {
-  const region = { address: state.address, bytes: state.bytes * state.slots };
+  const region = { address: state.address, bytes: state.bytes * state.slots, taken: count("segments", state.bytes) };
   const args = [step.order.address, step.segments.address, state.address, count("segments"), state.bytes];
   return { args, reads: [step.order, step.segments], region };
 }

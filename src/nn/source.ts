@@ -5,6 +5,7 @@
 import { LatheError } from "../errors.ts";
 import { weightFormats } from "../formats/index.ts";
 import { GROUP, ROW_PADDING, type WeightFormat } from "../formats/packed.ts";
+import type { Kept } from "../kernels/attend.ts";
 import type { Region } from "./graph.ts";
 
 /** A tensor as the file declares it. */
@@ -56,7 +57,7 @@ export const packedRows = (w: Weight): number =>
 export const packedBytes = (w: Weight): number => (packedRows(w) / GROUP) * blocksPerRow(w) * w.format.packed.bytes;
 
 export const weightRegion = (w: Weight): Region => ({ address: w.address, bytes: packedBytes(w) });
-export const vectorRegion = (v: Vector): Region => ({ address: v.address, bytes: 4 * v.length });
+export const vectorRegion = (v: Vector): Region => ({ address: v.address, bytes: 4 * v.length, taken: 4 * v.length });
 
 const sameOrder = (a: readonly number[] | undefined, b: readonly number[] | undefined): boolean =>
   a === b || (a !== undefined && a.length === b?.length && a.every((x, i) => x === b[i]));
@@ -75,12 +76,15 @@ export class Source {
   readonly constants = new Set<string>();
   /** Bytes that one page of keys and values takes, all layers together. */
   pageBytes = 0;
+  /** How keys and values are kept. */
+  readonly kept: Kept;
   readonly #metadata: Metadata;
   readonly #tensors: Map<string, TensorRecord>;
   readonly #asked = new Set<string>();
 
-  constructor(architecture: string, metadata: Metadata, tensors: ReadonlyMap<string, TensorRecord>) {
+  constructor(architecture: string, metadata: Metadata, tensors: ReadonlyMap<string, TensorRecord>, kept: Kept = "f32") {
     this.architecture = architecture;
+    this.kept = kept;
     this.#metadata = metadata;
     this.#tensors = new Map(tensors);
   }

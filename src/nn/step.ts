@@ -3,7 +3,7 @@
  * The engine makes it before tracing and fills its regions before each run.
  */
 import type { Packed } from "../formats/packed.ts";
-import type { AttendSchedule } from "../kernels/attend.ts";
+import type { AttendSchedule, Kept } from "../kernels/attend.ts";
 import type { MatmulSchedule } from "../kernels/matmul.ts";
 import type { Graph, Region } from "./graph.ts";
 
@@ -57,6 +57,8 @@ export interface Step {
   readonly pageTable: Region;
   readonly pages: Region;
   readonly pageBytes: number;
+  /** How keys and values lie in pages. */
+  readonly kept: Kept;
   /** Told by whoever writes pages, while the graph is traced. */
   readonly heads: HeadLayout[];
   /** What makes keys and values depend on where a text stands, besides their rotation; told likewise. */

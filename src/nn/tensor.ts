@@ -39,15 +39,20 @@ export const countOf = (x: Extent, mul = 1): Arg => count(x.rows, mul * (x.per ?
 
 function made(graph: Graph, { rows, per, columns }: Extent, form: Form): Tensor {
   const stride = activationBytes(form, 32 * chunks(columns));
-  return { rows, per, columns, stride, region: graph.region(stride * graph.limits[rows] * (per ?? 1)) };
+  const row = stride * (per ?? 1);
+  return { rows, per, columns, stride, region: graph.region(row * graph.limits[rows], count(rows, row)) };
 }
 
 export const tensor = (graph: Graph, rows: Rows, columns: number, per?: number): Tensor => made(graph, { rows, per, columns }, "f32");
 
+/** A tensor's memory, of which a launch reads one row for each of its own. */
+export const rowsOf = ({ region, stride, per }: Tensor, rows: Rows): Region => ({ ...region, taken: count(rows, stride * (per ?? 1)) });
+
 /** Some columns of a tensor, in its own memory. What follows them in a row belongs to others: see `packed`. */
 export function view(x: Tensor, from: number, columns: number): Tensor {
   if (from === 0 && columns === x.columns) return x;
-  return { ...x, columns, partial: true, region: { address: x.region.address + 4 * from, bytes: x.region.bytes - 4 * from } };
+  const { address, bytes } = x.region;
+  return { ...x, columns, partial: true, region: { address: address + 4 * from, bytes: bytes - 4 * from, taken: countOf(x, 4 * columns) } };
 }
 
 /** The tensor, or a copy whose rows are padded with zeros, if it is a view of columns that are no whole pieces of 32. */

@@ -4,6 +4,7 @@
  */
 import type { Kernel, SlotKind } from "../ir/node.ts";
 import { print } from "../ir/print.ts";
+import type { Machine } from "../lower/passes.ts";
 import { interpret } from "../target/interp/interp.ts";
 import { compileKernel, compileModule } from "../target/wasm/compile.ts";
 import { hasRelaxedSimd } from "../target/wasm/features.ts";
@@ -47,6 +48,8 @@ export interface Outside {
 
 export interface Backend {
   readonly name: TargetName;
+  /** What it tells the passes of its machine, where that depends on the processor. */
+  readonly machine?: Machine;
   /** Instructions of a kernel, one a line. */
   readonly list: (kernel: Kernel) => readonly string[];
   readonly compile: (kernels: readonly Kernel[]) => Compiled;

@@ -14,9 +14,17 @@ export interface Launch {
   readonly args: readonly Arg[];
   /** All threads must be done with this launch before the next begins. */
   readonly sync: boolean;
-  /** For profiles, and for cutting: bytes of weights that the launch reads, and operations for each token (variable 0). */
+  /** For cutting: bytes of weights that the launch reads, and operations for each token (variable 0). */
   readonly bytes?: number;
   readonly operations?: number;
+  /** For profiles: what it reads and writes. */
+  readonly traffic?: readonly Traffic[];
+}
+
+/** Bytes that a launch reads or writes of one operand: so many, but no more than `most`. */
+export interface Traffic {
+  readonly bytes: Arg;
+  readonly most?: Arg;
 }
 
 export type Program = readonly Launch[];

@@ -4,10 +4,11 @@ import { parentPort, workerData } from "node:worker_threads";
 import type { SharedKernels } from "./compile.ts";
 import type { KernelTable, Program } from "./launch.ts";
 import { instantiate, Member, type OpenedParts, orders, type PackTask, type ReadPart, type ReadTask } from "./member.ts";
+import type { BehindDoors } from "./native/door.node.ts";
 import { openSystem } from "./native/foreign.node.ts";
 import { nativeTable } from "./native/table.node.ts";
 
-export interface MemberData {
+export interface MemberData extends BehindDoors {
   readonly rank: number;
   readonly size: number;
   readonly block: SharedArrayBuffer;
@@ -105,4 +106,5 @@ function main(data: MemberData): void {
   });
 }
 
-if (workerData && parentPort) main(workerData as MemberData);
+// Where files are bundled, other threads load this one too.
+if (parentPort && (workerData as Partial<MemberData> | null)?.block) main(workerData as MemberData);

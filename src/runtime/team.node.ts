@@ -9,6 +9,7 @@ import type { Compiled } from "./compile.ts";
 import type { Program } from "./launch.ts";
 import { hasEnded, type MemberData, openParts, type Setup } from "./member.node.ts";
 import { control, Member, orders, type PackTask, type ReadTask, sharedBlock } from "./member.ts";
+import { Door } from "./native/door.node.ts";
 import { Paces } from "./pace.ts";
 
 /** A run that takes so long is worth every member's while: trying fewer would be felt, and what waiting costs is not. */
@@ -19,13 +20,15 @@ export class Team {
   readonly #leader: Member;
   readonly #words: Int32Array;
   readonly #workers: readonly Worker[];
+  readonly #door: Door;
   readonly #paces: Paces;
   #following = false;
 
-  private constructor(leader: Member, words: Int32Array, workers: readonly Worker[], size: number) {
+  private constructor(leader: Member, words: Int32Array, workers: readonly Worker[], door: Door, size: number) {
     this.#leader = leader;
     this.#words = words;
     this.#workers = workers;
+    this.#door = door;
     this.size = size;
     this.#paces = new Paces(size);
     leader.barrier.check = () => {
@@ -41,13 +44,14 @@ export class Team {
   static start(threads: number, arena: Arena): Team {
     const block = sharedBlock(threads);
     const leader = new Member(0, threads, block, arena.memory);
+    const door = new Door();
     const workers = Array.from({ length: threads - 1 }, (_, i) => {
-      const workerData: MemberData = { rank: i + 1, size: threads, block, memory: arena.memory, memory64: arena.memory64 };
+      const workerData: MemberData = { ...door.data, rank: i + 1, size: threads, block, memory: arena.memory, memory64: arena.memory64 };
       const worker = new Worker(new URL("./member.node.js", import.meta.url), { workerData, execArgv: [] });
       worker.unref();
       return worker;
     });
-    return new Team(leader, new Int32Array(block, 0, control.words), workers, threads);
+    return new Team(leader, new Int32Array(block, 0, control.words), workers, door, threads);
   }
 
   /** Variables of the next run. */
@@ -117,6 +121,7 @@ export class Team {
 
   /** Ends the threads. Nothing is run any more, not even by the leader. */
   async close(): Promise<void> {
+    await this.#door.shut();
     await Promise.all(this.#workers.map(w => w.terminate()));
     this.#leader.fail(new Error("it was closed"));
   }

@@ -13,8 +13,10 @@ const PAGE = 4096;
 /** What counts are in the first run, and what one of them grows to in later ones, if it shows something new: tiles of tokens and what is left over. */
 const LEAST = 1;
 const LARGER = [3, 7, 11, 23, 40, 160];
-/** Accesses to memory of all runs of a kernel. */
+/** Accesses to memory of all runs of a kernel with growing counts, and of all with rising lists. */
 const MOST_ACCESSES = 20_000;
+/** Numbers in a kernel's text that decide how often something is done, up to this, are tried in the place of those above. */
+const MOST_TURNS = 1 << 10;
 /** Bytes between rows, where a kernel is told. */
 const STRIDE = 1024;
 const SCALAR = 0.375;
@@ -76,6 +78,13 @@ function deciding(kernel: Kernel): { readonly deciders: ReadonlySet<Node>; reado
   return { deciders: closure([...places, ...bounds]), counts: closure(bounds) };
 }
 
+/** Operands that say how often something is done, and what their numbers may rise by to reach every part of it. */
+function lists(counts: ReadonlySet<Node>): { readonly slots: readonly number[]; readonly steps: readonly number[] } {
+  const slots = [...counts].flatMap(n => (n.op === "load" && n.args[0].op === "address" ? [n.args[0].attr] : []));
+  const numbers = [...counts].flatMap(n => (n.op === "const" && n.attr > 2 && n.attr <= MOST_TURNS ? [n.attr - 1] : []));
+  return { slots: [...new Set(slots)], steps: [...new Set([...numbers, ...LARGER])] };
+}
+
 /** What the nodes say about operands: which loads decide something, arguments of a small run, and the slots of counts that may grow. */
 function operandsOf(kernel: Kernel) {
   const { deciders, counts } = deciding(kernel);
@@ -91,7 +100,18 @@ function operandsOf(kernel: Kernel) {
     if (kind === "scalar") return SCALAR;
     return isStride(slot) ? STRIDE : LEAST;
   });
-  return { deciders, least, growing: kernel.slots.flatMap(({ kind }, slot) => (kind === "size" && !isStride(slot) ? [slot] : [])) };
+  return {
+    deciders,
+    lists: lists(counts),
+    least,
+    growing: kernel.slots.flatMap(({ kind }, slot) => (kind === "size" && !isStride(slot) ? [slot] : [])),
+  };
+}
+
+/** An operand whose numbers rise: each is by `step` greater than the one before it, the first is `step`. Others that decide are 1, 0, 0 ... then. */
+interface Rising {
+  readonly slot: number;
+  readonly step: number;
 }
 
 interface Trial extends ReturnType<typeof operandsOf> {
@@ -129,6 +149,14 @@ function madeUp(type: Elem, range: Range, decides: boolean, bits: number): numbe
   if (decides) return bits & 3;
   // all bits of some numbers, and others of every size
   return wrap(bits & 1 ? bits : (bits | 0) >> ((bits >>> 1) & 31));
+}
+
+/** The number at byte offset `at` of the memory, while an operand rises. */
+function risen({ type, range, args }: Node, { slot, step }: Rising, at: number): number {
+  const own = args[0].attr;
+  const place = Math.floor((at - (own * WINDOW + WINDOW / 2)) / elems[type].size);
+  const value = own === slot ? step * (1 + place) : Number(place === 0);
+  return Math.max(range.min, Math.min(range.max, value));
 }
 
 /** The memory of trials, once for the interpreter and once for compiled kernels, with a mark on every byte that has been given a value. */
@@ -171,10 +199,18 @@ export class Trials {
         if (trial.seen.size > before) useful.add(slot);
       }
     }
+    trial.left = MOST_ACCESSES;
+    for (const step of trial.lists.steps) {
+      for (const slot of trial.lists.slots) {
+        if (trial.seen.size === accesses) return verdict();
+        const difference = this.#run(trial, trial.least, 1, { slot, step });
+        if (difference) return verdict(difference);
+      }
+    }
     return verdict();
   }
 
-  #run(trial: Trial, args: readonly number[], first: number): Difference | undefined {
+  #run(trial: Trial, args: readonly number[], first: number, rising?: Rising): Difference | undefined {
     const { kernel, fused, candidate, deciders } = trial;
     const touched = new Set<Node | Store>();
     const note = (item: Node | Store, address: Node, at: number, bytes: number): void => {
@@ -186,7 +222,11 @@ export class Trials {
     const load = (node: Node, at: number): void => {
       const { size } = elems[node.type];
       note(node, node.args[0], at, node.lanes * size);
-      for (let i = 0; i < node.lanes; i++) this.#fill(node, at + i * size, size, deciders.has(node), trial.random);
+      const given = (place: number): number => {
+        if (rising && deciders.has(node) && !elems[node.type].float) return risen(node, rising, place);
+        return madeUp(node.type, node.range, deciders.has(node), trial.random.next());
+      };
+      for (let i = 0; i < node.lanes; i++) this.#fill(node.type, at + i * size, size, given);
     };
     const store = (item: Store, at: number): void => {
       const bytes = item.value.lanes * elems[item.value.type].size;
@@ -206,11 +246,11 @@ export class Trials {
     }
   }
 
-  #fill(node: Node, at: number, size: number, decides: boolean, random: Seeded): void {
+  #fill(type: Elem, at: number, size: number, given: (at: number) => number): void {
     if (this.#marks[at] || this.#marks[at + size - 1]) return;
-    const value = madeUp(node.type, node.range, decides, random.next());
-    writeElem(this.#views.meant, node.type, at, value);
-    writeElem(this.#views.found, node.type, at, value);
+    const value = given(at);
+    writeElem(this.#views.meant, type, at, value);
+    writeElem(this.#views.found, type, at, value);
     this.#marks.fill(1, at, at + size);
   }
 

@@ -33,6 +33,24 @@ export const tokenId = z
 /** Fields may be null where clients write null for "not given"; they are then absent. */
 export const optional = <T extends z.ZodType>(field: T) => field.nullish().transform(v => v ?? undefined);
 
+/** A text, and values for its places `{{name}}`. */
+const moduleText = z
+  .looseObject({
+    text: z.string().min(1).max(limits.bodyBytes),
+    parameters: optional(
+      z.record(z.string().max(64), z.looseObject({ value: z.string().max(limits.bodyBytes), max_tokens: optional(whole(0, 2 ** 30, "")) })),
+    ),
+  })
+  .transform(({ text, parameters = {} }) => {
+    const given = Object.entries(parameters).map(([name, p]) => [name, { value: p.value, maxTokens: p.max_tokens }] as const);
+    return given.length ? { text, parameters: Object.fromEntries(given) } : { text };
+  });
+/** One of several, by its place in the list. */
+const moduleUnion = z
+  .looseObject({ one_of: z.array(moduleText).min(1).max(limits.modules), use: z.int().min(0).max(limits.modules) })
+  .refine(({ one_of, use }) => use < one_of.length, "use is the place of one of the modules")
+  .transform(({ one_of, use }) => one_of[use]);
+
 export const fields = {
   model: text(512, "the model's name, as `/v1/models` lists it; a server of one model answers to any name"),
   stream: z.boolean().describe("send the answer in pieces as it is written"),
@@ -55,10 +73,10 @@ export const fields = {
     .describe(`texts that end the answer and are no part of it; at most ${limits.stops}`),
   n: whole(1, limits.choices, "how many answers; they share the prompt's keys and values"),
   modules: z
-    .array(z.looseObject({ text: z.string().min(1).max(limits.bodyBytes) }))
+    .array(z.union([moduleUnion, moduleText]))
     .max(limits.modules)
     .describe(
-      "texts before the prompt, or before the first user message, that are computed once and see themselves alone (prompt-cache.md)",
+      "texts, with or without parameters, before the prompt, or before the first user message, that are computed once and see themselves alone (prompt-cache.md)",
     ),
   cacheSalt: text(256, "requests with different salts share no cached prompts"),
   priority: whole(-100, 100, "requests with a higher number go first"),

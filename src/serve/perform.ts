@@ -55,7 +55,8 @@ export function prepared(model: Model, prompt: AskPrompt, ask?: Ask): Prepared {
 function encoded(model: Model, prompt: AskPrompt, ask: Ask | undefined): Prepared {
   const { tokenizer } = model;
   const { modules = [], special } = ask?.options ?? {};
-  for (const m of modules) checkSize(model, { kind: "text", ...m });
+  for (const { text, parameters = {} } of modules)
+    for (const own of [text, ...Object.values(parameters).map(p => p.value)]) checkSize(model, { kind: "text", text: own });
   if (prompt.kind === "text" && modules.length) return { tokens: model.compose(prompt.text, modules, { special }) };
   if (prompt.kind === "text") return { tokens: tokenizer.encode(prompt.text, { special, eos: false }) };
   if (prompt.kind === "chat") {

@@ -1,17 +1,16 @@
 /** Prompts on disk through the library: the next program has them, whether the last one closed the model or was killed; and wrong folders are told. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { afterAll, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { load } from "../../src/api/load.node.ts";
 import { caught } from "../files/caught.ts";
 import { stories } from "../fixtures/models.ts";
+import { temporaryFolder } from "../fixtures/temporary.ts";
 
-const home = mkdtempSync(join(tmpdir(), "lathe-cache-"));
-afterAll(() => rmSync(home, { recursive: true, force: true }));
+const home = temporaryFolder("cache");
 const story =
   "Once upon a time, there was a little girl named Lily. She loved to play outside in the park with her dog and her friend. ".repeat(2);
 

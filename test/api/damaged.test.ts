@@ -47,6 +47,7 @@ const f32 = (value: number): GgufInput => ({ type: "f32", value });
 
 const cases: readonly (readonly [string, ErrorCode, Damage])[] = [
   ["another architecture", "model.unsupported-arch", { keys: { "general.architecture": "perceptron" } }],
+  ["an architecture that is no language model", "model.unsupported-arch", { keys: { "general.architecture": "clip" } }],
   ["no architecture", "model.unsupported-arch", { keys: { "general.architecture": undefined } }],
   ["a type that is not run", "model.unsupported-type", { tensors: changed("blk.1.ffn_up.weight", () => zeros("I8", [64, 96])) }],
   ["a quantised norm", "model.unsupported-type", { tensors: changed("output_norm.weight", () => zeros("Q8_0", [64])) }],

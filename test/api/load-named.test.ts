@@ -1,17 +1,14 @@
 /** `load` and `inspect` by a name instead of a path: the store is asked first, and the network only with `pull`. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { inspect, load } from "../../src/api/load.node.ts";
 import { ggufBytes } from "../../src/files/gguf-write.ts";
 import { caught } from "../files/caught.ts";
 import { faultServer } from "../fixtures/fault-server.ts";
 import { modelContent } from "../fixtures/models.ts";
+import { temporaryFolder } from "../fixtures/temporary.ts";
 
 const server = await faultServer();
-const home = mkdtempSync(join(tmpdir(), "lathe-named-"));
-afterAll(() => rmSync(home, { recursive: true, force: true }));
+const home = temporaryFolder("named");
 Object.assign(process.env, { LATHE_HOME: home, HF_ENDPOINT: server.url, LATHE_OFFLINE: "" });
 
 it("loads what was pulled, and pulls where it may", async () => {

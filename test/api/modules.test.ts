@@ -90,6 +90,80 @@ describe("modules", () => {
     await caught("option.invalid", async () => void (await model.chat([messages[0]], { modules })));
   });
 
+  const letter = {
+    text: "Once upon a time there was a girl. Her name was {{name}}. She had a {{colour}} hat and no {{braces}}.\n",
+    parameters: { name: { maxTokens: 4 }, colour: { maxTokens: 2, default: "red" } },
+  } as const;
+
+  it("with parameters are the filled text in every bit, and what stands before them is computed once", async () => {
+    const client = "parameters";
+    using modules = await model.modules({ letter, dog: texts.dog }, { client });
+    const filled = "Once upon a time there was a girl. Her name was Lucy. She had a red hat and no {{braces}}.\n";
+    expect(modules.pick("dog", ["letter", { name: "Lucy" }])).toEqual([{ text: texts.dog }, { text: filled }]);
+    const own = { ...greedy, modules: modules.pick("dog", ["letter", { name: "Lucy" }]) };
+    const one = await model.generate(question, { ...own, client });
+    const plain = await model.generate(question, { ...greedy, modules: [{ text: texts.dog }, { text: filled }], salt: "other" });
+    expect(one.tokens).toEqual(plain.tokens);
+    const before = length("Once upon a time there was a girl. Her name was");
+    const inPrompt = await model.generate(question, {
+      ...greedy,
+      client,
+      modules: [
+        { text: texts.dog },
+        { text: letter.text, parameters: { name: { value: "Tom", maxTokens: 4 }, colour: { value: "blue" } } },
+      ],
+    });
+    expect(inPrompt.usage.cachedTokens).toBeGreaterThanOrEqual(length(texts.dog) + before - 1);
+    expect(plain.usage.cachedTokens).toBe(0);
+    const again = await model.generate(question, { ...own, client });
+    expect([again.text, again.usage.cachedTokens]).toEqual([one.text, one.usage.promptTokens - 1]);
+  });
+
+  it("of a union exclude each other, and take each other's place", async () => {
+    const client = "union";
+    const all = { ...texts, letter };
+    using modules = await model.modules(all, { oneOf: [["cat", "letter"]], joined: [["dog", "letter"]], client });
+    await caught("option.invalid", () => modules.pick("cat", "dog", ["letter", { name: "Lucy" }]));
+    const filled = letter.text.replace("{{name}}", "Lucy").replace("{{colour}}", "pink");
+    const joined = modules.pick("dog", ["letter", { name: "Lucy", colour: "pink" }]);
+    expect(joined).toEqual([{ text: texts.dog + filled }]);
+    const other = { ...greedy, client, modules: modules.pick("cat", "dog") };
+    const cached = (await model.generate(question, other)).usage.cachedTokens;
+    expect(cached).toBeGreaterThanOrEqual(length(texts.dog));
+  });
+
+  it("whose parameters or unions are wrong are told", async () => {
+    const declare = (more: object, options: object = {}) =>
+      caught("option.invalid", () => model.modules({ ...texts, letter, ...more } as never, options as never));
+    await declare({ x: { text: "no place", parameters: { name: { maxTokens: 1 } } } });
+    await declare({ x: { text: "{{name}}", parameters: { name: {} } } });
+    await declare({ x: { text: "{{name}}", parameters: { name: null } } });
+    await declare({ x: { text: "{{name}}" } });
+    await declare({ x: null });
+    await declare({}, { oneOf: [["cat"]] });
+    await declare({}, { oneOf: [["cat", "bird"]] });
+    await declare({}, { oneOf: [["cat", "cat"]] });
+    await declare(
+      {},
+      {
+        oneOf: [
+          ["cat", "dog"],
+          ["dog", "letter"],
+        ],
+      },
+    );
+    await declare({}, { oneOf: [["cat", "dog"]], joined: [["dog", "cat"]] });
+    using modules = await model.modules({ letter });
+    const pick = (values: object) => caught("option.invalid", () => modules.pick(["letter", values as never]));
+    for (const values of [{}, { name: 1 }, { name: "Lucy", age: "3" }, { name: "one two three four five six" }]) await pick(values);
+    const ask = (parameters: unknown) =>
+      caught("option.invalid", async () => void (await model.generate("x", { modules: [{ text: "{{a}}", parameters } as never] })));
+    for (const wrong of [[], { a: "x" }, { a: { value: 1 } }, { a: { value: "x", maxTokens: -1 } }, { b: { value: "x" } }])
+      await ask(wrong);
+    const flood = { text: "{{a}}".repeat(10_000), parameters: { a: { value: "x".repeat(10_000) } } };
+    await caught("option.invalid", async () => void (await model.generate("x", { modules: [flood] })));
+  });
+
   it("that are wrong are told", async () => {
     await caught("option.invalid", () => model.modules({}));
     await caught("option.invalid", () => model.modules({ a: "" }));
@@ -123,6 +197,23 @@ describe("requests", () => {
     const completion = await asked("/v1/completions", { prompt: question, echo: true, n: 2 });
     expect(completion.choices.map(c => c.text!.endsWith(text.text))).toEqual([true, true]);
     expect(completion.choices[0].text).toContain("The dog was very sad.");
+  });
+
+  it("carry parameters and choose from unions", async () => {
+    const filled = [{ text: texts.dog }, { text: "A cat called Tom." }];
+    const own = await model.generate(question, { ...greedy, modules: filled });
+    const name = { text: "A cat called {{name}}.", parameters: { name: { value: "Tom", max_tokens: 3 } } };
+    const modules = [{ one_of: [{ text: texts.cat }, { text: texts.dog }], use: 1 }, name];
+    const asked = await post(`${server.url}/v1/completions`, { ...body, prompt: question, modules });
+    const { choices, usage } = (await asked.json()) as Answered;
+    expect(choices[0].text).toBe(own.text);
+    expect(usage.prompt_tokens).toBe(own.usage.promptTokens);
+    const long = { ...name, parameters: { name: { value: "Tom and Tim and Tam", max_tokens: 3 } } };
+    for (const wrong of [{ one_of: [name], use: 1 }, { one_of: [], use: 0 }, { one_of: [name] }, long]) {
+      const refused = await post(`${server.url}/v1/completions`, { ...body, prompt: "x", modules: [wrong] });
+      expect(refused.status).toBe(400);
+      await refused.body?.cancel();
+    }
   });
 
   it("with modules that are none, too many or that do not go with token ids are refused", async () => {

@@ -5,6 +5,7 @@ import type { Model } from "../../src/api/model.ts";
 import type { GenerateOptions } from "../../src/api/options.ts";
 import { caught } from "../files/caught.ts";
 import { stories } from "../fixtures/models.ts";
+import { describeShared } from "../shared.ts";
 
 let model: Model;
 beforeAll(async () => {
@@ -67,16 +68,23 @@ describe("a constrained answer", () => {
   });
 });
 
-describe("what must come", () => {
-  const names = ["a rather long name", "another name that is long", "and one more of them"];
-  const schema = {
-    type: "object",
-    properties: Object.fromEntries(names.map(name => [name, { type: "boolean" }])),
-    required: names,
-    additionalProperties: false,
-  };
-  const options = { schema, whitespace: "none", maxTokens: 150, seed: 2 } as const;
+const names = ["a rather long name", "another name that is long", "and one more of them"];
+const named = {
+  type: "object",
+  properties: Object.fromEntries(names.map(name => [name, { type: "boolean" }])),
+  required: names,
+  additionalProperties: false,
+};
+const options = { schema: named, whitespace: "none", maxTokens: 150, seed: 2 } as const;
 
+/** How many steps the engine has taken for the first tokens of an answer, and how many tokens these were. */
+async function stepsOf(asked: Model): Promise<{ steps: number; tokens: number }> {
+  const before = (await asked.status()).steps;
+  const { tokens } = await asked.generate("Once", { ...options, maxTokens: 60 });
+  return { steps: (await asked.status()).steps - before, tokens: tokens.length };
+}
+
+describe("what must come", () => {
   it("is spelled as the tokenizer spells it, with the model's own probabilities", async () => {
     const { tokenizer } = model;
     const prompt = tokenizer.encode("Once upon a time");
@@ -90,6 +98,11 @@ describe("what must come", () => {
     // After the first token of a name has been chosen, what is left of it comes in the fewest tokens but for the edges.
     const canonical = tokenizer.encode(text, { bos: false, eos: false });
     expect(ids.length).toBeLessThan(canonical.length + 8);
+  });
+
+  it("costs one step where it is several tokens", async () => {
+    const { steps, tokens } = await stepsOf(model);
+    expect(steps).toBeLessThan(tokens / 2);
   });
 
   it("is the same beside others, and stops where it is told to", async () => {
@@ -119,6 +132,15 @@ describe("what must come", () => {
     expect(finish).toBe("context");
     expect(tokens.length).toBeGreaterThan(20);
     await small.close();
+  });
+});
+
+describeShared("what must come, where the tokenizer puts a space before texts", "lm-stories260k/stories260K.gguf", path => {
+  it("costs one step where it is several tokens", async () => {
+    const other = await load(path, { threads: 2, context: 256 });
+    const { steps, tokens } = await stepsOf(other);
+    expect(steps).toBeLessThan(tokens / 2);
+    await other.close();
   });
 });
 

@@ -178,7 +178,9 @@ describe("lathe kernels", () => {
     const one = (await latheJson(quick)) as unknown as Report;
     const many = (await latheJson([...quick, "--tokens", "7"])) as unknown as Report;
     expect([one.tokens, many.tokens]).toEqual([1, 7]);
-    expect(many.total.bytes).toBe(one.total.bytes);
+    // Weights are read once, activations for each token.
+    expect(many.total.bytes).toBeGreaterThan(one.total.bytes);
+    expect(many.total.bytes).toBeLessThan(2 * one.total.bytes);
     expect(many.total.operations).toBeGreaterThan(one.total.operations);
     expect(many.total.operations).toBeLessThan(7 * one.total.operations);
   });

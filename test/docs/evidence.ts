@@ -65,7 +65,8 @@ export const tokenizerFiles: readonly Row[] = [
   { what: "`*.tiktoken`", evidence: "exact ids: tiktoken (`r50k_base`, `cl100k_base`)", tests: ["text/reference.test.ts"] },
   {
     what: "`tekken.json`",
-    evidence: "exact ids: tiktoken's ranks in that form, moved behind the special tokens; no file of Mistral's was compared",
+    evidence:
+      "exact ids: tiktoken's ranks and GPT-2's tokenizer.json in that form, moved behind the special tokens; no file of Mistral's was compared",
     tests: ["text/tekken.test.ts"],
   },
   {

@@ -1,18 +1,22 @@
 /** The tables of docs/models.md, made from what the product knows (formats, architectures, families, tokenizers) and what the tests compare. */
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { decoders } from "../../reference/decoders.ts";
+import { makerNames } from "../../reference/makers.ts";
 import { Config } from "../../src/files/hf/config.ts";
 import { convertible, familyOf } from "../../src/files/hf/families/index.ts";
 import { schemes } from "../../src/files/hf/quant/index.ts";
 import { encodedTypes } from "../../src/formats/encode/index.ts";
 import { weightFormats } from "../../src/formats/index.ts";
 import { architectures } from "../../src/models/index.ts";
+import { unsupported } from "../../src/models/unsupported.ts";
 import { preTokenizerNames } from "../../src/text/split/table.ts";
 import { origins } from "../files/hf/origins.ts";
 import { blockFormats } from "../fixtures/blocks.ts";
 import { toys as hybrids } from "../fixtures/hybrids.ts";
 import { layouts } from "../fixtures/quantised-folders.ts";
 import { todo, tolerance } from "../models/oracle.ts";
+import { unknownToPeer } from "../models/toys.ts";
 import { containers, exactPre, ggmlBlocks, recorded, tokenizerFiles, tokenizerKinds } from "./evidence.ts";
 
 const tests = join(import.meta.dirname, "..");
@@ -39,20 +43,14 @@ function formatsTable(): string {
   return table(["type", "values", "interp", "wasm", "native", "error of long products", "whole model", "written"], rows);
 }
 
-/** Architectures of which the toy runner has a model. */
-function toyNames(): ReadonlySet<string> {
-  const texts = ["models/toys.ts", "models/toy.test.ts"]
-    .map(p => join(tests, p))
-    .flatMap(p => (existsSync(p) ? [readFileSync(p, "utf8")] : []));
-  const has = (name: string): boolean =>
-    texts.some(text => new RegExp(`(^|\\s)("${name}"|${name.replaceAll("-", "\\-")}):\\s*[{[a-z]|of: "${name}"`, "m").test(text));
-  return new Set([...architectures.keys()].filter(has));
-}
+const written = (path: string): unknown => JSON.parse(readFileSync(join(tests, path), "utf8"));
+/** Largest differences from llama.cpp over toy models, as bench/peers wrote them down; null: llama.cpp refuses that toy. */
+const peers = (written("models/peer.json") as Peers).architectures;
+/** Architectures whose toys the suite runs. */
+const toyNames = new Set([...Object.keys(written("models/peer-excerpts.json") as object), ...unknownToPeer]);
 
-/** Largest differences from llama.cpp over toy models, as bench/peers wrote them down. */
-function peers(): Readonly<Record<string, Readonly<Record<string, number>>>> {
-  const path = join(tests, "models/peer.json");
-  return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : {};
+interface Peers {
+  readonly architectures: Readonly<Record<string, Readonly<Record<string, number | null>>>>;
 }
 
 function recordOf(architecture: string): string {
@@ -67,17 +65,24 @@ function recordOf(architecture: string): string {
     .join("; ");
 }
 
-function peerOf(architecture: string, all: ReturnType<typeof peers>): string {
-  const own = Object.values(all[architecture] ?? {}).filter(d => typeof d === "number");
-  return own.length === 0 ? "" : `${own.length} toy models within ${Math.max(...own).toExponential(0)}`;
+function peerOf(architecture: string): string {
+  const own = Object.values(peers[architecture] ?? {}).filter(d => d !== null);
+  return own.length === 0 ? "" : `${own.length} toy model${own.length > 1 ? "s" : ""} within ${atMost(Math.max(...own))}`;
 }
 
-const float64 = (architecture: string): string =>
-  architecture === "llama"
-    ? "every variant and type"
-    : Object.values(hybrids).some(t => t.architecture === architecture)
-      ? "toy model"
-      : "–";
+/** One digit, rounded up. */
+function atMost(x: number): string {
+  const power = Math.floor(Math.log10(x));
+  return (Math.ceil(x / 10 ** power - 1e-9) * 10 ** power).toExponential(0);
+}
+
+const isHybrid = (name: string): boolean => Object.values(hybrids).some(t => t.architecture === name);
+
+function float64(architecture: string): string {
+  if (architecture === "llama") return "every variant and type";
+  if (architecture in decoders || architecture === "deepseek4") return "llama.cpp's record and its model";
+  return isHybrid(architecture) || makerNames.includes(architecture) ? "toy model" : "–";
+}
 
 interface Evidence {
   readonly name: string;
@@ -87,12 +92,11 @@ interface Evidence {
 }
 
 export function architectureEvidence(): readonly Evidence[] {
-  const [own, all] = [toyNames(), peers()];
   return [...architectures.keys()].sort().map(name => ({
     name,
-    outside: [recordOf(name), peerOf(name, all)].filter(Boolean).join("; "),
+    outside: [recordOf(name), peerOf(name)].filter(Boolean).join("; "),
     reference: float64(name),
-    toy: own.has(name) || Object.values(hybrids).some(t => t.architecture === name),
+    toy: toyNames.has(name) || isHybrid(name),
   }));
 }
 
@@ -111,6 +115,8 @@ function architecturesTable(): string {
     `**Only with themselves** (toy models; that the numbers are right is not shown), ${own.length}: ${named(own)}.`,
     `**Not run by any test**, ${nothing.length}: ${named(nothing)}.`,
     table(["`general.architecture`", "llama.cpp's probabilities", "float64 reference", "one order of sums"], rows),
+    "Names that are refused, each with what such a file is:",
+    [...unsupported].map(([name, why]) => `- ${code(name)}: ${why}.`).join("\n"),
   ].join("\n\n");
 }
 
@@ -123,9 +129,12 @@ function familiesTable(): string {
     const evidence = [
       ...(back.length > 0 ? [`turned back from ${back.join(", ")}`] : []),
       ...(orders.includes(`"${name}"`) ? ["places of values"] : []),
-      ...(back.length === 0 && folders.includes(`"${name}"`) ? ["names and keys"] : []),
     ];
-    return [code(name), typeof to === "string" ? code(to) : "by its configuration", evidence.join("; ") || "same table as its siblings"];
+    return [
+      code(name),
+      typeof to === "string" ? code(to) : "by its configuration",
+      evidence.join("; ") || (folders.includes(`"${name}"`) ? "–" : "same table as its siblings"),
+    ];
   });
   return table(["`architectures` of config.json", "becomes", "compared"], rows);
 }

@@ -2,10 +2,9 @@
  * Model folders are loaded directly: the logits are those of the GGUF file that the folder would be converted to, in every bit, in every layout
  * of checkpoints and on several threads.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { inspect, load } from "../../src/api/load.node.ts";
 import { closeGguf } from "../../src/files/gguf.ts";
 import { convertFolder } from "../../src/files/hf/convert.ts";
@@ -16,9 +15,9 @@ import { caught } from "../files/caught.ts";
 import { openEngine, sameRows } from "../fixtures/engine.ts";
 import { layouts, VOCABULARY, writeLayout } from "../fixtures/quantised-folders.ts";
 import { Random } from "../fixtures/random.ts";
+import { temporaryFolder } from "../fixtures/temporary.ts";
 
-const root = mkdtempSync(join(tmpdir(), "lathe-folder-"));
-afterAll(() => rmSync(root, { recursive: true, force: true }));
+const root = temporaryFolder("folder");
 
 const ids = Array.from({ length: 12 }, (_, i) => (7 * i + 3) % VOCABULARY);
 

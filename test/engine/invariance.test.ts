@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { StepToken } from "../../src/engine/step.ts";
 import type { Sequence } from "../../src/kv/pages.ts";
 import { caught } from "../files/caught.ts";
-import { type Engine, openEngine, sameRows } from "../fixtures/engine.ts";
+import { type Engine, type EngineOptions, openEngine, sameRows } from "../fixtures/engine.ts";
 import { ModelFolder, type ModelShape } from "../fixtures/models.ts";
 import { Random } from "../fixtures/random.ts";
 
@@ -18,7 +18,8 @@ const prompt = Array.from({ length: 75 }, () => random.below(293)); // two pages
 const others = Array.from({ length: 6 }, (_, i) => Array.from({ length: 9 * i + 5 }, () => random.below(293)));
 
 /** Integers, floats, and all mixed in one model. */
-const models: Readonly<Record<string, Partial<ModelShape>>> = {
+const models: Readonly<Record<string, Partial<ModelShape> & Pick<EngineOptions, "kept">>> = {
+  "Q4_0, keys and values as f16": { type: "Q4_0", kept: "f16" },
   Q4_0: { type: "Q4_0", tied: true },
   F16: { type: "F16", headDim: 24, ropeDim: 16 },
   "Q4_K and Q6_K": {
@@ -54,13 +55,13 @@ function inCrowd({ stepper }: Engine, lists: readonly (readonly number[])[], pie
   return rows;
 }
 
-describe.each(Object.entries(models))("%s", (_, changes) => {
+describe.each(Object.entries(models))("%s", (_, { kept, ...changes }) => {
   let path: string;
   let engine: Engine;
   let truth: Float32Array[];
   beforeAll(async () => {
     path = await folder.model(changes);
-    engine = await openEngine(path);
+    engine = await openEngine(path, { kept });
     const s = engine.stepper.newSequence();
     truth = engine.feed(s, prompt, 1);
     s.close();
@@ -105,7 +106,7 @@ describe.each(Object.entries(models))("%s", (_, changes) => {
       [3, 16],
     ];
     for (const [threads, maxTokens] of changes.tied ? teams : teams.slice(0, 1)) {
-      const team = await openEngine(path, { threads, maxTokens });
+      const team = await openEngine(path, { threads, maxTokens, kept });
       try {
         for (const chunk of [maxTokens, 5, 1])
           expect(sameRows(fed(chunk, team), truth), `${threads} threads, pieces of ${chunk}`).toBe(true);
@@ -162,32 +163,34 @@ describe.each(Object.entries(models))("%s", (_, changes) => {
 
   it("reads nothing of freed pages: not-a-number there changes nothing", () => {
     const { address, bytes } = engine.stepper.plan.step.pages;
-    const pages = engine.arena.f32(address, bytes / 4);
+    const raw = engine.arena.bytes(address, bytes);
+    const cells = kept === "f16" ? new Uint16Array(raw.buffer, address, bytes / 2) : new Uint32Array(raw.buffer, address, bytes / 4);
+    const nan = kept === "f16" ? 0x7e00 : 0x7fc00000;
     const s = engine.stepper.newSequence();
     engine.feed(s, others[5]);
     s.close();
     expect(engine.stepper.store.pool.used).toBe(0);
-    pages.fill(Number.NaN);
+    cells.fill(nan);
     expect(sameRows(fed(16), truth)).toBe(true);
-    pages.fill(Number.NaN);
+    cells.fill(nan);
     const t = engine.stepper.newSequence();
     const before = engine.feed(t, prompt.slice(0, 50), 16);
     t.truncate(37);
-    poison(pages, engine, t, 37);
+    poison(cells, nan, engine, t, 37);
     expect(sameRows([...before.slice(0, 37), ...engine.feed(t, prompt.slice(37), 9)], truth)).toBe(true);
     t.close();
-    pages.fill(0);
+    cells.fill(0);
   });
 });
 
-/** Not-a-number everywhere but in the first `length` places of the sequence. */
-function poison(pages: Float32Array, { stepper }: Engine, s: Sequence, length: number): void {
+/** `nan` everywhere but in the first `length` places of the sequence. */
+function poison(cells: Uint16Array | Uint32Array, nan: number, { stepper }: Engine, s: Sequence, length: number): void {
   const { pageBytes, describe: shape } = stepper.network;
   const { headDim, kvHeads, layers } = shape as { headDim: number; kvHeads: number; layers: number };
-  const floats = pageBytes / 4;
+  const perPage = pageBytes / cells.BYTES_PER_ELEMENT;
   const keep = new Set<number>();
   for (let position = 0; position < length; position++) {
-    const base = s.pages[position >> 5] * floats;
+    const base = s.pages[position >> 5] * perPage;
     for (let part = 0; part < layers * kvHeads; part++) {
       for (let d = 0; d < headDim; d++) {
         const head = base + part * 2 * headDim * 32;
@@ -196,7 +199,7 @@ function poison(pages: Float32Array, { stepper }: Engine, s: Sequence, length: n
       }
     }
   }
-  for (let i = 0; i < pages.length; i++) if (!keep.has(i)) pages[i] = Number.NaN;
+  for (let i = 0; i < cells.length; i++) if (!keep.has(i)) cells[i] = nan;
 }
 
 describe("targets", () => {

@@ -2,8 +2,7 @@
  * Prompts that outlive memory: with the folder of pasts, answers and their probabilities are the same in every bit as without, in the same
  * engine after its memory was given up and in the next one, for full, sliding and recurrent attention; and much of each prompt is not computed.
  */
-import { mkdtempSync, readdirSync, rmSync, truncateSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { type Events, Scheduler } from "../../src/api/scheduler.ts";
@@ -11,14 +10,12 @@ import { type Engine, type EngineOptions, openEngine } from "../fixtures/engine.
 import { toyModel, toys } from "../fixtures/hybrids.ts";
 import { ModelFolder } from "../fixtures/models.ts";
 import { Random } from "../fixtures/random.ts";
+import { temporaryFolder } from "../fixtures/temporary.ts";
 import { sharedData } from "../shared.ts";
 
 const folder = new ModelFolder();
-const home = mkdtempSync(join(tmpdir(), "lathe-pasts-"));
-afterAll(() => {
-  folder.remove();
-  rmSync(home, { recursive: true, force: true });
-});
+const home = temporaryFolder("pasts");
+afterAll(() => folder.remove());
 
 interface Told {
   readonly tokens: { id: number; logprob: number }[];
@@ -135,5 +132,6 @@ it("another rounding or another model of the same shape finds nothing; another c
   expect(await cachedBy({ target: "wasm" })).toBe(331);
   expect(await cachedBy({ target: "wasm", context: 400 })).toBe(331);
   expect(await cachedBy({ target: "wasm", numerics: "strict" })).toBe(0);
+  expect(await cachedBy({ target: "wasm", kept: "f16" })).toBe(0);
   expect(await cachedBy({ target: "wasm" }, await folder.model({ type: "Q8_0", context: 512, seed: 2 }))).toBe(0);
 }, 60_000);

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadReference } from "../../reference/llama.ts";
 import { weightFormats } from "../../src/formats/index.ts";
 import { blockFormats, toHalf } from "../fixtures/blocks.ts";
-import { argmax, distance, type Engine, openEngine } from "../fixtures/engine.ts";
+import { argmax, distance, type Engine, type EngineOptions, openEngine } from "../fixtures/engine.ts";
 import { ModelFolder, type ModelShape, modelContent, shapeOf, stories, storiesCheck } from "../fixtures/models.ts";
 import { quantisedLogits } from "../fixtures/quantised-llama.ts";
 import { Random } from "../fixtures/random.ts";
@@ -29,9 +29,13 @@ const tokensOf = (s: ModelShape, n: number): number[] => {
 const floatTolerance = (s: ModelShape): number => (s.layers * (3 * s.dim + s.heads * s.headDim + s.hidden) + s.dim) * 2 ** -24;
 
 /** Runs a model's tokens in chunks of 5 and gives all logits. */
-async function engineLogits(changes: Partial<ModelShape>, tokens: readonly number[]): Promise<{ path: string; own: Float32Array[] }> {
+async function engineLogits(
+  changes: Partial<ModelShape>,
+  tokens: readonly number[],
+  options?: EngineOptions,
+): Promise<{ path: string; own: Float32Array[] }> {
   const path = await folder.model(changes);
-  const engine = await openEngine(path);
+  const engine = await openEngine(path, options);
   try {
     return { path, own: engine.feed(engine.stepper.newSequence(), tokens, 5) };
   } finally {
@@ -58,6 +62,44 @@ describe("variants of the architecture in F32", () => {
     const tokens = tokensOf(s, 37);
     const { path, own } = await engineLogits(changes, tokens);
     expect(distance(own, loadReference(path).logits(tokens))).toBeLessThan(floatTolerance(s));
+  });
+});
+
+/** A number with eleven bits, or as many as fit above 2^-24; between two, the even one. */
+function half(x: number): number {
+  const unit = 2 ** (Math.max(-14, Math.floor(Math.log2(Math.abs(x)))) - 10);
+  const below = Math.floor(x / unit);
+  const rest = x / unit - below;
+  return (rest > 0.5 || (rest === 0.5 && below % 2 !== 0) ? below + 1 : below) * unit;
+}
+
+describe("keys and values kept as f16", () => {
+  it.each(["grouped queries", "as many keys as queries, tied", "partial rotation", "heads of 64", "heads of 128, wider than the model"])(
+    "%s",
+    async name => {
+      const changes = variants[name];
+      const tokens = tokensOf(shapeOf(changes), 70);
+      const { path, own } = await engineLogits(changes, tokens, { kept: "f16" });
+      // A number that lies between two halves but for the rounding of f32 may become either: one part in 2^10 of one number in thousands.
+      const apart = distance(own, loadReference(path, half).logits(tokens));
+      const unrounded = distance(own, loadReference(path).logits(tokens));
+      expect(apart).toBeLessThan(unrounded / 4);
+      expect(unrounded).toBeLessThan(3e-3);
+    },
+  );
+
+  it("is what models get by themselves whose keys and values are worth it", async () => {
+    const bytes = async (changes: Partial<ModelShape>, kept?: EngineOptions["kept"]): Promise<number> => {
+      const engine = await openEngine(await folder.model(changes), { kept });
+      await engine.close();
+      return engine.stepper.plan.step.pageBytes / 32;
+    };
+    // 64 KiB a token as f32
+    const large = { layers: 8, heads: 8, kvHeads: 8, headDim: 128, ropeDim: 128, dim: 64, hidden: 32 };
+    expect(await bytes(large)).toBe(32 << 10);
+    expect(await bytes(large, "f32")).toBe(64 << 10);
+    expect(await bytes({})).toBe(2 * 2 * 2 * 16 * 4);
+    expect(await bytes({}, "f16")).toBe(2 * 2 * 2 * 16 * 2);
   });
 });
 

@@ -3,6 +3,7 @@
  * (docs/architecture.md states the tolerance). Machine code is left out where it does not run.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Kept } from "../../src/kernels/attend.ts";
 import { hasRelaxedSimd } from "../../src/target/wasm/features.ts";
 import { openEngine } from "../fixtures/engine.ts";
 import { ModelFolder, type ModelShape } from "../fixtures/models.ts";
@@ -19,8 +20,13 @@ const models: Readonly<Record<string, Partial<ModelShape>>> = {
 };
 const fastTargets = ["wasm", ...(autoTarget === "native" ? (["native"] as const) : [])] as const;
 
-async function logits(path: string, target: "native" | "wasm" | "interp", numerics: "fast" | "strict"): Promise<Float32Array[]> {
-  const engine = await openEngine(path, { target, numerics });
+async function logits(
+  path: string,
+  target: "native" | "wasm" | "interp",
+  numerics: "fast" | "strict",
+  kept: Kept,
+): Promise<Float32Array[]> {
+  const engine = await openEngine(path, { target, numerics, kept });
   try {
     return engine.feed(engine.stepper.newSequence(), ids.slice(0, target === "interp" ? 3 : 40));
   } finally {
@@ -28,15 +34,17 @@ async function logits(path: string, target: "native" | "wasm" | "interp", numeri
   }
 }
 
-describe.each(Object.entries(models))("%s", (_, shape) => {
+const cases = Object.entries(models).flatMap(([name, shape]) => (["f32", "f16"] as const).map(kept => ({ name, shape, kept })));
+
+describe.each(cases)("$name, keys and values as $kept", ({ shape, kept }) => {
   let path: string;
   beforeAll(async () => {
     path = await folder.model(shape);
   });
 
   it("gives the same bits everywhere in the strict profile", async () => {
-    const truth = await logits(path, "interp", "strict");
-    const rows = await Promise.all(fastTargets.map(t => logits(path, t, "strict")));
+    const truth = await logits(path, "interp", "strict", kept);
+    const rows = await Promise.all(fastTargets.map(t => logits(path, t, "strict", kept)));
     for (const got of rows) {
       expect(got.length).toBe(ids.length);
       for (const [i, row] of truth.entries()) expect(got[i]).toEqual(row);
@@ -45,8 +53,8 @@ describe.each(Object.entries(models))("%s", (_, shape) => {
   }, 120_000);
 
   it("gives the same bits on all of them in the fast one, close to the strict one", async () => {
-    const strict = await logits(path, "wasm", "strict");
-    const [first, ...others] = await Promise.all(fastTargets.map(t => logits(path, t, "fast")));
+    const strict = await logits(path, "wasm", "strict", kept);
+    const [first, ...others] = await Promise.all(fastTargets.map(t => logits(path, t, "fast", kept)));
     for (const rows of hasRelaxedSimd() ? others : []) for (const [i, row] of first.entries()) expect(rows[i]).toEqual(row);
     // Activations are rounded to eight bits between layers: where one of them tips over, logits move by more than rounding alone would.
     const most = Math.max(...strict.flatMap(row => [...row].map(Math.abs)));

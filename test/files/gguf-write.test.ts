@@ -1,8 +1,7 @@
 /** Writing GGUF: round trips, refused content, files split over several parts, atomic writes. */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { bytesSource, closeGguf, type Gguf, openGguf, readGguf, splitName } from "../../src/files/gguf.ts";
 import {
   contentOf,
@@ -16,13 +15,13 @@ import {
 import { openModelFile } from "../../src/files/open.node.ts";
 import { atomicWrite, writeModelFile } from "../../src/files/write.node.ts";
 import { ggmlType } from "../../src/formats/types.ts";
+import { temporaryFolder } from "../fixtures/temporary.ts";
 import { describeShared } from "../shared.ts";
 import { caught } from "./caught.ts";
 import { mustAgree } from "./gguf-agree.ts";
 import { sampleFile } from "./gguf-builder.ts";
 
-const root = mkdtempSync(join(tmpdir(), "lathe-write-"));
-afterAll(() => rmSync(root, { recursive: true }));
+const root = temporaryFolder("write");
 let folder = root;
 let counter = 0;
 beforeEach(() => mkdirSync((folder = join(root, String(counter++)))));

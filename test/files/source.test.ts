@@ -1,14 +1,13 @@
 /** Byte sources: memory, Blob, files; ranges, shared memory, closing, and files that are missing, unreadable or change. */
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, mkdirSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { openFile, openFileSync } from "../../src/files/source.node.ts";
 import { type ByteSource, blobSource, bytesSource } from "../../src/files/source.ts";
+import { temporaryFolder } from "../fixtures/temporary.ts";
 import { caught } from "./caught.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "lathe-source-"));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder("source");
 
 const content = Uint8Array.from({ length: 1000 }, (_, i) => (i * 31) & 255);
 const path = join(folder, "content.bin");

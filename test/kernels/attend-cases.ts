@@ -1,4 +1,6 @@
 /** Cases of the kernels around attention: rotation, writing of keys and values into pages, attention over pages. */
+import { expect } from "vitest";
+import { fromHalf, toHalf } from "../../src/formats/encode/floats.ts";
 import { attend, attendScratch, type HeadShape, headBytes, narrowAttend, PAGE, rope, writeKv } from "../../src/kernels/attend.ts";
 import type { Image } from "../fixtures/machines.ts";
 import { Random } from "../fixtures/random.ts";
@@ -92,6 +94,57 @@ export const writeKvCase = (h: HeadShape, kvHeads: number): KernelCase => {
   };
 };
 
+/** As `writeKvCase`, in f16: each number is the half next to the true one, and everything else stays. */
+export const writeHalvesCase = (h: HeadShape, kvHeads: number): KernelCase => {
+  const half: HeadShape = { ...h, kept: "f16" };
+  const [random, columns, size] = [new Random(45), kvHeads * h.headDim, headBytes(h.headDim, h.headDim, "f16") / 2];
+  const [ids, places, extremes] = [
+    [1, 0, 1],
+    [31, 0, 2],
+    [1e-9, 3e-6, -7e-5, 0, 65504, 65519, 1e6, -3e38],
+  ];
+  // Magnitudes from below the least half to beyond the greatest.
+  const row = () => random.floats(columns).map((x, i) => (i < extremes.length ? extremes[i] : x * 2 ** ((i % 40) - 28)));
+  const [keys, values] = [0, 1].map(() => ids.map(row));
+  const tables = ids.map((_, t) => tableOf(h.ropeDim / 2, 5 * t));
+  return {
+    name: `write keys and values as f16, ${h.ropeDim} in ${h.headDim}, ${kvHeads} heads`,
+    kernel: writeKv(half),
+    bytes: ids.length * columns * 12,
+    operations: ids.length * kvHeads * h.ropeDim * 3,
+    lay: image => {
+      const at = [together(keys), together(values), together(tables)].map(x => image.f32(x));
+      const lists = [image.i32(ids), image.i32(places)];
+      const bytes = 2 * kvHeads * size * 2;
+      const pages = image.space(bytes, 0x55);
+      const check = (memory: Uint8Array): void => {
+        const got = new Uint16Array(memory.slice(pages, pages + bytes).buffer);
+        const seen = new Set<number>();
+        const expectHalf = (i: number, value: number, bound: number, what: string): void => {
+          seen.add(i);
+          const [low, high] = [value - bound, value + bound].map(x => fromHalf(toHalf(Math.max(-65504, Math.min(65504, x)))));
+          expect(fromHalf(got[i]), what).toBeGreaterThanOrEqual(low);
+          expect(fromHalf(got[i]), what).toBeLessThanOrEqual(high);
+        };
+        ids.forEach((id, t) => {
+          for (let head = 0; head < kvHeads; head++) {
+            const base = (id * kvHeads + head) * size;
+            const own = (x: Float32Array) => x.subarray(head * h.headDim, (head + 1) * h.headDim);
+            const key = turned(own(keys[t]), tables[t], h);
+            own(values[t]).forEach((value, d) => {
+              expectHalf(base + d * PAGE + places[t], key.values[d], key.bounds[d], `key ${t}, head ${head}, ${d}`);
+              expectHalf(base + (PAGE + places[t]) * h.headDim + d, value, 0, `value ${t}, head ${head}, ${d}`);
+            });
+          }
+        });
+        expect(got.filter((x, i) => !seen.has(i) && x !== 0x5555)).toEqual(new Uint16Array(0));
+      };
+      const args = [...at, ...lists, pages, ids.length, 4 * columns, 4 * columns, kvHeads * size * 2, 0];
+      return { grid: kvHeads, args, expected: [], scratch: [{ at: pages, bytes }], check };
+    },
+  };
+};
+
 interface Past {
   /** [position] -> [kvHeads * headDim]. */
   readonly keys: readonly Float32Array[];
@@ -131,12 +184,14 @@ function attended(
 /** Three sequences of different lengths on shuffled pages, whose unused places hold not-a-number; tokens in the middle see their past only. */
 export const attendCase = (h: HeadShape, kvHeads: number, group: number, keySize = 1, schedule = narrowAttend): KernelCase => {
   const random = new Random(43);
+  const halves = h.kept === "f16";
   const columns = kvHeads * h.headDim;
   const lengths = [1, 40, 70];
   const numbers = [4, 0, 2, 6, 1, 5]; // page 3 belongs to nobody
   const pasts = lengths.map((n, s): Past => {
     const first = lengths.slice(0, s).reduce((sum, l) => sum + Math.ceil(l / PAGE), 0);
-    const row = (size: number) => Array.from({ length: n }, () => random.floats(columns, size));
+    const row = (size: number) =>
+      Array.from({ length: n }, () => random.floats(columns, size).map(x => (halves ? fromHalf(toHalf(x)) : x)));
     return { keys: row(keySize), values: row(1), pages: numbers.slice(first, first + Math.ceil(n / PAGE)) };
   });
   const tokens = [
@@ -150,14 +205,15 @@ export const attendCase = (h: HeadShape, kvHeads: number, group: number, keySize
   const queries = tokens.map(() => random.floats(width));
   const seen = tokens.reduce((sum, t) => sum + t.position + 1, 0);
   return {
-    name: `attend, ${kvHeads} x ${group} heads of ${h.headDim}${keySize === 1 ? "" : `, keys of size ${keySize}`}, ${schedule.lanes} lanes`,
+    name: `attend, ${kvHeads} x ${group} heads of ${h.headDim}${keySize === 1 ? "" : `, keys of size ${keySize}`}, ${schedule.lanes} lanes${halves ? ", f16" : ""}`,
     kernel: attend(h, group, {}, schedule),
-    bytes: seen * columns * 8,
+    bytes: seen * columns * (halves ? 4 : 8),
     operations: seen * width * 4,
     large: group * h.headDim > 256,
     lay: (image: Image): Laid => {
-      const layerBytes = kvHeads * headBytes(h.headDim);
-      const pages = image.f32(fillPages(pasts, h.headDim, kvHeads, 7));
+      const layerBytes = kvHeads * headBytes(h.headDim, h.headDim, h.kept);
+      const filled = fillPages(pasts, h.headDim, kvHeads, 7);
+      const pages = image.put(halves ? Uint16Array.from(filled, toHalf) : filled);
       const table = image.i32(numbers);
       const starts = image.i32(tokens.map(t => lengths.slice(0, t.sequence).reduce((sum, l) => sum + Math.ceil(l / PAGE), 0)));
       const positions = image.i32(tokens.map(t => t.position));

@@ -1,6 +1,6 @@
 /** All kernel cases, small enough for the interpreter. */
 import { blockFormats } from "../fixtures/blocks.ts";
-import { attendCase, ropeCase, writeKvCase } from "./attend-cases.ts";
+import { attendCase, ropeCase, writeHalvesCase, writeKvCase } from "./attend-cases.ts";
 import { attendOptionCases } from "./attend-option-cases.ts";
 import type { KernelCase } from "./case.ts";
 import { compressCases } from "./compress-cases.ts";
@@ -24,6 +24,12 @@ export const cases: readonly KernelCase[] = [
   writeKvCase({ headDim: 8, ropeDim: 8 }, 2),
   writeKvCase({ headDim: 128, ropeDim: 128 }, 1),
   writeKvCase({ headDim: 40, ropeDim: 16 }, 3),
+  writeHalvesCase({ headDim: 64, ropeDim: 64 }, 2),
+  writeHalvesCase({ headDim: 40, ropeDim: 16 }, 3),
+  writeHalvesCase({ headDim: 12, ropeDim: 0 }, 1),
+  attendCase({ headDim: 8, ropeDim: 8, kept: "f16" }, 2, 1),
+  attendCase({ headDim: 64, ropeDim: 64, kept: "f16" }, 2, 4, 1, { lanes: 16, heads: 4 }),
+  attendCase({ headDim: 12, ropeDim: 0, kept: "f16" }, 1, 3, 25),
   attendCase({ headDim: 8, ropeDim: 8 }, 2, 1),
   attendCase({ headDim: 24, ropeDim: 8 }, 1, 2),
   attendCase({ headDim: 32, ropeDim: 32 }, 2, 4),
@@ -31,7 +37,7 @@ export const cases: readonly KernelCase[] = [
   attendCase({ headDim: 128, ropeDim: 128 }, 1, 1),
   attendCase({ headDim: 128, ropeDim: 128 }, 1, 8),
   attendCase({ headDim: 24, ropeDim: 8 }, 1, 2, 1, { lanes: 32, heads: 2 }),
-  attendCase({ headDim: 64, ropeDim: 64 }, 2, 3, 1, { lanes: 32, heads: 2 }),
+  attendCase({ headDim: 64, ropeDim: 64 }, 2, 3, 1, { lanes: 16, heads: 4 }),
   attendCase({ headDim: 16, ropeDim: 16 }, 1, 2, 25), // scores of some dozens: one position takes nearly all
   ...recurrentCases,
   ...selectCases,

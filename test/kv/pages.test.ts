@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { PagePool, type PageStore, Sequence } from "../../src/kv/pages.ts";
 import { caught } from "../files/caught.ts";
+import { carryOut, commands, type Doing, opened, tokensOf } from "./commands.ts";
 
 const PAGE = 4;
 
@@ -39,7 +40,6 @@ const grown = (store: Written, n: number): Sequence => {
   for (let i = 0; i < n; i++) store.append(s, 100 + i);
   return s;
 };
-const tokensOf = (s: Sequence): number[] => Array.from({ length: s.length }, (_, i) => s.token(i));
 
 /** Counts the pool's calls. */
 function counting(pool: PagePool): { calls: () => number } {
@@ -155,60 +155,29 @@ describe("an empty pool", () => {
   });
 });
 
-type Command =
-  | { readonly kind: "append"; readonly who: number; readonly token: number }
-  | { readonly kind: "truncate"; readonly who: number; readonly part: number }
-  | { readonly kind: "fork" | "close"; readonly who: number }
-  | { readonly kind: "open" };
-
-const who = fc.nat(7);
-const command: fc.Arbitrary<Command> = fc.oneof(
-  { weight: 8, arbitrary: fc.record({ kind: fc.constant("append" as const), who, token: fc.nat(99) }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("truncate" as const), who, part: fc.double({ min: 0, max: 1, noNaN: true }) }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("fork" as const), who }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("close" as const), who }) },
-  { weight: 1, arbitrary: fc.constant({ kind: "open" as const }) },
-);
-
-interface Pair {
-  readonly own: Sequence;
-  /** What it must hold. */
-  model: number[];
-}
-
-function carryOut(store: Written, live: Pair[], c: Command): void {
-  if (c.kind === "open") {
-    live.push({ own: new Sequence(store), model: [] });
-    return;
-  }
-  if (!live.length) return;
-  const pair = live[c.who % live.length];
-  if (c.kind === "append") {
+const doing = (store: Written): Doing<number> => ({
+  grow: (pair, token) => {
     try {
-      store.append(pair.own, c.token);
-      pair.model = [...pair.model, c.token];
+      store.append(pair.own, token);
+      pair.model = [...pair.model, token];
     } catch (e) {
       expect(e).toMatchObject({ code: "memory.insufficient" });
     }
-  } else if (c.kind === "truncate") {
-    const length = Math.floor(c.part * (pair.model.length + 1));
+  },
+  truncate: (pair, length) => {
     pair.own.truncate(length);
     pair.model = pair.model.slice(0, length);
-  } else if (c.kind === "fork") live.push({ own: pair.own.fork(), model: pair.model });
-  else {
-    pair.own.close();
-    live.splice(live.indexOf(pair), 1);
-  }
-}
+  },
+});
 
 describe("random operations", () => {
   it("behave as if every sequence had its own pages, and lose none", () => {
     fc.assert(
-      fc.property(fc.array(command, { maxLength: 120 }), fc.integer({ min: 1, max: 12 }), (commands, capacity) => {
+      fc.property(commands(fc.nat(99), 2, 120), fc.integer({ min: 1, max: 12 }), (list, capacity) => {
         const store = new Written(capacity);
-        const live: Pair[] = [{ own: new Sequence(store), model: [] }];
-        for (const c of commands) {
-          carryOut(store, live, c);
+        const live = [opened(store)];
+        for (const c of list) {
+          carryOut(store, live, c, doing(store));
           for (const { own, model } of live) {
             expect(tokensOf(own)).toEqual(model);
             expect(store.read(own)).toEqual(model);

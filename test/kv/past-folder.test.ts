@@ -4,32 +4,20 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import {
-  chmodSync,
-  copyFileSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import fc from "fast-check";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { PagePool, type PageStore, Sequence } from "../../src/kv/pages.ts";
 import { PastFolder } from "../../src/kv/past-folder.node.ts";
 import type { PastMemory } from "../../src/kv/past-store.ts";
 import { StatePool } from "../../src/kv/states.ts";
 import { caught } from "../files/caught.ts";
 import { Random } from "../fixtures/random.ts";
+import { temporaryFolder } from "../fixtures/temporary.ts";
 
-const home = mkdtempSync(join(tmpdir(), "lathe-pasts-"));
-afterAll(() => rmSync(home, { recursive: true, force: true }));
+const home = temporaryFolder("pasts");
 let folders = 0;
 const newFolder = (): string => join(home, `f${folders++}`);
 const files = (dir: string): string[] => readdirSync(dir).filter(f => f.endsWith(".past"));

@@ -7,6 +7,7 @@ import { describe, expect, it } from "vitest";
 import { PagePool, type PageStore, Sequence } from "../../src/kv/pages.ts";
 import { StatePool, type StateStore } from "../../src/kv/states.ts";
 import { caught } from "../files/caught.ts";
+import { carryOut, commands, type Doing, opened, tokensOf } from "./commands.ts";
 
 /** A store whose states are the lists of tokens that they have seen, and a step that "evaluates" tokens into them. */
 class Listed implements PageStore {
@@ -45,7 +46,6 @@ class Listed implements PageStore {
 }
 
 const numbers = (n: number, from = 0): number[] => Array.from({ length: n }, (_, i) => from + i);
-const tokensOf = (s: Sequence): number[] => numbers(s.length).map(i => s.token(i));
 
 describe("a state", () => {
   it("is written in place while nobody else needs it", () => {
@@ -160,58 +160,33 @@ describe("an empty pool", () => {
   });
 });
 
-type Command =
-  | { readonly kind: "step"; readonly who: number; readonly tokens: readonly number[]; readonly keep: readonly number[] }
-  | { readonly kind: "truncate"; readonly who: number; readonly part: number }
-  | { readonly kind: "fork" | "close"; readonly who: number }
-  | { readonly kind: "open" };
-
-const who = fc.nat(7);
-const tokens = fc.array(fc.nat(99), { minLength: 1, maxLength: 9 });
-const command: fc.Arbitrary<Command> = fc.oneof(
-  { weight: 8, arbitrary: fc.record({ kind: fc.constant("step" as const), who, tokens, keep: fc.array(fc.nat(8), { maxLength: 2 }) }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant("truncate" as const), who, part: fc.double({ min: 0, max: 1, noNaN: true }) }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("fork" as const), who }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("close" as const), who }) },
-  { weight: 1, arbitrary: fc.constant({ kind: "open" as const }) },
-);
-
-interface Pair {
-  readonly own: Sequence;
-  /** What it must hold. */
-  model: number[];
+interface Growth {
+  readonly tokens: readonly number[];
+  /** Tokens before which a checkpoint is made. */
+  readonly keep: readonly number[];
 }
+const growth: fc.Arbitrary<Growth> = fc.record({
+  tokens: fc.array(fc.nat(99), { minLength: 1, maxLength: 9 }),
+  keep: fc.array(fc.nat(8), { maxLength: 2 }),
+});
 
-function carryOut(store: Listed, live: Pair[], c: Command): void {
-  if (c.kind === "open") {
-    live.push({ own: new Sequence(store), model: [] });
-    return;
-  }
-  if (!live.length) return;
-  const pair = live[c.who % live.length];
-  if (c.kind === "step") {
+const doing = (store: Listed): Doing<Growth> => ({
+  grow: (pair, { tokens, keep }) => {
     try {
-      store.step(
-        pair.own,
-        c.tokens,
-        c.keep.filter(k => k < c.tokens.length),
-      );
-      pair.model = [...pair.model, ...c.tokens];
+      const kept = keep.filter(k => k < tokens.length);
+      store.step(pair.own, tokens, kept);
+      pair.model = [...pair.model, ...tokens];
     } catch (e) {
       expect(e).toMatchObject({ code: "memory.insufficient" });
     }
-  } else if (c.kind === "truncate") {
-    const length = Math.floor(c.part * (pair.model.length + 1));
+  },
+  truncate: (pair, length) => {
     const promised = pair.own.usable(length);
     expect(pair.own.truncate(length)).toBe(promised);
     expect(promised).toBeLessThanOrEqual(length);
     pair.model = pair.model.slice(0, promised);
-  } else if (c.kind === "fork") live.push({ own: pair.own.fork(), model: pair.model });
-  else {
-    pair.own.close();
-    live.splice(live.indexOf(pair), 1);
-  }
-}
+  },
+});
 
 describe("random operations", () => {
   it("always begin a step at the state of the sequence's own tokens, and lose no slot", () => {
@@ -221,11 +196,11 @@ describe("random operations", () => {
       most: fc.integer({ min: 1, max: 5 }),
     });
     fc.assert(
-      fc.property(fc.array(command, { maxLength: 100 }), sizes, (commands, { capacity, interval, most }) => {
+      fc.property(commands(growth, 3, 100), sizes, (list, { capacity, interval, most }) => {
         const store = new Listed(capacity, { interval, most });
-        const live: Pair[] = [{ own: new Sequence(store), model: [] }];
-        for (const c of commands) {
-          carryOut(store, live, c);
+        const live = [opened(store)];
+        for (const c of list) {
+          carryOut(store, live, c, doing(store));
           for (const { own, model } of live) expect(tokensOf(own)).toEqual(model);
           expect(store.states.pool.used).toBeLessThan(capacity);
         }

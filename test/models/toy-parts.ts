@@ -50,6 +50,23 @@ export const latent = keys({
   "rope.dimension_count": 8,
 });
 export const absorbed: Toy = { tensors: { "blk.{i}.attn_k_b.weight": [16, 16, 4] } };
+/** Latent attention with its matrices apart, and routed experts after a dense layer. */
+export const absorbedExperts = mix(
+  latent,
+  keys({ "attention.key_length": 24, "attention.value_length": 16 }),
+  absorbed,
+  biasedAfterDense,
+  sharedAfterDense,
+  sigmoid,
+);
+/** An index that chooses keys, with so many heads that no key scores exactly 0, and which of the layers have one. */
+export const index = (types: readonly number[] | undefined): Toy =>
+  keys({
+    "attention.indexer.head_count": 32,
+    "attention.indexer.key_length": 64,
+    "attention.indexer.top_k": 6,
+    "attention.indexer.types": types,
+  });
 export const yarn = keys({
   "rope.scaling.type": "yarn",
   "rope.scaling.factor": 4,

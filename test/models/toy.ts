@@ -23,6 +23,8 @@ export interface Toy {
   readonly tensors?: Readonly<Record<string, readonly number[] | undefined>>;
   /** There is no matrix of its own for the logits. Default: there is. */
   readonly tied?: boolean;
+  /** Default: VOCABULARY. */
+  readonly vocabulary?: number;
 }
 
 /** One toy of several, later ones changing earlier ones. */
@@ -30,6 +32,7 @@ export const mix = (...toys: readonly Toy[]): Toy => ({
   keys: Object.assign({}, ...toys.map(t => t.keys)),
   tensors: Object.assign({}, ...toys.map(t => t.tensors)),
   tied: toys.findLast(t => t.tied !== undefined)?.tied,
+  vocabulary: toys.findLast(t => t.vocabulary !== undefined)?.vocabulary,
 });
 
 export const VOCABULARY = 48;
@@ -105,13 +108,13 @@ function valuesOf(name: string, shape: readonly number[], random: Random): Float
 }
 
 /** Names for the ids; they mean nothing. */
-function vocabulary(): [string, GgufInput][] {
-  const texts = Array.from({ length: VOCABULARY }, (_, i) => ["<unk>", "<s>", "</s>", "<0x0A>"][i] ?? `t${i}`);
+function named(size: number): [string, GgufInput][] {
+  const texts = Array.from({ length: size }, (_, i) => ["<unk>", "<s>", "</s>", "<0x0A>"][i] ?? `t${i}`);
   const types = texts.map((_, i) => [2, 3, 3, 6][i] ?? 1);
   return [
     ["tokenizer.ggml.model", "llama"],
     ["tokenizer.ggml.tokens", { of: "string", items: texts }],
-    ["tokenizer.ggml.scores", { of: "f32", items: new Float32Array(VOCABULARY) }],
+    ["tokenizer.ggml.scores", { of: "f32", items: new Float32Array(size) }],
     ["tokenizer.ggml.token_type", { of: "i32", items: Int32Array.from(types) }],
     ["tokenizer.ggml.bos_token_id", 1],
     ["tokenizer.ggml.eos_token_id", 2],
@@ -131,12 +134,12 @@ function stored(key: string, v: Value): GgufInput {
 /** Keys that do not begin with the architecture's name. */
 const bare = (key: string): boolean => /^(xielu|tokenizer)/.test(key);
 
-export function toy(architecture: string, { keys = {}, tensors = {}, tied = false }: Toy, seed = 7): GgufContent {
+export function toy(architecture: string, { keys = {}, tensors = {}, tied = false, vocabulary = VOCABULARY }: Toy, seed = 7): GgufContent {
   const all = Object.entries({ ...usual, ...keys }).filter((e): e is [string, Value] => e[1] !== undefined);
   const metadata = new Map(all.map(([k, v]) => [bare(k) ? k : `${architecture}.${k}`, listed(v)]));
   const size = (key: string): number => metadata.get(`${architecture}.${key}`) as number;
-  const shapes: Shapes = new Map([["token_embd.weight", [size("embedding_length"), VOCABULARY]]]);
-  if (!tied) shapes.set("output.weight", [size("embedding_length"), VOCABULARY]);
+  const shapes: Shapes = new Map([["token_embd.weight", [size("embedding_length"), vocabulary]]]);
+  if (!tied) shapes.set("output.weight", [size("embedding_length"), vocabulary]);
   for (const [pattern, shape] of Object.entries(tensors)) {
     for (const name of expand(pattern, size("block_count"))) {
       if (shape) shapes.set(name, shape);
@@ -149,5 +152,5 @@ export function toy(architecture: string, { keys = {}, tensors = {}, tied = fals
     return { name, type: typeNamed("F32"), shape: [...shape], data: new Uint8Array(values.buffer) };
   });
   const entries = all.map(([k, v]): [string, GgufInput] => [bare(k) ? k : `${architecture}.${k}`, stored(k, v)]);
-  return { metadata: [["general.architecture", architecture], ...entries, ...vocabulary()], tensors: content };
+  return { metadata: [["general.architecture", architecture], ...entries, ...named(vocabulary)], tensors: content };
 }

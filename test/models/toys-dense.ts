@@ -3,13 +3,16 @@
 import { mix, type Toy } from "./toy.ts";
 import {
   absorbed,
+  absorbedExperts,
   afterDense,
   biasedAfterDense,
   convolution,
   delta,
   each,
   freqs,
+  fused,
   gate,
+  index,
   keys,
   latent,
   linear,
@@ -24,10 +27,29 @@ import {
   sharedAfterDense,
   sharedKeys,
   sigmoid,
+  single,
   tied,
   type Variations,
+  weights,
   yarn,
 } from "./toy-parts.ts";
+
+/** A vocabulary with the ids that pictures are drawn with, and norms whose weights are each head's own. */
+const drawing: Toy = {
+  vocabulary: 8200,
+  tensors: { "blk.{i}.attn_q_norm.weight": [8, 4], "blk.{i}.attn_k_norm.weight": [8, 2] },
+};
+const drawingBiases: Toy = { tensors: { "blk.{i}.attn_q_norm.bias": [8, 4], "blk.{i}.attn_k_norm.bias": [8, 2] } };
+/** Weights for what is seen, which texts do not meet. */
+const seeing: Toy = {
+  tensors: {
+    "blk.{i}.vis_attn_qkv.weight": [32, 96],
+    "blk.{i}.vis_attn_output.weight": [32, 32],
+    "blk.{i}.vis_gate.weight": [32, 64],
+    "blk.{i}.vis_up.weight": [32, 64],
+    "blk.{i}.vis_down.weight": [64, 32],
+  },
+};
 
 const llamas: Readonly<Record<string, Variations>> = {
   llama: {
@@ -51,14 +73,7 @@ const llamas: Readonly<Record<string, Variations>> = {
     experts: routedWide,
   },
   mistral4: {
-    absorbed: mix(
-      latent,
-      keys({ "attention.key_length": 24, "attention.value_length": 16 }),
-      absorbed,
-      biasedAfterDense,
-      sharedAfterDense,
-      sigmoid,
-    ),
+    absorbed: absorbedExperts,
     yarn: mix(
       latent,
       absorbed,
@@ -104,6 +119,17 @@ const llamas: Readonly<Record<string, Variations>> = {
       keys({ "attention.key_length_mla": undefined, "attention.value_length_mla": undefined, "attention.head_count_kv": 4 }),
     ),
   },
+  chameleon: {
+    plain: mix(gate, narrow, drawing, drawingBiases),
+    "norms after": mix(gate, narrow, drawing, keys({ swin_norm: true })),
+  },
+  cogvlm: { plain: mix(gate, narrow, single, fused, seeing) },
+  "glm-dsa": {
+    plain: mix(latent, absorbed, index(undefined), biasedAfterDense, sharedAfterDense, weights),
+    shared: mix(latent, absorbed, biasedAfterDense, sharedAfterDense, weights, index([1, 0, 1, 0])),
+    long: mix(latent, absorbed, biasedAfterDense, sharedAfterDense, weights, index(undefined), keys({ context_length: 1 << 20 })),
+  },
+  deepseek32: { plain: mix(latent, absorbed, index(undefined), biasedAfterDense, sharedAfterDense, sigmoid, weights) },
   "muse-glimmer": {
     plain: mix(gate, qk, each("attn_gate.weight"), keys({ logit_scale: 0.8, final_logit_softcapping: 15, "rope.freq_base_swa": 500 })),
   },

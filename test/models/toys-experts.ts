@@ -3,6 +3,7 @@
 import { mix } from "./toy.ts";
 import {
   absorbed,
+  absorbedExperts,
   afterDense,
   biasedAfterDense,
   each,
@@ -134,16 +135,7 @@ export const expertToys: Readonly<Record<string, Variations>> = {
   deepseek: { plain: mix(afterDense, sharedAfterDense, narrow, single, keys({ expert_weights_scale: 1.5 })) },
   dots1: { plain: mix(single, biasedAfterDense, sharedAfterDense, qk, sigmoid, weights) },
   deepseek2: {
-    absorbed: mix(
-      latent,
-      keys({ "attention.key_length": 24, "attention.value_length": 16 }),
-      absorbed,
-      biasedAfterDense,
-      sharedAfterDense,
-      sigmoid,
-      weights,
-      groups,
-    ),
+    absorbed: mix(absorbedExperts, weights, groups),
     kv_b: mix(
       latent,
       keys({

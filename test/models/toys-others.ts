@@ -51,6 +51,18 @@ const seven = (shifts: number, mixed: number): Toy =>
 const sevenGated = (shifts: number): Toy =>
   mix(seven(shifts, 6), keys({ "attention.gate_lora_rank": 8 }), { tensors: { "blk.{i}.time_mix_g1.weight": [128, 8] } });
 
+const jamba = mix(
+  narrow,
+  mamba1,
+  convolution(64, "0-0"),
+  convolution(64, "2-3"),
+  some("0-0", "ssm_dt_norm.weight", "ssm_b_norm.weight", "ssm_c_norm.weight"),
+  some("2-3", "ssm_dt_norm.weight", "ssm_b_norm.weight", "ssm_c_norm.weight"),
+  { tensors: { "blk.{i}.ssm_a": undefined, "blk.0.ssm_a": [16, 64], "blk.2.ssm_a": [16, 64], "blk.3.ssm_a": [16, 64] } },
+  gate,
+  keys({ "attention.head_count_kv": [0, 2, 0, 0] }),
+);
+
 const classics: Readonly<Record<string, Variations>> = {
   starcoder: {
     plain: mix(narrow, keys({ "attention.head_count_kv": 1 }), {
@@ -70,6 +82,7 @@ const classics: Readonly<Record<string, Variations>> = {
     biases: mix(gate, narrow, tied, qkvBias, keys({ logit_scale: 0.4 })),
   },
   gpt2: { plain: mix(narrow, single, fused, { tensors: { "position_embd.weight": [32, 256] } }) },
+  gptj: { plain: mix(narrow, single, keys({ "rope.dimension_count": 4 }), { tensors: { "output.bias": [48] } }) },
   gptneox: {
     plain: mix(narrow, single, fused, keys({ use_parallel_residual: true })),
     "in turn": mix(narrow, single, fused, keys({ use_parallel_residual: false })),
@@ -87,7 +100,8 @@ const classics: Readonly<Record<string, Variations>> = {
     }),
   },
   bitnet: { scales: mix(gate, narrow, tied, each("attn_q.scale", "ffn_up.scale")) },
-  "bitnet-b1.58": { plain: mix(gate, narrow, tied, each("attn_q.scale")) },
+  "bitnet-b1.58": { plain: mix(gate, narrow, tied, each("attn_q.scale")), untied: mix(gate, narrow) },
+  "bitnet-25": { plain: mix(gate, narrow, tied, each("ffn_down.scale")) },
   refact: { plain: mix(gate, narrow) },
   "falcon-h1": {
     plain: mix(
@@ -106,27 +120,9 @@ const classics: Readonly<Record<string, Variations>> = {
     ),
   },
   jamba: {
-    mixed: mix(
-      narrow,
-      mamba1,
-      convolution(64, "0-0"),
-      convolution(64, "2-3"),
-      some("0-0", "ssm_dt_norm.weight", "ssm_b_norm.weight", "ssm_c_norm.weight"),
-      some("2-3", "ssm_dt_norm.weight", "ssm_b_norm.weight", "ssm_c_norm.weight"),
-      { tensors: { "blk.{i}.ssm_a": undefined, "blk.0.ssm_a": [16, 64], "blk.2.ssm_a": [16, 64], "blk.3.ssm_a": [16, 64] } },
-      gate,
-      keys({ "attention.head_count_kv": [0, 2, 0, 0] }),
-    ),
+    mixed: jamba,
     experts: mix(
-      narrow,
-      mamba1,
-      convolution(64, "0-0"),
-      convolution(64, "2-3"),
-      some("0-0", "ssm_dt_norm.weight", "ssm_b_norm.weight", "ssm_c_norm.weight"),
-      some("2-3", "ssm_dt_norm.weight", "ssm_b_norm.weight", "ssm_c_norm.weight"),
-      { tensors: { "blk.{i}.ssm_a": undefined, "blk.0.ssm_a": [16, 64], "blk.2.ssm_a": [16, 64], "blk.3.ssm_a": [16, 64] } },
-      gate,
-      keys({ "attention.head_count_kv": [0, 2, 0, 0] }),
+      jamba,
       counts,
       { tensors: { "blk.1.ffn_gate_inp.weight": [1], "blk.1.ffn_gate_exps.weight": [1], "blk.1.ffn_gate.weight": undefined } },
       keys({ expert_feed_forward_length: undefined }),
@@ -287,4 +283,12 @@ const encoders: Readonly<Record<string, Variations>> = {
   },
 };
 
-export const otherToys: Readonly<Record<string, Variations>> = { ...classics, ...encoders };
+/** The reading half of T5. */
+const reader: Toy = {
+  keys: { "attention.relative_buckets_count": 8, "attention.causal": false, pooling_type: 1 },
+  tensors: { "output_norm.weight": undefined, "enc.blk.{i}.ffn_gate.weight": [1], "enc.blk.0.attn_rel_b.weight": [4, 8] },
+  tied: true,
+};
+const readers: Readonly<Record<string, Variations>> = { t5encoder: { mean: mix(narrow, single, reader) } };
+
+export const otherToys: Readonly<Record<string, Variations>> = { ...classics, ...encoders, ...readers };

@@ -7,4 +7,7 @@ import { denseToys } from "./toys-dense.ts";
 import { expertToys } from "./toys-experts.ts";
 import { otherToys } from "./toys-others.ts";
 
+/** What llama.cpp does not know: compared with float64 (reference/makers.ts). */
+export const unknownToPeer: readonly string[] = ["bitnet-25", "bitnet-b1.58", "gptj"];
+
 export const toys: Readonly<Record<string, Variations>> = { ...denseToys, ...expertToys, ...otherToys };

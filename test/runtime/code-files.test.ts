@@ -1,24 +1,12 @@
 /** Machine code kept between processes: what is found again, and all that must count as absent. */
-import {
-  chmodSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { CodeCache } from "../../src/runtime/code-cache.ts";
 import { CodeFiles } from "../../src/runtime/native/code-files.node.ts";
+import { temporaryFolder } from "../fixtures/temporary.ts";
 
-const root = mkdtempSync(join(tmpdir(), "lathe-code-"));
-afterAll(() => rmSync(root, { recursive: true, force: true }));
+const root = temporaryFolder("code");
 
 let folders = 0;
 const fresh = (): string => join(root, `${folders++}`, "code");

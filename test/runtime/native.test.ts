@@ -1,22 +1,21 @@
 /** Memory, machine code and processor features through the operating system. What the system says about itself (/proc) is the reference. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { LatheError } from "../../src/errors.ts";
 import { readFeatures, requestTiles } from "../../src/runtime/native/features.node.ts";
 import { openSystem, type System } from "../../src/runtime/native/foreign.node.ts";
 import { Assembler } from "../../src/target/x64/encode.ts";
 import { instructions, type Operand } from "../../src/target/x64/instructions.ts";
+import { temporaryFolder } from "../fixtures/temporary.ts";
 
 const opened = await openSystem();
 const reason = "reason" in opened ? opened.reason : undefined;
 const system = opened as System;
 const linux = !reason && system.name === "linux";
 const x64 = !reason && process.arch === "x64";
-const folder = mkdtempSync(join(tmpdir(), "lathe-"));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = temporaryFolder("test");
 
 /** The code of a function f(address). */
 function assemble(build: (op: (key: string, ...operands: Operand[]) => void, argument: number, asm: Assembler) => void): Uint8Array {

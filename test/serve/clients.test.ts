@@ -3,10 +3,10 @@ import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import Anthropic from "@anthropic-ai/sdk";
 import { generateText, streamText } from "ai";
 import { Ollama } from "ollama";
-import OpenAI from "openai";
+import type OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Model } from "../../src/index.ts";
-import { post, startServer, type TestServer } from "./server.ts";
+import { openAiOf, post, startServer, type TestServer } from "./server.ts";
 
 let server: TestServer;
 beforeAll(async () => {
@@ -132,7 +132,7 @@ describe("ai with its OpenAI-compatible provider", () => {
 });
 
 describe("openai's responses", () => {
-  const client = (): OpenAI => new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 });
+  const client = (): OpenAI => openAiOf(server);
   const ask = { model: "stories", temperature: 0, max_output_tokens: 12 };
 
   it("go on from the one before, as the whole conversation would", async () => {

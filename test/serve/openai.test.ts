@@ -2,13 +2,12 @@
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Model } from "../../src/index.ts";
-import { startServer, type TestServer } from "./server.ts";
+import { startWithClient, type TestServer } from "./server.ts";
 
 let server: TestServer;
 let client: OpenAI;
 beforeAll(async () => {
-  server = await startServer();
-  client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 });
+  ({ server, client } = await startWithClient());
 }, 60_000);
 afterAll(() => server.stop());
 

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import OpenAI from "openai";
 import { load } from "../../src/api/load.node.ts";
 import type { Model } from "../../src/api/model.ts";
 import type { LoadOptions } from "../../src/api/options.ts";
@@ -38,6 +39,15 @@ export async function startServer(options: Partial<ListenOptions> = {}, loading:
     remove();
   };
   return { ...listening, model, log, stop };
+}
+
+/** OpenAI's own client of a server. */
+export const openAiOf = (server: { readonly url: string }): OpenAI =>
+  new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 });
+
+export async function startWithClient(): Promise<{ server: TestServer; client: OpenAI }> {
+  const server = await startServer();
+  return { server, client: openAiOf(server) };
 }
 
 /** A POST of JSON. */

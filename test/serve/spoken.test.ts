@@ -1,7 +1,7 @@
 /** Thoughts and calls that a model makes of its own accord, in every dialect's own fields and by the dialects' own clients; what it says is scripted. */
 import Anthropic from "@anthropic-ai/sdk";
 import { Ollama } from "ollama";
-import OpenAI from "openai";
+import type OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Model } from "../../src/api/model.ts";
 import type { Token } from "../../src/api/protocol.ts";
@@ -10,7 +10,7 @@ import { type Part, type Result, Run } from "../../src/api/run.ts";
 import { Catalog } from "../../src/serve/catalog.ts";
 import { type Listening, listen } from "../../src/serve/listen.ts";
 import { coded } from "../../src/text/tools/marks.ts";
-import { loadChatModel } from "./server.ts";
+import { loadChatModel, openAiOf } from "./server.ts";
 
 const template =
   "{% if tools %}{{ tools | tojson }}<tool_call></tool_call>{% endif %}{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}";
@@ -79,7 +79,7 @@ const both = [
 describe("thoughts and calls", () => {
   it("are reasoning_content and tool_calls in OpenAI's chats, whole and streamed", async () => {
     script = thought + calls;
-    const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 });
+    const client = openAiOf(server);
     const { choices } = await client.chat.completions.create({ model: "m", messages, tools });
     const message = choices[0].message as OpenAI.ChatCompletionMessage & { reasoning_content?: string };
     expect([choices[0].finish_reason, message.content, message.reasoning_content]).toEqual(["tool_calls", null, "I must look."]);
@@ -122,7 +122,7 @@ describe("thoughts and calls", () => {
 
   it("are reasoning and function_call items in OpenAI's responses, whole and streamed", async () => {
     script = thought + calls;
-    const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 });
+    const client = openAiOf(server);
     const own = tools.map(t => ({ type: "function" as const, name: t.function.name, parameters: weather, strict: true }));
     const request = { model: "m", input: "What?", tools: own };
     const streamed = await client.responses.stream(request).finalResponse();
@@ -153,7 +153,7 @@ describe("thoughts", () => {
 
   it("hold stop texts that end the words behind them", async () => {
     script = `<think>\n${told}\n</think>\n\nHello STOP there.`;
-    const openai = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 });
+    const openai = openAiOf(server);
     const { choices } = await openai.chat.completions.create({ model: "m", messages, stop });
     const said = { content: "Hello ", reasoning_content: told };
     expect(choices[0]).toMatchObject({ finish_reason: "stop", message: said });
@@ -177,7 +177,7 @@ describe("thoughts", () => {
 
   it("end where a stop text is their own mark", async () => {
     script = `<think>\n${told}`; // a run ends before its stop text
-    const openai = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 });
+    const openai = openAiOf(server);
     const { choices } = await openai.chat.completions.create({ model: "m", messages, stop: ["</think>", "Hello"] });
     expect(choices[0].message).toMatchObject({ reasoning_content: told });
   });
@@ -186,7 +186,7 @@ describe("thoughts", () => {
     script = `<think>\n${told}\n</think>\n\nHello there.`;
     const thoughts = Math.ceil((script.indexOf("</think>") + "</think>".length) / 3);
     const all = Math.ceil(script.length / 3);
-    const openai = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 });
+    const openai = openAiOf(server);
     const chat = await openai.chat.completions.create({ model: "m", messages });
     expect(chat.usage).toMatchObject({ completion_tokens: all, completion_tokens_details: { reasoning_tokens: thoughts } });
     const response = await openai.responses.create({ model: "m", input: "What?" });
@@ -198,7 +198,7 @@ describe("thoughts", () => {
 });
 
 it("a call that is none is text, and without tools nothing is a call", async () => {
-  const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 });
+  const client = openAiOf(server);
   script = '<tool_call>{"name": "weather", "arguments": {"city": Oslo}}</tool_call>';
   const broken = await client.chat.completions.create({ model: "m", messages, tools });
   expect([broken.choices[0].finish_reason, broken.choices[0].message.content]).toEqual(["stop", script]);
@@ -212,7 +212,7 @@ it("a call that is none is text, and without tools nothing is a call", async () 
 
 it("a call that must be made is held to the syntax of the template", async () => {
   script = '{"name": "weather", "arguments": {"city": "Oslo"}}';
-  const client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 });
+  const client = openAiOf(server);
   const { choices } = await client.chat.completions.create({ model: "m", messages, tools, tool_choice: "required" });
   expect(choices[0].message.tool_calls).toMatchObject([{ function: { name: "weather", arguments: '{"city":"Oslo"}' } }]);
   expect(choices[0].message.content).toBeNull();

@@ -1,15 +1,14 @@
 /** Answers that are held to a form over HTTP: schemas, grammars, choices, and calls of functions in every dialect. */
 import Anthropic from "@anthropic-ai/sdk";
 import { Ollama } from "ollama";
-import OpenAI from "openai";
+import type OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { post, startServer, type TestServer } from "./server.ts";
+import { post, startWithClient, type TestServer } from "./server.ts";
 
 let server: TestServer;
 let client: OpenAI;
 beforeAll(async () => {
-  server = await startServer();
-  client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 });
+  ({ server, client } = await startWithClient());
 }, 60_000);
 afterAll(() => server.stop());
 

@@ -1,16 +1,15 @@
 /** Tokenizers by path: each kind of file is known by what it is, alone or in a folder without weights. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { openTokenizer } from "../../src/text/open.node.ts";
 import { caught } from "../files/caught.ts";
 import { byteTokenizer } from "../files/hf/memory-folder.ts";
+import { temporaryFolder } from "../fixtures/temporary.ts";
 import { rankFile, sentencePieceModel, tekkenFile } from "../fuzz/tokenizer-files.ts";
 import { describeShared } from "../shared.ts";
 
-const root = mkdtempSync(join(tmpdir(), "lathe-tokenizers-"));
-afterAll(() => rmSync(root, { recursive: true, force: true }));
+const root = temporaryFolder("tokenizers");
 
 function write(folder: string, name: string, content: string | Uint8Array | object): string {
   mkdirSync(join(root, folder), { recursive: true });

@@ -7,7 +7,7 @@ import { describe, expect, it } from "vitest";
 import { tokenizerOf } from "../../src/files/hf/tokenizer.ts";
 import { safetensorsBytes } from "../../src/files/safetensors-write.ts";
 import { knownRanks } from "../../src/text/sources/tiktoken.ts";
-import { tokenizerFromMetadata, tokenizerFromTekken } from "../../src/text/tokenizer.ts";
+import { tokenizerFromJson, tokenizerFromMetadata, tokenizerFromTekken } from "../../src/text/tokenizer.ts";
 import { caught } from "../files/caught.ts";
 import { memoryFolder } from "../files/hf/memory-folder.ts";
 import { describeShared } from "../shared.ts";
@@ -48,6 +48,63 @@ describe.each(["r50k_base", "cl100k_base"])("the ranks of %s as a tekken file", 
         expect(tokenizer.decode(moved)).toBe(given);
       }
     });
+  });
+});
+
+/** Characters that byte-level vocabularies write bytes with (GPT-2), back to bytes. */
+function bytesOf(token: string): Uint8Array {
+  const shown = (b: number): boolean => (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
+  const hidden = Array.from({ length: 256 }, (_, b) => b).filter(b => !shown(b));
+  return Uint8Array.from(token, c => (c.charCodeAt(0) < 256 ? c.charCodeAt(0) : hidden[c.charCodeAt(0) - 256]));
+}
+
+describeShared("the vocabulary of a tokenizer.json as a tekken file", "tokenizer-hf-json/gpt2", path => {
+  const read = (name: string): string => readFileSync(`${path}/${name}`, "utf8");
+  const json = JSON.parse(read("tokenizer.json"));
+  const utf8 = new TextDecoder("utf-8", { fatal: true });
+  const inWords = (bytes: Uint8Array): string | null => {
+    try {
+      return utf8.decode(bytes);
+    } catch {
+      return null;
+    }
+  };
+  const vocab = Object.entries(json.model.vocab as Record<string, number>)
+    .filter(([token]) => token !== "<|endoftext|>")
+    .sort(([, a], [, b]) => a - b)
+    .map(([token, rank]) => {
+      const bytes = bytesOf(token);
+      return { rank, token_bytes: Buffer.from(bytes).toString("base64"), token_str: inWords(bytes) };
+    });
+  const names = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]", "[IMG]", "<pad>"];
+  const gpt2 = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+  const tekken = tokenizerFromTekken(
+    JSON.stringify({
+      config: config(gpt2, vocab.length, SPECIAL),
+      vocab,
+      special_tokens: names.map((token_str, rank) => ({ rank, token_str, is_control: true })),
+    }),
+  );
+  const own = tokenizerFromJson(json);
+
+  it("gives the ids of the Hugging Face library, moved behind the special tokens", () => {
+    const cases: { text: string; ids: number[] }[] = JSON.parse(read("hf-tokenizers.expected.json"));
+    const plain = cases.filter(({ ids }) => !ids.includes(vocab.length));
+    expect(plain.length).toBeGreaterThan(100);
+    for (const { text, ids } of plain)
+      expect({ text, ids: [...tekken.encode(text)] }).toEqual({ text, ids: [1, ...ids.map(id => id + SPECIAL)] });
+  });
+
+  it("gives the ids of the same vocabulary for longer texts, and its special tokens where they are asked for", () => {
+    for (const name of ["address.txt", "german.txt"]) {
+      const text = read(name);
+      const ids = tekken.encode(text, { bos: false });
+      expect([...ids]).toEqual([...own.encode(text)].map(id => id + SPECIAL));
+      expect(tekken.decode(ids)).toBe(text);
+    }
+    const word = [...own.encode("hello")].map(id => id + SPECIAL);
+    expect([...tekken.encode("[INST]hello[/INST]", { special: true })]).toEqual([1, 3, ...word, 4]);
+    expect([...tekken.encode("[INST]", { bos: false })]).toEqual([...own.encode("[INST]")].map(id => id + SPECIAL));
   });
 });
 

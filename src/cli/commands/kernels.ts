@@ -38,8 +38,8 @@ export function kernelsCommand(): Command {
   const command = new Command("kernels")
     .summary("show the kernels of a model and their speed")
     .description(
-      "Times every kernel of a step: of one token as in decoding, or of --tokens as in reading a prompt. Bytes are those of the weights " +
-        "read; GB are 10^9 bytes. Memory is the share of the speed at which the same threads read memory, measured in the same run.",
+      "Times every kernel of a step: of one token as in decoding, or of --tokens as in reading a prompt. Bytes are those that are read " +
+        "and written, each operand once; operations are additions and multiplications. GB are 10^9 bytes. Memory is the share of the speed at which the same threads read memory, measured in the same run.",
     )
     .argument("<model>", "a GGUF file, or a stored model by its name")
     .option("--context <n>", "tokens in the past", integer("--context", 1), 128)

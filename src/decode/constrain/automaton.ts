@@ -12,6 +12,8 @@ const DEEPEST = 1000;
 /** Stacks that are kept, and transitions of them; a stack takes 200 bytes, a transition 8. */
 const MOST_STACKS = 60_000;
 const MOST_TRANSITIONS = 1_500_000;
+/** Heads of all stacks together: 16 bytes each. */
+const MOST_HEADS = 1_500_000;
 /** Expressions looked at between two bytes. */
 const MOST_WORK = 20_000;
 
@@ -64,7 +66,7 @@ class Gathered {
 
   /** Whether more counts of the same were opened before the same stack; notes these otherwise. A body that may be empty comes back so. */
   covers(body: Expr, tail: Stack, min: number, max: number): boolean {
-    const key = body.id * 2 ** 26 + tail.id;
+    const key = keyOf(body, tail);
     const known = this.#repeated.get(key);
     if (known && known.min <= min && known.max >= max) return true;
     this.#repeated.set(key, { min, max });
@@ -75,9 +77,12 @@ class Gathered {
 export class Automaton {
   readonly grammar: Grammar;
   #stacks = new Map<string, Stack>();
+  /** Those of one head that do not end, by the head and the tail. */
+  #singles = new Map<number, Stack>();
   #merged = new Map<number, Stack>();
   #next = 0;
   #transitions = 0;
+  #heads = 0;
   readonly #fans = new Fans();
   /** Counts how often everything was forgotten. */
   epoch = 0;
@@ -141,8 +146,17 @@ export class Automaton {
 
   /** `head`, then what the stack says. The rest of a sequence stays one, so that long ones make no deep stacks. */
   push(head: Expr, tail: Stack): Stack {
-    if (head.kind === "seq") return this.push(head.first, this.#intern([head.rest], [tail], false));
-    return head === this.grammar.empty ? tail : this.#intern([head], [tail], false);
+    if (head.kind === "seq") return this.push(head.first, this.#single(head.rest, tail));
+    return head === this.grammar.empty ? tail : this.#single(head, tail);
+  }
+
+  #single(head: Expr, tail: Stack): Stack {
+    const key = keyOf(head, tail);
+    const known = this.#singles.get(key);
+    if (known) return known;
+    const made = this.#make([head], [tail], false);
+    this.#singles.set(key, made);
+    return made;
   }
 
   /** Either of two stacks. */
@@ -229,14 +243,20 @@ export class Automaton {
   }
 
   #intern(heads: readonly Expr[], tails: readonly Stack[], ends: boolean): Stack {
+    if (heads.length === 1 && !ends) return this.#single(heads[0], tails[0]);
     let key = ends ? "e" : "";
     for (let i = 0; i < heads.length; i++) key += `${heads[i].id}:${tails[i].id},`;
     const known = this.#stacks.get(key);
     if (known) return known;
-    if (this.#next >= 2 ** 26) throw tooLarge("more than 67 million states");
-    const made = new Stack(this.#next++, this.epoch, heads, tails, ends);
+    const made = this.#make(heads, tails, ends);
     this.#stacks.set(key, made);
     return made;
+  }
+
+  #make(heads: readonly Expr[], tails: readonly Stack[], ends: boolean): Stack {
+    if (this.#next >= 2 ** 26) throw tooLarge("more than 67 million states");
+    this.#heads += heads.length;
+    return new Stack(this.#next++, this.epoch, heads, tails, ends);
   }
 
   /** Opens everything in front that is not a class of bytes. */
@@ -246,13 +266,17 @@ export class Automaton {
     const seen = new Set<number>();
     const todo: [Expr, Stack][] = [];
     const add = (head: Expr, tail: Stack): void => {
-      const key = head.id * 2 ** 26 + tail.id;
+      const key = keyOf(head, tail);
       if (seen.has(key)) return;
       if (seen.size >= MOST_WORK) throw tooLarge(`more than ${MOST_WORK} ways to go on at one place`);
       seen.add(key);
       todo.push([head, tail]);
     };
     const enter = (inner: Stack): void => {
+      if (inner.closed) {
+        this.#enter(out, inner.closed);
+        return;
+      }
       out.ends ||= inner.ends;
       for (let i = 0; i < inner.heads.length; i++) add(inner.heads[i], inner.tails[i]);
     };
@@ -322,19 +346,27 @@ export class Automaton {
   }
 
   #forgetIfFull(): void {
-    if (this.#stacks.size < MOST_STACKS && this.#transitions < MOST_TRANSITIONS && this.#merged.size < MOST_STACKS) return;
-    for (const stack of this.#stacks.values()) {
-      stack.row = nothingKnown;
-      stack.classOf = allAlike;
-      if (stack.closed !== stack) stack.closed = undefined;
+    const stacks = this.#stacks.size + this.#singles.size;
+    if (stacks < MOST_STACKS && this.#heads < MOST_HEADS && this.#transitions < MOST_TRANSITIONS && this.#merged.size < MOST_STACKS) return;
+    for (const stacks of [this.#stacks, this.#singles]) {
+      for (const stack of stacks.values()) {
+        stack.row = nothingKnown;
+        stack.classOf = allAlike;
+        if (stack.closed !== stack) stack.closed = undefined;
+      }
     }
     this.#stacks = new Map();
+    this.#singles = new Map();
     this.#merged = new Map();
     this.#transitions = 0;
+    this.#heads = 0;
     this.epoch++;
     this.#end = this.#intern([], [], true);
   }
 }
+
+/** A number for a head before a stack. */
+const keyOf = (head: Expr, tail: Stack): number => head.id * 2 ** 26 + tail.id;
 
 /** Whether the stack is the border of a rule and nothing else. */
 export function isReturn(stack: Stack): boolean {

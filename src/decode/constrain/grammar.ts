@@ -25,6 +25,8 @@ export interface Rule {
 
 /** Most expressions that one grammar may hold; one takes some 150 bytes. */
 const MOST_EXPRESSIONS = 250_000;
+/** Parts in a row that may all be left out: at each, every later one may be next, so a place costs the square of their number. */
+const MOST_LEFT_OUT = 128;
 
 const encoder = new TextEncoder();
 
@@ -94,6 +96,7 @@ export class Grammar {
   }
 
   seq(...parts: readonly Expr[]): Expr {
+    if (parts.length > MOST_LEFT_OUT) checkLeftOut(parts);
     let whole = this.empty;
     for (let i = parts.length - 1; i >= 0; i--) whole = this.#pair(parts[i], whole);
     return whole;
@@ -178,6 +181,15 @@ export class Grammar {
       return this.anyOf(parts);
     };
     return build(0, all.length, 0);
+  }
+}
+
+/** @throws LatheError grammar.limit. */
+function checkLeftOut(parts: readonly Expr[]): void {
+  let row = 0;
+  for (const part of parts) {
+    row = isNullable(part) ? row + 1 : 0;
+    if (row > MOST_LEFT_OUT) throw tooLarge(`more than ${MOST_LEFT_OUT} parts in a row that may all be left out`);
   }
 }
 

@@ -3,6 +3,7 @@
  * compiled is kept for the next request with the same source.
  */
 import { LatheError } from "../../errors.ts";
+import type { CallElements } from "../../text/tools/tagged.ts";
 import { compileChoices } from "./choices.ts";
 import { type Compiled, type Constraint, SharedConstraint } from "./constraint.ts";
 import { compileGbnf } from "./gbnf.ts";
@@ -10,6 +11,7 @@ import { Grammar } from "./grammar.ts";
 import { regexExpr } from "./regex.ts";
 import { compileSchema } from "./schema/compile.ts";
 import { generating, type Profile } from "./schema/context.ts";
+import { compileCall } from "./schema/tagged.ts";
 import { Trie } from "./trie.ts";
 
 /** How objects are written under a schema. */
@@ -19,7 +21,9 @@ export type ConstraintSource =
   /** JSON text of a schema. */
   | { readonly kind: "schema"; readonly text: string; readonly style: JsonStyle }
   | { readonly kind: "grammar" | "regex"; readonly text: string }
-  | { readonly kind: "choices"; readonly texts: readonly string[] };
+  | { readonly kind: "choices"; readonly texts: readonly string[] }
+  /** A call of one of the tools: JSON text of the schema of each one's arguments by its name. */
+  | { readonly kind: "call"; readonly text: string; readonly form: CallElements };
 
 /** @throws LatheError grammar.*, regex.*, schema.*, option.invalid. */
 export function compileSource(source: ConstraintSource): Compiled {
@@ -28,6 +32,8 @@ export function compileSource(source: ConstraintSource): Compiled {
       return compileSchema(source.text, { ...generating, ...source.style });
     case "grammar":
       return compileGbnf(source.text);
+    case "call":
+      return compileCall(source.text, source.form);
     case "choices":
       return compileChoices(source.texts);
     case "regex": {

@@ -20,6 +20,10 @@ interface Fit {
 
 const clamp = (q: number, least: number, most: number): number => Math.min(most, Math.max(least, q));
 
+/** Errors that differ by less than this share of the values' own squares are roundings: the first fit is kept. */
+const ROUNDING = 1e-12;
+const energyOf = ({ x, w }: Group): number => x.reduce((sum, v, i) => sum + (w ? w[i] : 1) * v * v, 0);
+
 /** Squared error where every value takes the best code of least .. most. */
 function errorOf({ x, w }: Group, { scale, minimum }: Fit, least: number, most: number): number {
   const inverse = scale ? 1 / scale : 0;
@@ -33,10 +37,19 @@ function errorOf({ x, w }: Group, { scale, minimum }: Fit, least: number, most: 
   return sum;
 }
 
-/** Steps of the search: how far the first guess of the scale is stretched, in codes; the nearest first, so that an exact one is kept. */
-const stretches = Array.from({ length: 25 }, (_, i) => (i % 2 ? -1 : 1) * Math.ceil(i / 2) * 0.125);
+/** Numbers around 0, the nearest first, so that what is exact is kept. */
+const aroundZero = (count: number, step: number): number[] =>
+  Array.from({ length: count }, (_, i) => (i % 2 ? -1 : 1) * Math.ceil(i / 2) * step);
+/** Steps of the search: how far the first guess of the scale is stretched, in codes. */
+const stretches = { usual: aroundZero(25, 0.125), fine: aroundZero(49, 0.125) };
+/** Of so many codes on a side the one more that the other side has matters little. */
+const MANY_CODES = 8;
+/** With the scale that its codes give, other codes may be nearer: so often that is tried again. */
+const TURNS = 4;
 /** What the block's half is tried to be multiplied with. All are tried where some group's scale is below a quarter of the widest: its sub-scale is a small, coarse number. */
-const units = Array.from({ length: 13 }, (_, i) => 1 + (i % 2 ? -1 : 1) * Math.ceil(i / 2) * 0.02);
+const units = aroundZero(25, 0.01).map(u => 1 + u);
+/** Where all groups are wide. */
+const fewUnits = aroundZero(5, 0.02).map(u => 1 + u);
 
 /** The best scale without a minimum. The extreme value is given the least code, or with the other sign the greatest. */
 function fitScale(g: Group, half: number): Fit {
@@ -44,23 +57,31 @@ function fitScale(g: Group, half: number): Fit {
   for (const v of g.x) if (Math.abs(v) > Math.abs(extreme)) extreme = v;
   let best: Fit = { scale: 0, minimum: 0 };
   if (extreme === 0) return best;
+  const enough = ROUNDING * energyOf(g);
   let least = errorOf(g, best, 0, 0);
-  for (const stretch of stretches) {
-    for (const sign of [-1, 1]) {
-      const inverse = (sign * (half + stretch)) / extreme;
-      let [xq, qq] = [0, 0];
-      for (let i = 0; i < g.x.length; i++) {
-        const q = clamp(Math.round(g.x[i] * inverse), -half, half - 1);
-        const weight = g.w ? g.w[i] : 1;
-        xq += weight * g.x[i] * q;
-        qq += weight * q * q;
-      }
-      const fit = { scale: qq ? xq / qq : 0, minimum: 0 };
-      const error = errorOf(g, fit, -half, half - 1);
-      if (error < least) [best, least] = [fit, error];
-    }
-  }
+  const take = (fit: Fit): boolean => {
+    const error = errorOf(g, fit, -half, half - 1);
+    const better = error < least - enough;
+    if (better) [best, least] = [fit, error];
+    return better;
+  };
+  const signs = half > MANY_CODES ? [-1] : [-1, 1];
+  const steps = half > MANY_CODES ? stretches.fine : stretches.usual;
+  for (const stretch of steps) for (const sign of signs) take(solveScale(g, (sign * (half + stretch)) / extreme, half));
+  for (let turn = 0; turn < TURNS && best.scale && take(solveScale(g, 1 / best.scale, half)); turn++);
   return best;
+}
+
+/** The scale of least squared error for the codes that the guess `inverse` gives. */
+function solveScale({ x, w }: Group, inverse: number, half: number): Fit {
+  let [xq, qq] = [0, 0];
+  for (let i = 0; i < x.length; i++) {
+    const q = clamp(Math.round(x[i] * inverse), -half, half - 1);
+    const weight = w ? w[i] : 1;
+    xq += weight * x[i] * q;
+    qq += weight * q * q;
+  }
+  return { scale: qq ? xq / qq : 0, minimum: 0 };
 }
 
 /** The scale and minimum of least squared error for codes that the guess `inverse` and `from` gives. */
@@ -84,18 +105,18 @@ function solve({ x, w }: Group, inverse: number, from: number, most: number): Fi
 
 /** The best scale and minimum, neither of them negative, for codes 0 .. most. */
 function fitSpan(g: Group, most: number): Fit {
-  let [low, high] = [0, 0]; // a minimum is taken off, so that 0 lies inside
+  let [low, high] = [0, g.x[0]]; // what is taken off is not below zero
   for (const v of g.x) [low, high] = [Math.min(low, v), Math.max(high, v)];
   let best: Fit = { scale: 0, minimum: -low };
   let least = errorOf(g, best, 0, 0);
   if (high > low)
-    for (const stretch of stretches) {
+    for (const stretch of stretches.usual) {
       const fit = solve(g, (most + stretch) / (high - low), low, most);
       const error = errorOf(g, fit, 0, most);
       if (error < least) [best, least] = [fit, error];
     }
   // With the scale and minimum that its codes give, other codes may be nearer: again, as long as that helps.
-  for (let turn = 0; turn < 4 && best.scale > 0; turn++) {
+  for (let turn = 0; turn < TURNS && best.scale > 0; turn++) {
     const fit = solve(g, 1 / best.scale, -best.minimum, most);
     const error = errorOf(g, fit, 0, most);
     if (error >= least) break;
@@ -125,6 +146,13 @@ interface Kind {
 /** Bits of the half that brings `greatest` to the sub-scale `most`; 0 where it vanishes. */
 const unitOf = (greatest: number, most: number): number => toHalf(Math.fround(greatest / most));
 
+/** The bits of a half, and those beside them where halves are so small that they lie far apart. */
+const around = (bits: number): number[] => {
+  const size = bits & 0x7fff;
+  return size < SPARSE ? [bits, bits + 1, ...(size ? [bits - 1] : [])] : [bits];
+};
+const SPARSE = 64;
+
 /** The best minimum for the codes that a scale gives with minimum `before`. */
 function refit({ x, w }: Group, scale: number, before: number, most: number): number {
   let [sum, weights] = [0, 0];
@@ -139,9 +167,12 @@ function refit({ x, w }: Group, scale: number, before: number, most: number): nu
 /** Sub-scale and sub-minimum of each group on the grid of the two halves, and the whole error. */
 function choose(kind: Kind, groups: readonly Group[], fits: readonly Fit[], d: number, dmin: number) {
   const [least, most] = kind.codes;
+  const [lowest, highest] = kind.subs;
   const near = (value: number, unit: number): number[] => {
     const first = unit ? Math.round(value / unit) : 0;
-    return unit ? [first, first - 1, first + 1].map(v => clamp(v, ...kind.subs)) : [0];
+    // Where there is one sub-scale more on the other side, the codes may change their signs.
+    const tried = !kind.minima && first > highest ? [-first, first] : [first, first - 1, first + 1];
+    return unit ? tried.map(v => clamp(v, lowest, highest)) : [0];
   };
   const [unit, unitMin] = [fromHalf(d), fromHalf(dmin)];
   let total = 0;
@@ -172,9 +203,8 @@ function onGrid(kind: Kind, x: Float32Array, w: Float32Array | undefined): Gridd
   const widest = fits.reduce((m, f) => (Math.abs(f.scale) > Math.abs(m) ? f.scale : m), 0);
   const dmin = unitOf(Math.max(...fits.map(f => f.minimum)), highest);
   const coarse = fits.some(f => 4 * Math.abs(f.scale) < Math.abs(widest));
-  const tries = (coarse ? units : units.slice(0, 3)).map(u =>
-    choose(kind, groups, fits, unitOf(u * widest, minima ? highest : lowest), dmin),
-  );
+  const halves = (coarse ? units : fewUnits).flatMap(u => around(unitOf(u * widest, minima ? highest : lowest)));
+  const tries = [...new Set(halves)].map(d => choose(kind, groups, fits, d, dmin));
   const best = tries.reduce((a, b) => (b.total < a.total ? b : a));
   const codes = new Int32Array(x.length);
   for (let i = 0; i < x.length; i++) {

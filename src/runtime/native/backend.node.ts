@@ -4,7 +4,8 @@
 import { LatheError } from "../../errors.ts";
 import type { Kernel } from "../../ir/node.ts";
 import { print } from "../../ir/print.ts";
-import { ALIGNMENT, compileKernel, listKernel, type Options } from "../../target/x64/compile.ts";
+import type { Machine } from "../../lower/passes.ts";
+import { ALIGNMENT, compileKernel, listKernel, machineOf, type Options } from "../../target/x64/compile.ts";
 import { CodeCache } from "../code-cache.ts";
 import type { Backend, Compiled, NativeKernel, Outside } from "../compile.ts";
 import type { KernelTable } from "../launch.ts";
@@ -30,6 +31,7 @@ function trimLater(files: CodeFiles): void {
 
 export class NativeBackend implements Backend {
   readonly name = "native";
+  readonly machine: Machine;
   readonly #system: System;
   readonly #options: Options;
   readonly #memory: WebAssembly.Memory;
@@ -41,6 +43,7 @@ export class NativeBackend implements Backend {
     this.#prove = prove;
     this.#system = system;
     this.#options = options;
+    this.machine = machineOf(options.levels);
     this.#memory = memory;
   }
 

@@ -2,6 +2,7 @@
  * What native code needs from the operating system, behind one small interface: memory, executable pages, mapped files, and calls into machine
  * code. It is reached through koffi, an optional dependency; where that is missing, `openSystem` says so and Lathe runs on WebAssembly.
  */
+import { inside, insideUntil } from "./door.node.ts";
 import { openPosix } from "./posix.node.ts";
 import type { Koffi, Platform, System } from "./system.node.ts";
 import { openWindows } from "./windows.node.ts";
@@ -10,12 +11,19 @@ export type { System } from "./system.node.ts";
 
 function complete(koffi: Koffi, { copyIn, copyOut, ...platform }: Platform): System {
   const entry = koffi.proto("void", ["int64_t"]);
+  const { name, pageSize } = platform;
   return {
-    ...platform,
-    callable: address => koffi.decode(address, entry),
-    addressOf: buffer => koffi.address(new Uint8Array(buffer)),
-    read: (address, into) => void copyOut(into, address, into.byteLength),
-    write: (address, from) => void copyIn(address, from, from.byteLength),
+    name,
+    pageSize,
+    reserve: (bytes, options) => inside(() => platform.reserve(bytes, options)),
+    installCode: code => inside(() => platform.installCode(code)),
+    mapFile: (path, offset, bytes) => inside(() => platform.mapFile(path, offset, bytes)),
+    release: (address, bytes) => inside(() => platform.release(address, bytes)),
+    advise: (address, bytes, what) => inside(() => platform.advise(address, bytes, what)),
+    callable: address => inside(() => koffi.decode(address, entry)),
+    addressOf: buffer => inside(() => koffi.address(new Uint8Array(buffer))),
+    read: (address, into) => inside(() => void copyOut(into, address, into.byteLength)),
+    write: (address, from) => inside(() => void copyIn(address, from, from.byteLength)),
   };
 }
 
@@ -32,9 +40,11 @@ export async function openSystem(load: () => Promise<unknown> = importKoffi): Pr
   if (platform !== "linux" && platform !== "darwin" && platform !== "win32")
     return { reason: `native code is not supported on ${platform}` };
   try {
-    const module = (await load()) as { readonly default?: Koffi };
-    const koffi = module.default ?? (module as Koffi);
-    return complete(koffi, platform === "win32" ? openWindows(koffi) : openPosix(koffi, platform));
+    return await insideUntil(async () => {
+      const module = (await load()) as { readonly default?: Koffi };
+      const koffi = module.default ?? (module as Koffi);
+      return complete(koffi, platform === "win32" ? openWindows(koffi) : openPosix(koffi, platform));
+    });
   } catch (error) {
     return { reason: `the optional package koffi is not usable: ${error instanceof Error ? error.message.split("\n")[0] : error}` };
   }

@@ -26,9 +26,9 @@ import { lower, type Machine } from "../../lower/passes.ts";
 import { removeUnused } from "../../lower/unused.ts";
 import { Emitter } from "./emit.ts";
 import { Assembler } from "./encode.ts";
-import { instructions, type Level, type Operand } from "./instructions.ts";
+import { instructions, type Level, type Operand, type OperandSpec } from "./instructions.ts";
 import { listing } from "./print.ts";
-import { wide } from "./program.ts";
+import { keyFor, longNames, wide } from "./program.ts";
 
 export interface Options {
   /** What the machine has; "avx2" is the floor. */
@@ -52,27 +52,25 @@ const conventions = {
 const UNROLL = 300;
 export const machineOf = (levels: ReadonlySet<Level>): Machine => ({
   width: 32,
+  joined: levels.has("avx512vnni") ? 64 : undefined,
   dots: levels.has("avxvnni") || levels.has("avx512vnni") ? "quads" : "pairs",
   unsigned: 255,
   unroll: UNROLL,
 });
 
-/** Names that change with the longer encoding, because it counts lanes. */
-const renamed: Readonly<Record<string, string>> = { vpand: "vpandd", vpor: "vpord", vpxor: "vpxord", vmovdqu: "vmovdqu32" };
-
 /** The form of a VEX instruction that reaches registers 16 to 31, if there is one. */
 function longForm(key: string): string | undefined {
   const [name, size, ...rest] = key.split(".");
-  const long = size?.endsWith("e") ? key : [renamed[name] ?? name, `${size}e`, ...rest].join(".");
-  const classes = (k: string): string =>
-    row(k)
-      .operands.map(o => `${o.kind}${o.cls}`)
-      .join(); // comparisons give masks in the longer form
-  return instructions.has(long) && classes(long) === classes(key) ? long : undefined;
+  if (size === "z") return key;
+  const long = size?.endsWith("e") ? key : [longNames[name] ?? name, `${size}e`, ...rest].join(".");
+  // Comparisons give masks in the longer form; shifts take memory in it as well.
+  const fits = (a: OperandSpec, b: OperandSpec): boolean => a.cls === b.cls && (a.kind === b.kind || (a.kind === "reg" && b.kind === "rm"));
+  const { operands } = row(key);
+  return instructions.has(long) && row(long).operands.every((o, i) => fits(operands[i], o)) ? long : undefined;
 }
 
 const accesses = { r: 1, w: 2, rw: 3 } as const;
-const moves = new Set(["mov.q", "vmovaps.x", "vmovaps.y"]);
+const moves = new Set(["mov.q", "vmovaps.x", "vmovaps.y", "vmovaps.z"]);
 
 /** What allocation wants to know, by key: asked once for each of a few hundred. */
 const forms = new Map<string, Form>();
@@ -109,8 +107,8 @@ export function description({ convention, levels }: Options): Description {
       ),
       vec: order(vectors, savedVec),
     },
-    load: (to, from) => ({ key: to.cls === "gp" ? "mov.q" : `vmovdqu.${wide(to.bytes)}`, operands: [to, from] }),
-    store: (to, from) => ({ key: from.cls === "gp" ? "mov.q.st" : `vmovdqu.${wide(from.bytes)}.st`, operands: [to, from] }),
+    load: (to, from) => ({ key: to.cls === "gp" ? "mov.q" : keyFor(`vmovdqu.${wide(to.bytes)}`), operands: [to, from] }),
+    store: (to, from) => ({ key: from.cls === "gp" ? "mov.q.st" : keyFor(`vmovdqu.${wide(from.bytes)}.st`), operands: [to, from] }),
     slot: offset => ({ base: { fixed: RSP, cls: "gp" }, disp: offset }),
   };
 }
@@ -158,7 +156,8 @@ class FunctionWriter {
     const { used, frameBytes } = this.#allocation;
     const gps = savedGp.filter(r => used.gp.has(r));
     const vecs = savedVec.filter(r => used.vec.has(r));
-    const frame = Math.ceil(frameBytes / 32) * 32;
+    const alignment = options.levels.has("avx512") ? 64 : 32;
+    const frame = Math.ceil(frameBytes / alignment) * alignment;
     const total = frame + 16 * vecs.length;
     const emit = (key: string, ...operands: Operand[]): void => this.#assembler.emit({ key, operands });
     const saved = (i: number): Operand => ({ base: RSP, disp: frame + 16 * i });
@@ -168,7 +167,7 @@ class FunctionWriter {
     emit("mov.q", { reg: RBP }, { reg: RSP });
     if (total) {
       emit("sub.q.i", { reg: RSP }, { imm: total });
-      emit("and.q.i", { reg: RSP }, { imm: -32 });
+      emit("and.q.i", { reg: RSP }, { imm: -alignment });
     }
     for (const [i, r] of vecs.entries()) emit("vmovdqu.x.st", saved(i), { reg: r });
     for (const line of this.#allocation.lines) this.#line(line);

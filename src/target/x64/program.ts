@@ -14,7 +14,7 @@ export interface Fold {
   /** What is loaded is one element, for all lanes. */
   readonly broadcast?: true;
 }
-/** A constant in memory: 16 or 32 bytes. */
+/** A constant in memory: 16, 32 or 64 bytes. */
 export interface Pool {
   readonly bytes: readonly number[];
 }
@@ -67,15 +67,31 @@ export const isConst = (n: Node): boolean => n.op === "const";
 /** Scalar integers live in general registers, everything else in vector registers. */
 export const inVector = (n: { readonly type: Elem; readonly lanes: number }): boolean => n.lanes > 1 || n.type === "f32";
 /** Bytes of the register that holds a vector: short ones use the low part of 16. */
-export const width = (bytes: number): 16 | 32 => (bytes > 16 ? 32 : 16);
+export const width = (bytes: number): 16 | 32 | 64 => (bytes > 32 ? 64 : bytes > 16 ? 32 : 16);
 /** The suffix of the instruction for that register. */
-export const wide = (bytes: number): "x" | "y" => (bytes > 16 ? "y" : "x");
+export const wide = (bytes: number): "x" | "y" | "z" => (bytes > 32 ? "z" : bytes > 16 ? "y" : "x");
+
+/** Names that change with the longer encoding, because it counts lanes. */
+export const longNames: Readonly<Record<string, string>> = {
+  vpand: "vpandd",
+  vpor: "vpord",
+  vpxor: "vpxord",
+  vmovdqu: "vmovdqu32",
+  vinserti128: "vinserti32x4",
+  vextracti128: "vextracti32x4",
+  vbroadcasti128: "vbroadcasti32x4",
+};
+/** The key under which a table has an instruction: registers of 64 bytes know the longer encoding only. */
+export function keyFor(key: string): string {
+  const [name, size, ...rest] = key.split(".");
+  return size === "z" && longNames[name] ? [longNames[name], size, ...rest].join(".") : key;
+}
 
 const isArgNode = (a: Arg): a is Node => typeof a === "object" && "op" in a;
 
 /** The nodes that a program needs. */
 export const program = (...steps: readonly Step[]): Program => ({
-  steps,
+  steps: steps.map(([key, ...args]) => [keyFor(key), ...args]),
   operands: steps.flatMap(([, ...args]) =>
     args.flatMap(a => (isArgNode(a) ? [a] : typeof a === "object" && "fold" in a ? a.fold.args : [])),
   ),
@@ -87,7 +103,7 @@ export const pureLoad = (n: Node, user: Node, c: Context): boolean =>
 
 /** A vector operand from memory, where that is allowed: whole registers only. */
 export const fold = (n: Node, user: Node, c: Context): Node | Fold =>
-  (bytesOf(n) === 16 || bytesOf(n) === 32 || (isScalar(n) && n.type === "f32")) && pureLoad(n, user, c) ? { fold: n } : n;
+  ([16, 32, 64].includes(bytesOf(n)) || (isScalar(n) && n.type === "f32")) && pureLoad(n, user, c) ? { fold: n } : n;
 
 /** Whether bytes are multiplied and added by fours into 32 bits in one instruction. */
 export const hasQuads = ({ levels }: Context): boolean => levels.has("avxvnni") || levels.has("avx512vnni");

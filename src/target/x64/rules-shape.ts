@@ -26,7 +26,7 @@ const letter: Readonly<Record<number, string>> = { 1: "b", 2: "w", 4: "d", 8: "q
 const sign = (type: Elem): "s" | "z" => (elems[type].signed ? "s" : "z");
 
 /** The instruction that brings `bytes` bytes from memory into a register. */
-const vectorLoads: Readonly<Record<number, string>> = { 32: "vmovdqu.y", 16: "vmovdqu.x", 8: "vmovq.x", 4: "vmovd.x" };
+const vectorLoads: Readonly<Record<number, string>> = { 64: "vmovdqu.z", 32: "vmovdqu.y", 16: "vmovdqu.x", 8: "vmovq.x", 4: "vmovd.x" };
 export const scalarLoads: Readonly<Record<Elem, string>> = {
   i8: "movsx.d.8",
   u8: "movzx.d.8",
@@ -76,6 +76,11 @@ const repeat: Rule = (n, [a], c) => {
   if (n.op !== "repeat") return undefined;
   const [w, from] = [wide(bytesOf(n)), bytesOf(a)];
   const fromMemory: Arg | undefined = pureLoad(a, n, c) ? { fold: a } : undefined;
+  if (w === "z" && from >= 16) {
+    // Quarters 0 0 0 0, or 0 1 0 1.
+    if (!fromMemory) return program(["vshufi32x4.z", D, a, a, imm(from === 16 ? 0 : 0x44)]);
+    return program([from === 16 ? "vbroadcasti32x4.z" : "vbroadcasti64x4.z", D, fromMemory]);
+  }
   if (from === 16) return program(fromMemory ? ["vbroadcasti128.y", D, fromMemory] : ["vinserti128.y", D, a, a, imm(1)]);
   const name = a.type === "f32" && isScalar(a) ? `vbroadcastss.${w}` : `vpbroadcast${letter[from]}.${w}`;
   if (fromMemory) return program([name, D, fromMemory]);
@@ -86,12 +91,13 @@ const repeat: Rule = (n, [a], c) => {
 /** Leaves the low 16 bytes from byte `at` on in a register; gives where they are and the byte in it. */
 function towards(a: Node, at: number, steps: Step[]): { from: Arg; at: number } {
   if (at < 16) return { from: a, at };
-  steps.push(["vextracti128.y", vec(0, 16), a, imm(1)]);
-  return { from: vec(0, 16), at: at - 16 };
+  steps.push([bytesOf(a) === 64 ? "vextracti32x4.z" : "vextracti128.y", vec(0, 16), a, imm(at >> 4)]);
+  return { from: vec(0, 16), at: at & 15 };
 }
 const slice: Rule = (n, [a]) => {
   if (n.op !== "slice") return undefined;
   const { size } = elems[n.type];
+  if (bytesOf(n) === 32) return program(n.attr ? ["vextracti64x4.z", D, a, imm(1)] : [COPY, D, a]);
   const steps: Step[] = [];
   const { from, at } = towards(a, n.attr * size, steps);
   if (inVector(n)) {
@@ -105,14 +111,15 @@ const slice: Rule = (n, [a]) => {
 };
 
 /** Both operands one after the other: by their size. */
-const concat: Rule = (n, [a, b]) => {
+const concat: Rule = (n, [a, b], c) => {
   if (n.op !== "concat") return undefined;
   const from = bytesOf(a);
   if (isScalar(a) && !inVector(a)) {
     const size = elems[a.type].size;
     return program(["vmovd.x", vec(0, 16), a], [`vpinsr${letter[size]}.x`, D, vec(0, 16), b, imm(1)]);
   }
-  if (from === 16) return program(["vinserti128.y", D, a, b, imm(1)]);
+  if (from === 32) return program(["vinserti64x4.z", D, a, fold(b, n, c), imm(1)]);
+  if (from === 16) return program(["vinserti128.y", D, a, fold(b, n, c), imm(1)]);
   const names: Readonly<Record<number, string>> = { 8: "vpunpcklqdq.x", 4: "vpunpckldq.x", 2: "vpunpcklwd.x" };
   return names[from] ? program([names[from], D, a, b]) : undefined;
 };
@@ -139,11 +146,11 @@ const reinterpret: Rule = (n, [a]) => {
   return undefined;
 };
 
-/** Sixteen constant bytes; both halves of a register get them where a shuffle of 32 bytes wants them. */
+/** Sixteen constant bytes; every quarter of a register gets them where a longer shuffle wants them. */
 const tableBytes = (n: Node, bytes: number): Arg => {
   const words = new Int32Array(n.args.map(a => a.attr));
   const sixteen = [...new Uint8Array(words.buffer)];
-  return { bytes: bytes === 32 ? [...sixteen, ...sixteen] : sixteen };
+  return { bytes: Array.from({ length: bytes / 16 }, () => sixteen).flat() };
 };
 const constantTable = (n: Node): boolean => n.op === "table" && n.args.every(a => a.op === "const");
 const sixteen: Rule = n => {
@@ -166,10 +173,12 @@ const lookup: Rule = (n, [table, index], c) => {
   const steps: Step[] = [];
   let from: Arg = table;
   if (constantTable(table)) from = tableBytes(table, bytes);
-  else if (bytes === 32) {
+  else if (bytes > 16) {
     const memory = fold(table, n, c);
-    steps.push(memory === table ? ["vinserti128.y", vec(0, 32), table, table, imm(1)] : ["vbroadcasti128.y", vec(0, 32), memory]);
-    from = vec(0, 32);
+    const known = memory === table;
+    const [inserted, loaded] = bytes === 64 ? ["vshufi32x4.z", "vbroadcasti32x4.z"] : ["vinserti128.y", "vbroadcasti128.y"];
+    steps.push(known ? [inserted, vec(0, bytes), table, table, imm(bytes === 64 ? 0 : 1)] : [loaded, vec(0, bytes), memory]);
+    from = vec(0, bytes);
   }
   if (index.range.max < 16) return program(...steps, [`vpshufb.${w}`, D, from, index]);
   return program(...steps, [`vpaddusb.${w}`, vec(1, bytes), index, pool("u8", 112, bytes)], [`vpshufb.${w}`, D, from, vec(1, bytes)]);

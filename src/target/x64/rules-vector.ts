@@ -181,7 +181,7 @@ const numbers: Rule = (n, [a], c) => {
 };
 
 /** The instruction exists in a shorter and a longer encoding, and a machine may have only one of them. */
-const dotKey = (c: Context, size: "x" | "y"): string => `vpdpbusd.${size}${c.levels.has("avxvnni") ? "" : "e"}`;
+const dotKey = (c: Context, size: "x" | "y" | "z"): string => `vpdpbusd.${size}${size === "z" || c.levels.has("avxvnni") ? "" : "e"}`;
 
 /** Byte and 16-bit pairs, and quads where the machine has them. The first operand of byte forms is the unsigned one. */
 const dots: Rule = (n, [w, x], c): Program | undefined => {
@@ -201,7 +201,7 @@ const dotAdd: Rule = (n, [a, b], c) => {
   const size = wide(bytesOf(w));
   const four = x.op === "repeat" && bytesOf(x.args[0]) === 4 && c.uses.get(x) === 1 && x.scope === n.scope ? x.args[0] : undefined;
   if (four && c.levels.has("avx512vnni") && pureLoad(four, x, c))
-    return program([COPY, D, sum], [`vpdpbusd.${size}e`, D, w, { fold: four, broadcast: true }]);
+    return program([COPY, D, sum], [`vpdpbusd.${size === "z" ? "z" : `${size}e`}`, D, w, { fold: four, broadcast: true }]);
   return program([COPY, D, sum], [dotKey(c, size), D, w, fold(x, dot, c)]);
 };
 

@@ -6,7 +6,7 @@ import { LatheError } from "../../errors.ts";
 import { type Body, type BodyReader, closed, jsonCalls, type NamedForm, namedArguments, namedCalls } from "./calls.ts";
 import { type AnswerReader, functionary, harmony, harmonyMarks } from "./channels.ts";
 import { literalCalls, marked, python } from "./literals.ts";
-import { type TaggedForm, taggedArguments, taggedCalls } from "./tagged.ts";
+import { type CallElements, type TaggedForm, taggedArguments, taggedCalls } from "./tagged.ts";
 
 export interface ToolSyntax {
   readonly name: string;
@@ -25,7 +25,10 @@ export interface ToolSyntax {
   readonly forced?: ForcedForm;
 }
 
-/** An answer that is held to a call: the prompt goes on with `open`, and a schema holds the rest. */
+/**
+ * An answer that is held to a call: the prompt goes on with `open`, and a schema holds the rest, which is JSON, or written as `elements` say from the
+ * tool's name on.
+ */
 export interface ForcedForm {
   /** `name`: of the tool, where one is known; forms that name it before the mark cannot do without. */
   readonly open: (name: string | undefined) => string | undefined;
@@ -33,6 +36,7 @@ export interface ForcedForm {
   readonly keys?: readonly [name: string, args: string];
   /** The object stands in a list. */
   readonly list?: boolean;
+  readonly elements?: CallElements;
 }
 
 const objects = (open: string, keys: readonly [string, string] = ["name", "arguments"]): ForcedForm => ({ open: () => open, keys });
@@ -59,6 +63,23 @@ const invoke = (prefix: string): TaggedForm => ({
   close: `</${prefix}invoke>`,
   argument: [`<${prefix}parameter name="`, '">', `</${prefix}parameter>`],
 });
+
+/** Held to one call of that form between two marks, line breaks where the families' templates write them. */
+function element(open: string, form: TaggedForm, close: string, typed?: CallElements["value"]): ForcedForm {
+  const [before, named, mark] = form.argument;
+  const line = form.lines ? "\n" : "";
+  const value = `${named}${form.value === undefined ? "" : `\n${form.value}`}${line}`;
+  const elements = {
+    named: `${form.named ?? ""}\n`,
+    open: before,
+    value: typed ?? ([value, value] as const),
+    before: line,
+    mark,
+    after: "\n",
+    close: form.call === undefined ? close : `${form.close}\n${close}`,
+  };
+  return { open: () => (form.call === undefined ? open : `${open}\n${form.call}`), elements };
+}
 
 /** What stands in `<tool_call>`: several families write different things there, and their models mix them. */
 const toolCall: BodyReader = function* (body) {
@@ -162,6 +183,7 @@ export const toolSyntaxes: readonly ToolSyntax[] = [
     open: ["<｜DSML｜function_calls>", "<｜DSML｜tool_calls>"],
     marks: ["</｜DSML｜function_calls>", "</｜DSML｜tool_calls>"],
     body: taggedCalls(invoke("｜DSML｜"), ["</｜DSML｜function_calls>", "</｜DSML｜tool_calls>"]),
+    forced: element("<｜DSML｜function_calls>", invoke("｜DSML｜"), "</｜DSML｜function_calls>", ['" string="true">', '" string="false">']),
   },
   {
     name: "deepseek",
@@ -177,6 +199,7 @@ export const toolSyntaxes: readonly ToolSyntax[] = [
     open: ["<minimax:tool_call>"],
     marks: ["</minimax:tool_call>"],
     body: taggedCalls(invoke(""), ["</minimax:tool_call>"]),
+    forced: element("<minimax:tool_call>", invoke(""), "</minimax:tool_call>"),
   },
   {
     name: "seed",
@@ -184,6 +207,7 @@ export const toolSyntaxes: readonly ToolSyntax[] = [
     open: ["<seed:tool_call>"],
     marks: ["</seed:tool_call>"],
     body: taggedCalls(lines, ["</seed:tool_call>"]),
+    forced: element("<seed:tool_call>", lines, "</seed:tool_call>"),
   },
   {
     name: "gemma-4",
@@ -207,8 +231,22 @@ export const toolSyntaxes: readonly ToolSyntax[] = [
     body: either(["<|tool_call_end|>"]),
     forced: list("<|tool_call_start|>"),
   },
-  { name: "glm", signs: [["<arg_key>"]], open: [CALL[0]], marks: [CALL[1], ...keys.argument, keys.value!], body: toolCall },
-  { name: "qwen-coder", signs: [["<function=", "<parameter="]], open: [CALL[0], lines.call!], marks: [CALL[1]], body: callOrFunction },
+  {
+    name: "glm",
+    signs: [["<arg_key>"]],
+    open: [CALL[0]],
+    marks: [CALL[1], ...keys.argument, keys.value!],
+    body: toolCall,
+    forced: element(CALL[0], keys, CALL[1]),
+  },
+  {
+    name: "qwen-coder",
+    signs: [["<function=", "<parameter="]],
+    open: [CALL[0], lines.call!],
+    marks: [CALL[1]],
+    body: callOrFunction,
+    forced: element(CALL[0], lines, CALL[1]),
+  },
   {
     name: "functionary-3.1",
     signs: [["<function="]],

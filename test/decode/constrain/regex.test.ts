@@ -158,5 +158,7 @@ describe("regular expressions", () => {
     expect(refused("(".repeat(50_000))).toBe("regex.invalid");
     expect(refused("a".repeat(70_000))).toBe("regex.invalid");
     expect(refused("(^a|b)".repeat(20))).toBe("regex.unsupported");
+    expect(recogniser("[a-y]?".repeat(128)).accepts("abc".repeat(42))).toBe(true);
+    expect(refused("[a-y]?".repeat(129))).toBe("grammar.limit");
   });
 });

@@ -1,8 +1,7 @@
 /** Folders on disk and in memory: shards and their index, links, damaged configurations, what is left out, and the stored types. */
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { LatheError } from "../../../src/errors.ts";
 import { closeGguf } from "../../../src/files/gguf.ts";
 import { convertFolder } from "../../../src/files/hf/convert.ts";
@@ -13,12 +12,12 @@ import { openModelFile } from "../../../src/files/open.node.ts";
 import { type SafetensorsEntry, safetensorsBytes } from "../../../src/files/safetensors-write.ts";
 import { writeModelFile } from "../../../src/files/write.node.ts";
 import { Random } from "../../fixtures/random.ts";
+import { temporaryFolder } from "../../fixtures/temporary.ts";
 import { caught } from "../caught.ts";
 import { converted, type Files, memoryFolder, modelFiles, plainTokenizer } from "./memory-folder.ts";
 import { origins } from "./origins.ts";
 
-const root = mkdtempSync(join(tmpdir(), "lathe-folder-"));
-afterAll(() => rmSync(root, { recursive: true }));
+const root = temporaryFolder("folder");
 
 const random = new Random(1);
 const tensor = (name: string, ...shape: number[]): SafetensorsEntry => ({
@@ -276,6 +275,8 @@ describe("the families", () => {
         "CohereForCausalLM",
         "Ernie4_5_ForCausalLM",
         "GPT2Model",
+        "GPTJForCausalLM",
+        "GPTJModel",
         "Glm4MoeForCausalLM",
         "Glm4MoeLiteForCausalLM",
         "GraniteMoeForCausalLM",

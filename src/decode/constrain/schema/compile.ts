@@ -139,6 +139,13 @@ function unsupported(keyword: string, pointer: string, reason: string): LatheErr
   return new LatheError("schema.unsupported", message, { keyword, pointer });
 }
 
+/** What a document of schemas says, all of it read: the formula of the document or of a schema in it. @throws as `compileSchema`. */
+export function reader(root: Json, profile: Profile): { readonly values: Values; formula(schema: Json): Formula } {
+  const made = new Reader(root, profile);
+  made.values.explore(made.read(root));
+  return { values: made.values, formula: schema => made.formula(schema) };
+}
+
 /**
  * @param schema a schema, as a value or as its JSON text.
  * @throws LatheError `schema.invalid`, `schema.unsupported` (naming the keyword), `schema.unsatisfiable`, `regex.invalid`, `regex.unsupported`,
@@ -146,10 +153,8 @@ function unsupported(keyword: string, pointer: string, reason: string): LatheErr
  */
 export function compileSchema(schema: unknown, profile: Profile = generating): Compiled {
   const root = plain(schema);
-  const reader = new Reader(root, profile);
-  const formula = reader.read(root);
-  const { values } = reader;
-  values.explore(formula);
+  const { values, formula: of } = reader(root, profile);
+  const formula = of(root);
   if (!values.satisfiable(formula))
     throw new LatheError("schema.unsatisfiable", "No value is valid by this schema; some of its keywords contradict others.", {});
   values.formulas.endCompiling();

@@ -87,6 +87,7 @@ export class NameStates {
 
   /** Whether a name that is not spelled and that is allowed can come of it; true also where that is not found out within limits. */
   findsOther(number: number, allowed: (answers: string) => boolean): boolean {
+    if (this.#machines.length === 1) return allowed(""); // any name can be made longer than the spelled ones
     const seen = new Set([number]);
     for (const state of seen) {
       const name = this.at(state);

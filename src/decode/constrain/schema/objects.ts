@@ -30,25 +30,54 @@ interface Members {
 const none: Members = { seen: 0n, count: 0, sure: 0, found: 0 };
 /** Properties asked for under any of several names; more would be too many ways. */
 const MOST_WANTED = 6;
+/** Names that are written down together; more come into being byte by byte. */
+const MOST_TOGETHER = 32;
+const encoder = new TextEncoder();
 
 function tooManyWanted(): LatheError {
   const message = `The schema asks for more than ${MOST_WANTED} properties by what their names match; name them.`;
   return new LatheError("schema.unsupported", message, { most: MOST_WANTED });
 }
 
+/** How the parts of an object are written. What differs for the first property and later ones is given for both. */
+export interface ObjectForm {
+  readonly open: Expr;
+  readonly close: readonly [first: Expr, later: Expr];
+  /** Before a name. */
+  readonly name: readonly [first: Expr, later: Expr];
+  /** All that follows a name up to the end of its value. */
+  value(formula: Formula): Expr;
+  /** Texts that no name may hold, where all names must be spelled in the schema; absent: any names, as JSON strings. */
+  readonly unnamed?: RegExp;
+}
+
+/** JSON's. White space before commas and colons is allowed, but models are kept from writing any. */
+function jsonForm(context: Context): ObjectForm {
+  const { grammar, profile } = context;
+  const blank = whitespace(grammar, profile);
+  const before = profile.whitespace === "any" ? blank : grammar.empty;
+  const quote = grammar.text('"');
+  return {
+    open: grammar.seq(grammar.text("{"), blank),
+    close: [grammar.text("}"), grammar.seq(blank, grammar.text("}"))],
+    name: [quote, grammar.seq(before, grammar.text(","), blank, quote)],
+    value: formula => grammar.seq(quote, before, grammar.text(":"), blank, context.value(formula)),
+  };
+}
+
 export class ObjectRules {
   readonly #context: Context;
   readonly #shape: Shape;
   readonly #names: NameStates;
-  readonly #blank: Expr;
+  readonly #form: ObjectForm;
   readonly #alive = new Map<string, boolean>();
   readonly #requiredMask: bigint;
 
-  constructor(context: Context, shape: Shape, anyText: Component) {
+  constructor(context: Context, shape: Shape, anyText: Component, form: ObjectForm = jsonForm(context)) {
     this.#context = context;
+    this.#form = form;
     this.#shape = shape;
     this.#names = new NameStates(shape, anyText, () => context.formulas.step(4));
-    this.#blank = whitespace(context.grammar, context.profile);
     this.#requiredMask = shape.required.reduce((mask, needed, i) => (needed ? mask | (1n << BigInt(i)) : mask), 0n);
   }
 
@@ -72,7 +101,7 @@ export class ObjectRules {
   }
 
   #usable(place: number): boolean {
-    return this.#context.satisfiable(this.#shape.values[place]);
+    return !this.#form.unnamed?.test(this.#shape.names[place]) && this.#context.satisfiable(this.#shape.values[place]);
   }
 
   /** Spelled names that can still come. */
@@ -86,7 +115,7 @@ export class ObjectRules {
     const { formulas } = this.#context;
     const fits = (own: Formula): boolean => this.#context.satisfiable(formulas.and(own, value));
     const spelled = this.#shape.names.some((name, place) => {
-      const answers = this.#shape.answers(new TextEncoder().encode(name));
+      const answers = this.#shape.answers(encoder.encode(name));
       return this.#shape.isIn(names, place, answers) && fits(this.#shape.values[place]);
     });
     if (spelled || this.#context.profile.sureNames) return spelled;
@@ -95,29 +124,22 @@ export class ObjectRules {
 
   /** The whole object. */
   expr(): Expr {
-    const { grammar } = this.#context;
-    return grammar.seq(grammar.text("{"), this.#blank, this.#members(none, true));
+    return this.#context.grammar.seq(this.#form.open, this.#members(none, true));
   }
 
   #key(m: Members): string {
     return `${this.#shape.id}:${m.seen},${m.count},${m.sure},${m.found}`;
   }
 
-  /** What may follow the opening brace (`first`) or a value. */
+  /** What may follow the opening (`first`) or a value. */
   #members(m: Members, first: boolean): Expr {
     const { grammar } = this.#context;
     return grammar.lazy(`members ${this.#key(m)}${first}`, () => {
-      const close = this.#complete(m) ? grammar.text("}") : grammar.fail;
-      const name = this.#nameAlive(m, this.#names.start) ? grammar.seq(grammar.text('"'), this.#name(m, this.#names.start)) : grammar.fail;
-      if (first) return grammar.alt(close, name);
-      const [before, between] = this.#blanks();
-      return grammar.alt(grammar.seq(this.#blank, close), grammar.seq(before, grammar.text(","), between, name));
+      const nth = Number(!first);
+      const close = this.#complete(m) ? this.#form.close[nth] : grammar.fail;
+      const alive = this.#nameAlive(m, this.#names.start);
+      return grammar.alt(close, alive ? grammar.seq(this.#form.name[nth], this.#anyName(m)) : grammar.fail);
     });
-  }
-
-  /** White space before and after a comma or colon: models are kept from writing any before. */
-  #blanks(): [before: Expr, after: Expr] {
-    return [this.#context.profile.whitespace === "any" ? this.#blank : this.#context.grammar.empty, this.#blank];
   }
 
   #complete(m: Members): boolean {
@@ -175,6 +197,7 @@ export class ObjectRules {
 
   /** Whether names that the schema does not spell may come at all. */
   #others(): boolean {
+    if (this.#form.unnamed) return false;
     return this.#remembered("others", () =>
       this.#names.findsOther(this.#names.start, answers => this.#context.satisfiable(this.#shape.other(answers))),
     );
@@ -199,6 +222,30 @@ export class ObjectRules {
     return this.#names.findsOther(state, answers => this.#allowsOther(m, answers));
   }
 
+  /** All names that may come, and what follows them. */
+  #anyName(m: Members): Expr {
+    const { names } = this.#shape;
+    const allowed = this.#others() ? [] : names.map((_, place) => place).filter(place => this.#allows(m, place));
+    if (this.#form.unnamed) return this.#spelled(m, allowed);
+    // Characters that JSON writes in more than one way are left to the states.
+    const plain = allowed.length <= MOST_TOGETHER && allowed.every(place => !/[\p{Cc}"\\/]/u.test(names[place]));
+    return allowed.length && plain ? this.#spelled(m, allowed) : this.#name(m, this.#names.start);
+  }
+
+  /** The names of these places, and what follows each. */
+  #spelled(m: Members, places: readonly number[]): Expr {
+    const { grammar } = this.#context;
+    const { names } = this.#shape;
+    const after = (place: number): Expr =>
+      grammar.lazy(`after ${this.#key(m)}:${place}`, () =>
+        this.#value(m, { place, answers: this.#shape.answers(encoder.encode(names[place])) }),
+      );
+    return grammar.literals(
+      places.map(place => names[place]),
+      i => after(places[i]),
+    );
+  }
+
   /** What is left of a name, and what follows it. */
   #name(m: Members, state: number): Expr {
     const { grammar } = this.#context;
@@ -207,12 +254,11 @@ export class ObjectRules {
       const more = contentByte(grammar, byte => this.#names.step(state, byte), then);
       const name = this.#names.at(state);
       if (!name || !(name.place >= 0 ? this.#allows(m, name.place) : this.#allowsOther(m, name.answers))) return more;
-      const [before, after] = this.#blanks();
-      return grammar.alt(grammar.seq(grammar.text('"'), before, grammar.text(":"), after, this.#value(m, name)), more);
+      return grammar.alt(this.#value(m, name), more);
     });
   }
 
-  /** The value of a property: each of the wanted properties that it could be, or none. */
+  /** What follows a property's name: its value, which is each of the wanted properties that it could be, or none. */
   #value(m: Members, name: NameClass): Expr {
     const { grammar, formulas } = this.#context;
     const own = name.place >= 0 ? this.#shape.values[name.place] : this.#shape.other(name.answers);
@@ -224,7 +270,7 @@ export class ObjectRules {
     });
     const possible = ways.filter(way => this.#context.satisfiable(way.value));
     return grammar.anyOf(
-      possible.map(way => grammar.seq(this.#context.value(way.value), this.#members(this.#with(m, name.place, way.found), false))),
+      possible.map(way => grammar.seq(this.#form.value(way.value), this.#members(this.#with(m, name.place, way.found), false))),
     );
   }
 }
@@ -245,12 +291,13 @@ export class Objects {
     this.#order = order;
   }
 
-  rules(atoms: readonly Atom[], key: string): ObjectRules {
+  /** `key`: of the alternative, and of `form` where that is not JSON's. */
+  rules(atoms: readonly Atom[], key: string, form?: ObjectForm): ObjectRules {
     const known = this.#known.get(key);
     if (known) return known;
     this.#context.formulas.step(20);
     const shape = new Shape(this.#known.size, this.#context, atoms, this.#order, this.#machine);
-    const made = new ObjectRules(this.#context, shape, this.#anyText);
+    const made = new ObjectRules(this.#context, shape, this.#anyText, form);
     this.#known.set(key, made);
     return made;
   }

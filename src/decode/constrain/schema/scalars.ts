@@ -172,6 +172,12 @@ export class Scalars {
     return state >= 0 && machine.accepts(state);
   }
 
+  /** What the contents of strings must be: one of some texts, or what a product accepts. */
+  content(formula: Formula): readonly string[] | Product {
+    if (formula.kind === "false") return [];
+    return this.#texts(formula, STRING) ?? this.product(formula, STRING);
+  }
+
   /** JSON strings of which the formula is true. */
   string(formula: Formula): Expr {
     const { grammar } = this.#context;

@@ -10,7 +10,8 @@ import type { Context, Profile } from "./context.ts";
 import { ARRAY, BOOLEAN, type Formula, Formulas, NULL, NUMBER, OBJECT, STRING, TYPES } from "./formula.ts";
 import { whitespace } from "./json.ts";
 import type { NameTest } from "./names.ts";
-import { Objects } from "./objects.ts";
+import { type ObjectForm, Objects } from "./objects.ts";
+import { type RawEnd, rawText } from "./raw.ts";
 import { Scalars } from "./scalars.ts";
 import { Simplifier } from "./simplify.ts";
 
@@ -87,6 +88,22 @@ export class Values implements Context {
 
   value(formula: Formula): Expr {
     return this.grammar.lazy(`value ${formula.id}`, () => this.grammar.anyOf(TYPES.map(type => this.#typed(formula, type))));
+  }
+
+  /** The objects of which the formula is true, written in another form than JSON; `key` names the form. */
+  object(formula: Formula, form: ObjectForm, key: string): Expr {
+    const own = this.under(formula, OBJECT);
+    const parts = this.#simplifier.alternatives(own).map((atoms, i) => {
+      const rules = this.#objects.rules(atoms, `${key} ${own.id}.${i}`, form);
+      return rules.satisfiable ? rules.expr() : this.grammar.fail;
+    });
+    return this.grammar.anyOf(parts);
+  }
+
+  /** The text that strings of which the formula is true hold, as it is, and `end`, which is the first of its kind (raw.ts). */
+  rawString(formula: Formula, end: RawEnd): Expr {
+    const own = this.under(formula, STRING);
+    return rawText(this.grammar, this.#scalars.content(own), end, `${own.id} ${end.before}${end.mark}`);
   }
 
   #typed(formula: Formula, type: number): Expr {

@@ -1,5 +1,5 @@
 /**
- * Decoders with LayerNorm, biases or fused projections: GPT-2, GPT-NeoX, Falcon, StarCoder 2, StableLM, Phi, Command R, Nemotron, GLM-4,
+ * Decoders with LayerNorm, biases or fused projections: GPT-2, GPT-J, GPT-NeoX, Falcon, StarCoder 2, StableLM, Phi, Command R, Nemotron, GLM-4,
  * LFM2 and BitNet.
  *
  * Source: transformers `models/<family>`, llama.cpp `conversion/<family>.py`.
@@ -32,6 +32,30 @@ const gpt2: Family = {
   },
   repairs: { attn_qkv: turned, attn_output: turned, ffn_up: turned, ffn_down: turned },
   keys: [keys.sizes, keys.context(), keys.fourfoldFeedForward, keys.kvHeads, keys.layerNorm],
+};
+
+/** Positions of GPT-J turn neighbouring values, as GGUF's do. */
+const gptj: Family = {
+  from: ["GPTJForCausalLM", "GPTJModel"],
+  to: "gptj",
+  names: {
+    "transformer.wte": "token_embd",
+    "transformer.ln_f": "output_norm",
+    lm_head: "output",
+    ...block("transformer.h.#.", {
+      ln_1: "attn_norm",
+      "attn.q_proj": "attn_q",
+      "attn.k_proj": "attn_k",
+      "attn.v_proj": "attn_v",
+      "attn.out_proj": "attn_output",
+      "mlp.fc_in": "ffn_up",
+      "mlp.fc_out": "ffn_down",
+    }),
+  },
+  keys: [
+    ...[keys.sizes, keys.context(), keys.fourfoldFeedForward, keys.kvHeads, keys.layerNorm],
+    keys.u32("rope.dimension_count", "rotary_dim", 64),
+  ],
 };
 
 /** For each head its query, key and value, as all queries, all keys, all values. */
@@ -230,6 +254,7 @@ const bitnetNames = decoderNames({
 
 export const classicFamilies: readonly Family[] = [
   gpt2,
+  gptj,
   neox,
   falcon,
   {

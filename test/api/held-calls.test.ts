@@ -1,0 +1,161 @@
+/**
+ * Calls that must be made by models whose families write them as elements: held to the family's own syntax, whatever the model would say; what the
+ * parser hears in the stream, however it is cut, is one call whose arguments are valid by the tool's schema.
+ */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { HeldCall } from "../../src/api/held-call.ts";
+import { load } from "../../src/api/load.node.ts";
+import type { Model } from "../../src/api/model.ts";
+import { Speech } from "../../src/api/speech.ts";
+import { type ToolSpec, tool } from "../../src/api/tools.ts";
+import { Recogniser } from "../../src/decode/constrain/constraint.ts";
+import { compileSource, createConstraint } from "../../src/decode/constrain/source.ts";
+import { chosenSyntax } from "../../src/text/tools/syntaxes.ts";
+import { isValid } from "../decode/constrain/validator.ts";
+import { caught } from "../files/caught.ts";
+import { stories } from "../fixtures/models.ts";
+import { Random } from "../fixtures/random.ts";
+import { manner, spoken, told, whole } from "../text/tools/spoken.ts";
+
+const written = {
+  "qwen-coder":
+    "<tool_call>\n<function=book>\n<parameter=city>\nOslo\n</parameter>\n<parameter=nights>\n3\n</parameter>\n</function>\n</tool_call>",
+  glm: "<tool_call>book\n<arg_key>city</arg_key>\n<arg_value>Oslo</arg_value>\n<arg_key>nights</arg_key>\n<arg_value>3</arg_value>\n</tool_call>",
+  minimax:
+    '<minimax:tool_call>\n<invoke name="book">\n<parameter name="city">Oslo</parameter>\n<parameter name="nights">3</parameter>\n</invoke>\n</minimax:tool_call>',
+  seed: "<seed:tool_call>\n<function=book>\n<parameter=city>\nOslo\n</parameter>\n<parameter=nights>\n3\n</parameter>\n</function>\n</seed:tool_call>",
+  "deepseek-3.2":
+    '<｜DSML｜function_calls>\n<｜DSML｜invoke name="book">\n<｜DSML｜parameter name="city" string="true">Oslo</｜DSML｜parameter>\n<｜DSML｜parameter name="nights" string="false">3</｜DSML｜parameter>\n</｜DSML｜invoke>\n</｜DSML｜function_calls>',
+} as const;
+const syntaxes = Object.keys(written) as (keyof typeof written)[];
+
+const book = {
+  type: "object",
+  properties: {
+    city: { type: "string", pattern: "^[A-Z]", maxLength: 12 },
+    nights: { type: "integer", minimum: 1, maximum: 14 },
+    board: { enum: ["none", "half", "full"] },
+    names: { type: "array", items: { type: "string", maxLength: 4 }, maxItems: 2 },
+    note: { type: "string" },
+    pets: { type: "boolean" },
+  },
+  required: ["city", "nights"],
+};
+const specOf = (name: string, parameters: object): ToolSpec => ({ type: "function", function: { name, parameters } });
+const specs = [specOf("book", book), specOf("now", { type: "object", properties: {} })];
+
+function heldBy(name: string, wanted: readonly ToolSpec[] = specs) {
+  const form = chosenSyntax(name).forced!;
+  return { opening: form.open(undefined)!, source: new HeldCall(wanted, form.elements!).source };
+}
+
+describe.each(syntaxes)("%s", name => {
+  const { opening, source } = heldBy(name);
+  const recogniser = new Recogniser(compileSource(source));
+  const accepts = (text: string): boolean => text.startsWith(opening) && recogniser.accepts(text.slice(opening.length));
+
+  it("takes a call as the family writes it", () => {
+    expect(accepts(written[name])).toBe(true);
+    expect(told(whole(written[name], { ...manner(name), tools: [{ name: "book", parameters: book }] }))).toEqual([
+      { call: "book", arguments: { city: "Oslo", nights: 3 } },
+    ]);
+  });
+
+  it("refuses what the schema refuses, and names that it does not spell", () => {
+    const wrong = [
+      ["Oslo", "oslo"],
+      ["Oslo", "Osloooooooooo"],
+      [/(?<=\D)3(?=\D*$)|3(?=\n?<)/, "15"],
+      [/(?<=\D)3(?=\D*$)|3(?=\n?<)/, "three"],
+      ["nights", "days"],
+      [/book/, "took"],
+    ] as const;
+    for (const [from, to] of wrong) {
+      const text = written[name].replace(from, to);
+      expect(text).not.toBe(written[name]);
+      expect(accepts(text)).toBe(false);
+    }
+  });
+
+  it("is heard as one valid call, whatever is written within it", () => {
+    const random = new Random(7);
+    const vocabulary = [
+      ...Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i)),
+      "\n",
+      "é",
+      "｜",
+      "</",
+      "<",
+      "\n<",
+      "</p",
+      "arg_value>",
+      "eter>",
+    ];
+    const bytes = vocabulary.map(t => new TextEncoder().encode(t));
+    const shared = { size: bytes.length, bytes: (id: number) => bytes[id], ends: [] };
+    let calls = 0;
+    for (let n = 0; n < 25; n++) {
+      const constraint = createConstraint(source, shared);
+      let text = opening;
+      for (let length = 0; !constraint.done && length < 600; length++) {
+        const mask = constraint.mask();
+        const allowed = vocabulary.map((_, id) => id).filter(id => (mask[id >> 5] >>> (id & 31)) & 1);
+        // Marks are rare among all characters, so they are preferred, and texts come to an end.
+        const marks = allowed.filter(id => /[<>/\n]/.test(vocabulary[id]));
+        const id = marks.length && random.below(3) === 0 ? marks[random.below(marks.length)] : allowed[random.below(allowed.length)];
+        expect(constraint.accept(id)).toBe("text");
+        text += vocabulary[id];
+      }
+      if (!constraint.done) continue;
+      const pieces: string[] = [];
+      for (let at = 0; at < text.length; ) pieces.push(text.slice(at, (at += 1 + random.below(9))));
+      const options = { ...manner(name), tools: specs.map(s => s.function) };
+      const heard = told(whole(text, options)) as { call: string; arguments: object }[];
+      expect(heard).toHaveLength(1);
+      expect(["book", "now"]).toContain(heard[0].call);
+      if (heard[0].call === "book") expect([text, isValid(book, heard[0].arguments as never)]).toEqual([text, true]);
+      expect(told(spoken(pieces, options))).toEqual(heard);
+      calls++;
+    }
+    expect(calls).toBeGreaterThan(5);
+  });
+});
+
+describe("a model", () => {
+  const city = tool({
+    name: "book",
+    input: { ...book, required: ["city", "board"], properties: { city: { enum: ["Oslo", "Rome"] }, board: book.properties.board } },
+  });
+  let model: Model;
+  beforeAll(async () => {
+    model = await load(stories, { threads: 2, context: 512, chatTemplate: "chatml", toolSyntax: "qwen-coder" });
+  }, 60_000);
+  afterAll(() => model.close());
+
+  it("that must call does so in its family's syntax", async () => {
+    for (const toolChoice of ["required", { name: "book" }] as const) {
+      using talk = model.conversation({ tools: [city], maxRounds: 0, seed: 4, maxTokens: 150 });
+      const kinds: string[] = [];
+      const run = talk.send("Book a room.", { toolChoice });
+      for await (const part of run) kinds.push(part.type);
+      const { calls, finish, text } = await run;
+      expect([finish, text.trim()]).toEqual(["tools", ""]);
+      expect(calls).toHaveLength(1);
+      expect(["Oslo", "Rome"]).toContain(calls![0].arguments["city"]);
+      expect(["none", "half", "full"]).toContain(calls![0].arguments["board"]);
+      expect(kinds.indexOf("tool-call-start")).toBeLessThan(kinds.indexOf("tool-call-delta"));
+    }
+  });
+
+  it("whose marks are tokens is read by the marks' text, which alone can be written under a constraint", () => {
+    const host = { context: 512, template: "{{ tools }}<arg_key>", isMark: () => true, render: () => ({ ids: [1], ending: "" }) };
+    expect(new Speech(host, { specs, forced: specs }).marks.size).toBe(0);
+    expect(new Speech(host, { specs }).marks.size).toBeGreaterThan(3);
+  });
+
+  it("is told where a tool cannot be called in its syntax", async () => {
+    const impossible = tool({ name: "odd", input: { type: "object", properties: { "a>b": { type: "string" } }, required: ["a>b"] } });
+    using talk = model.conversation({ tools: [impossible] });
+    await caught("schema.unsatisfiable", async () => void (await talk.send("x", { toolChoice: "required" })));
+  });
+});
