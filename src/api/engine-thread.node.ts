@@ -23,9 +23,11 @@ let loaded: Loaded | undefined;
 let loading: Promise<void> | undefined;
 let scheduler: Scheduler | undefined;
 let pumping = false;
+/** Whether the team can compute; the model is told to be loaded before, since its first request takes a while to come. */
+let ready = false;
 
 function pump(): void {
-  if (pumping || !scheduler?.busy) return;
+  if (pumping || !ready || !scheduler?.busy) return;
   pumping = true;
   setImmediate(() => {
     pumping = false;
@@ -50,6 +52,11 @@ async function load({ spec, stop }: Extract<ToEngine, { kind: "load" }>): Promis
     failed: (run, error) => send({ kind: "failed", run, error: wire(error) }),
   };
   scheduler = new Scheduler(stepper, events, () => performance.now(), pasts);
+  const begin = (): void => {
+    ready = true;
+    pump();
+  };
+  loaded.ready.then(begin, begin); // a team that has failed says so at every step
   const info = {
     context: spec.plan.context,
     threads: team.size,
@@ -75,9 +82,10 @@ const embedding = new Set<number>();
 /** One step after the other, with messages in between. */
 async function embed(run: number, texts: readonly Int32Array[]): Promise<void> {
   const total = texts.reduce((n, t) => n + t.length, 0);
-  const work = embedTexts(loaded!.stepper, texts);
   embedding.add(run);
   try {
+    await loaded!.ready;
+    const work = embedTexts(loaded!.stepper, texts);
     while (embedding.has(run)) {
       const turn = work.next();
       if (turn.done) return send({ kind: "embedded", run, vectors: turn.value });
@@ -92,6 +100,7 @@ async function embed(run: number, texts: readonly Int32Array[]): Promise<void> {
 
 /** Times steps, and lists the kernels' code where it is asked for. */
 async function profile({ code, ...request }: Extract<ToEngine, { kind: "profile" }>): Promise<Profile> {
+  await loaded!.ready;
   scheduler!.forget();
   const { backend, stepper } = loaded!;
   const listings = code ? stepper.plan.kernels.map(k => [k.name, backend.list(k).join("\n")] as const) : [];

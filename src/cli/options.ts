@@ -65,7 +65,8 @@ export function number(flag: string): (text: string) => number {
 export function integer(flag: string, from: number, to = 2 ** 30): (text: string) => number {
   return text => {
     const value = Number(text);
-    if (text.trim() === "" || !Number.isInteger(value) || value < from || value > to) throw invalid(flag, `an integer from ${from}`, text);
+    if (text.trim() === "" || !Number.isInteger(value) || value < from || value > to)
+      throw invalid(flag, `an integer from ${from}${to < 2 ** 30 ? ` to ${to}` : ""}`, text);
     return value;
   };
 }

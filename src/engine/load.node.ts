@@ -52,6 +52,8 @@ export interface LoadSpec extends Bindable, WeightPlaces {
 export interface Loaded {
   readonly stepper: Stepper;
   readonly team: Team;
+  /** Settles when all threads have what they need: nothing may be computed before. Rejects where one has failed, as steps then do. */
+  readonly ready: Promise<void>;
   readonly arena: Arena;
   readonly backend: Backend;
   /** The plan's kernels. */
@@ -115,15 +117,15 @@ async function loadOn(spec: LoadSpec, progress: Progress, open: typeof backendFo
     const schedule = await tuned(schedules(backend.name, backend.machine), forms, need.weights, backend, arena);
     const plan = unoptimised(() => makePlan(network, source.states, arena, options, schedule, name => constants.get(name)!));
     const compiled = backend.compile(plan.kernels);
-    await team.setKernels(compiled);
-    await team.setPrograms(programsOf(plan));
+    const ready = team.setKernels(compiled).then(() => team.setPrograms(programsOf(plan)));
+    ready.catch(() => {}); // whoever waits for it hears; a team that is closed before has nobody
     // Later, when the first answer is under way: it takes ten milliseconds or so.
     setTimeout(collectGarbage, 1000).unref();
     const seconds = { pack: (packed - begun) / 1000, compile: (performance.now() - packed) / 1000 };
     const stepper = new Stepper(plan, network, arena, team);
     const pasts =
       spec.cache && openPasts(spec.cache, spec.parts, stepper, { arena, states: source.states, backend, numerics: spec.numerics });
-    return { stepper, team, arena, backend, compiled, seconds, weightBytes: need.weights, warnings: [], pasts, close };
+    return { stepper, team, ready, arena, backend, compiled, seconds, weightBytes: need.weights, warnings: [], pasts, close };
   } catch (e) {
     await close();
     throw e;

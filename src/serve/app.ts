@@ -107,5 +107,5 @@ function refused(fail: (f: Failure) => object, thrown: unknown, service: Service
 function noRoute(routes: readonly Route[], path: string): LatheError {
   const known = routes.find(r => r.path === path);
   const message = known ? `That path takes ${known.method}.` : "There is no such path on this server.";
-  return new LatheError("server.not-found", message, { status: known ? 405 : 404 });
+  return new LatheError("request.invalid", message, { status: known ? 405 : 404 });
 }

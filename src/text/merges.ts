@@ -83,20 +83,18 @@ const widthAt = (text: string, at: number): number => (codePointAt(text, at, tex
 
 /** Rank 0 for the highest score; equal scores share a rank. */
 export function ranksOfScores(scores: Float64Array): Int32Array {
-  const sorted = scores.slice().sort();
-  const different = sorted.filter((score, i) => score !== sorted[i + 1]).reverse();
-  return Int32Array.from(scores, score => firstNotAbove(different, score));
+  const ranks = new Int32Array(scores.length);
+  // Most vocabularies stand in this order.
+  for (let i = 1; i < scores.length; i++) {
+    if (scores[i] > scores[i - 1]) return ranksBySorting(scores);
+    ranks[i] = ranks[i - 1] + (scores[i] < scores[i - 1] ? 1 : 0);
+  }
+  return ranks;
 }
 
-/** Index of the first of these falling numbers that is not above `x`. */
-function firstNotAbove(falling: Float64Array, x: number): number {
-  let [from, to] = [0, falling.length];
-  while (from < to) {
-    const middle = (from + to) >> 1;
-    if (falling[middle] > x) from = middle + 1;
-    else to = middle;
-  }
-  return from;
+function ranksBySorting(scores: Float64Array): Int32Array {
+  const rank = new Map([...new Set(scores)].sort((a, b) => b - a).map((score, i) => [score, i]));
+  return Int32Array.from(scores, score => rank.get(score)!);
 }
 
 /** Lists of merges and vocabularies must be shorter than 2^22. */

@@ -112,7 +112,9 @@ async function* piecesOf(messages: readonly Message[], name: string, signal: Abo
       plainModels.value = new Set(plainModels.value).add(name);
     }
   }
-  yield* streamAnswer("/v1/completions", { ...fields, prompt: plainText(system, messages) }, key.value, signal);
+  // This route would stop after 16 tokens where nothing is said; here answers fill the context, as those of chats do.
+  const body = { max_tokens: 2 ** 30, ...fields, prompt: plainText(system, messages) };
+  yield* streamAnswer("/v1/completions", body, key.value, signal);
 }
 
 /** An answer while it grows. */
