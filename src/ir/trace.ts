@@ -177,16 +177,16 @@ export const LINE = 64;
 export class Bytes {
   readonly #address: Node;
   readonly #pure: boolean;
-  readonly #ahead: number;
+  readonly #ahead: IntLike;
 
-  constructor(address: Node, pure: boolean, ahead = 0) {
+  constructor(address: Node, pure: boolean, ahead: IntLike = 0) {
     this.#address = address;
     this.#pure = pure;
     this.#ahead = ahead;
   }
 
   /** The same memory, fetched that many bytes ahead of what is said to be read next; 0: not. */
-  ahead = (bytes = 0): Bytes => new Bytes(this.#address, this.#pure, bytes);
+  ahead = (bytes: IntLike = 0): Bytes => new Bytes(this.#address, this.#pure, bytes);
 
   /** `range` is a promise about what lies there (for example quantised activations of -127 .. 127). */
   load<T extends Elem, L extends number>(type: T, lanes: L, index: IntLike, range: Range = fullRange(type)): Val<T, L> {
@@ -210,7 +210,7 @@ export class Bytes {
 
   /** Says that `bytes` at `index` are read now, one of a row of such stretches: what comes later is fetched. */
   reading(index: Int, bytes: number): void {
-    if (this.#ahead) this.soon(index.add(this.#ahead), bytes);
+    if (this.#ahead !== 0) this.soon(index.add(this.#ahead), bytes);
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { Activations, activationBytes, type Int, type Packed, type Rows } from "../formats/packed.ts";
 import type { Kernel } from "../ir/node.ts";
-import { type Bytes, each, eachApart, fold, int, kernel, konst, type Slots, type Val } from "../ir/trace.ts";
+import { type Bytes, each, eachApart, fold, type IntLike, int, kernel, konst, type Slots, type Val } from "../ir/trace.ts";
 
 /** Numbers that change speed and never results. */
 export interface MatmulSchedule {
@@ -60,6 +60,13 @@ function scalesOf(s: Slots): (matrix: Int) => Val<"f32", 1> {
   return matrix => scales.load("f32", 1, matrix.mul(stride));
 }
 
+/** How far ahead block `b` is fetched: what comes after the last blocks of a row group is that of the unit after it, if it has several. */
+function aheadOf(packed: Packed, { prefetch = 0, blocks }: Operands, b: Int, groups: number): IntLike {
+  if (prefetch === 0 || groups === 1) return prefetch;
+  const last = blocks.sub(Math.ceil(prefetch / packed.bytes)).le(b);
+  return last.and(blocks.mul(packed.bytes * (groups - 1))).add(prefetch);
+}
+
 /** One tile: `groups` x 8 rows from `group` on, `tokens` from `first` on. */
 function tile(packed: Packed, o: Operands, epilogue: Epilogue, { group, place, groups, from, first, tokens }: Tile): void {
   const groupBytes = o.blocks.mul(packed.bytes);
@@ -67,12 +74,12 @@ function tile(packed: Packed, o: Operands, epilogue: Epilogue, { group, place, g
   const row = from ? first.mul(o.xStride).add(from) : first.mul(o.xStride);
   const inputs = Array.from({ length: tokens }, (_, t) => row.add(t * o.xStride));
   const perBlock = activationBytes(packed.activation, packed.inputs);
-  const matrix = o.w.ahead(o.prefetch);
   const zero = konst("f32", 8, 0);
   const sums = fold(
     o.blocks,
     Array.from({ length: groups * tokens }, () => zero),
     (b, flat) => {
+      const matrix = o.w.ahead(aheadOf(packed, o, b, groups));
       const acts = inputs.map(at => new Activations(o.x, at.add(b.mul(perBlock)), packed.activation));
       return weights.flatMap((w, g) =>
         packed.accumulate(matrix, w.add(b.mul(packed.bytes)), acts, flat.slice(g * tokens, (g + 1) * tokens)),
