@@ -81,7 +81,11 @@ describe("joined turns", () => {
       const joined = joinTurns(k, 64);
       verify(joined);
       expect(widest(joined)).toBe(64);
-      expect(loopsOf(joined.body).filter(l => l.apart).map(l => l.to.attr)).toEqual([groups / 2]);
+      expect(
+        loopsOf(joined.body)
+          .filter(l => l.apart)
+          .map(l => l.to.attr),
+      ).toEqual([groups / 2]);
       expect(same(meant(joined, true), meant(k, true))).toBe(true);
       expect(same(meant(k, true), memory())).toBe(false);
     }

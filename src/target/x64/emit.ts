@@ -7,7 +7,20 @@ import type { Fixed, Instruction, Line, Memory, Operand, Register, RegisterClass
 import { type Chosen, select } from "../../lower/select.ts";
 import { countUses } from "../../lower/uses.ts";
 import type { Level } from "./instructions.ts";
-import { type Arg, bytesOf, COPY, type Context, inVector, keyFor, type Pool, type Program, pool, type Rule, wide, width } from "./program.ts";
+import {
+  type Arg,
+  bytesOf,
+  COPY,
+  type Context,
+  inVector,
+  keyFor,
+  type Pool,
+  type Program,
+  pool,
+  type Rule,
+  wide,
+  width,
+} from "./program.ts";
 import { scalarRules } from "./rules-scalar.ts";
 import { shapeRules } from "./rules-shape.ts";
 import { vectorRules } from "./rules-vector.ts";
@@ -43,7 +56,11 @@ export function program(node: Node, c: Context): Program {
 /** The instruction that writes a value to memory, by its class and size. */
 const vectorStores: Readonly<Record<number, string>> = {
   64: "vmovdqu32.z.st",
-  32: "vmovdqu.y.st", 16: "vmovdqu.x.st", 8: "vmovq.x.st", 4: "vmovd.x.st" };
+  32: "vmovdqu.y.st",
+  16: "vmovdqu.x.st",
+  8: "vmovq.x.st",
+  4: "vmovd.x.st",
+};
 const scalarStores: Readonly<Record<number, string>> = { 4: "mov.d.st", 2: "mov.w.st", 1: "mov.b.st" };
 
 export class Emitter {

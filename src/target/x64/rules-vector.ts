@@ -203,8 +203,7 @@ function addDot(name: string, start: Arg, [w, x]: readonly Node[], dot: Node, c:
 
 /** Byte and 16-bit pairs, and quads where the machine has them. The first operand of byte forms is the unsigned one. */
 const dots: Rule = (n, [w, x], c): Program | undefined => {
-  if (n.op === "dot2")
-    return program([`${elems[w.type].size === 2 ? "vpmaddwd" : "vpmaddubsw"}.${wide(bytesOf(w))}`, D, w, fold(x, n, c)]);
+  if (n.op === "dot2") return program([`${elems[w.type].size === 2 ? "vpmaddwd" : "vpmaddubsw"}.${wide(bytesOf(w))}`, D, w, fold(x, n, c)]);
   if (n.op !== "dot4" || !hasQuads(c)) return undefined;
   return addDot("vpdpbusd", pool("i32", 0, width(bytesOf(w))), [w, x], n, c);
 };
@@ -227,4 +226,17 @@ const masked: Rule = (n, [a, b], c) => {
   return program([COPY, D, and.args[0]], [`vpternlogd.${size === "z" ? "z" : `${size}e`}`, D, and.args[1], other, imm(0xea)]);
 };
 
-export const vectorRules: readonly Rule[] = [dotAdd, masked, lanewise, single, rounding, signs, compare, shift, choose, mulAdd, numbers, dots];
+export const vectorRules: readonly Rule[] = [
+  dotAdd,
+  masked,
+  lanewise,
+  single,
+  rounding,
+  signs,
+  compare,
+  shift,
+  choose,
+  mulAdd,
+  numbers,
+  dots,
+];
