@@ -10,7 +10,7 @@ import { keep, keptPath, readKept } from "../runtime/kept.node.ts";
 import type { Schedules } from "./plan.ts";
 
 /** Counts up when kernels change so much that old answers are worthless. */
-const VERSION = 2;
+const VERSION = 3;
 /** Weights below this load so fast that trying would be felt. */
 const WORTH_BYTES = 200 << 20;
 const TOKENS = [4, 6, 8, 12];
@@ -82,7 +82,9 @@ class Bench {
   schedule(start: MatmulSchedule): MatmulSchedule {
     const many = TOKENS.filter(t => t !== start.tokens).map(tokens => ({ ...start, tokens }));
     const { tokens } = this.#best(start, many, NEAR_ROWS, BATCH);
-    const one = PREFETCH.flatMap(prefetch => GROUPS.map(groups => ({ tokens: 1, groups, prefetch })));
+    // Joined turns are of two groups.
+    const allowed = GROUPS.filter(groups => groups > 1 || !this.#backend.machine?.joined);
+    const one = PREFETCH.flatMap(prefetch => allowed.map(groups => ({ tokens: 1, groups, prefetch })));
     const { groups, prefetch } = this.#best({ ...start, tokens: 1 }, one, FAR_ROWS, 1);
     return { tokens, groups, prefetch };
   }

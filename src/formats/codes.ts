@@ -224,18 +224,15 @@ function recordTerms(reader: Reader, r: IntLike, tokens: readonly Activations[])
   const dots = parts.map((part, of) => reader.sums(record, r, part, tokens).map(x => x.mul(scales[of])));
   const values: Sums = tokens.map((_, i) => dots.map(d => d[i]).reduce((a, b) => a.add(b)));
   const least = sub.minimum === "same" || sub.minimum === "nibble" ? parts.map((_, of) => reader.subMinimum(r, of)) : undefined;
-  const perInput = (numbers: readonly Val<"i32", 8>[]): Sums => {
-    const both = forHalves(numbers);
-    return tokens.map(t => dot2(t.halfSums(r), both));
-  };
+  const perInput = (both: Val<"i16", 16>): Sums => tokens.map(t => dot2(t.halfSums(r), both));
   const offsets = scales.flatMap((s, i) => {
     const own = [...(zero ? [s.shl(Math.log2(zero))] : []), ...(least && sub.minimum === "same" ? [least[i]] : [])];
     return own.length ? [own.reduce((a, b) => a.add(b))] : [];
   });
-  const taken = offsets.length ? perInput(offsets) : undefined;
+  const added = offsets.length ? perInput(forHalves(offsets).neg()) : undefined; // a sum takes in a product more easily than it loses one
   return {
-    values: taken ? values.map((v, i) => v.sub(taken[i])) : values,
-    minima: least && sub.minimum === "nibble" ? perInput(least) : undefined,
+    values: added ? values.map((v, i) => v.add(added[i])) : values,
+    minima: least && sub.minimum === "nibble" ? perInput(forHalves(least)) : undefined,
   };
 }
 

@@ -5,6 +5,7 @@
 import type { Kernel } from "../ir/node.ts";
 import { hoistAddresses } from "./addresses.ts";
 import { expandDots } from "./expand.ts";
+import { floatProducts } from "./floats.ts";
 import { joins, joinTurns } from "./join.ts";
 import { legalise } from "./legalise.ts";
 import { narrowDots } from "./narrow.ts";
@@ -40,6 +41,7 @@ export const passes: readonly NamedPass[] = [
   { name: "join-turns", run: (k, m) => (m.joined ? joinTurns(k, m.joined) : k) },
   { name: "unroll", run: (k, m) => (m.unroll ? unroll(k, m.unroll) : k) },
   { name: "narrow-dots", run: (k, m) => (m.dots === "pairs" ? narrowDots(k) : k) },
+  { name: "float-products", run: (k, m) => (m.dots === "quads" ? floatProducts(k) : k) },
   { name: "legalise", run: (k, m) => legalise(k, m.width) },
   { name: "expand-dots", run: expandDots },
   { name: "hoist-addresses", run: hoistAddresses },

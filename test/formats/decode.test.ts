@@ -39,10 +39,15 @@ function throughPacked(format: WeightFormat, blocks: Uint8Array): Float32Array {
 
 const rounded = (name: string, blocks: Uint8Array): Float32Array => Float32Array.from(dequantise(typeNamed(name).id, blocks));
 
-for (const [name, format] of blockFormats) {
+const formats = [...blockFormats].flatMap(([name, format]) => [
+  { title: name, name, format },
+  ...(format.quads ? [{ title: `${name} as ${format.quads.packed.name}`, name, format: format.quads }] : []),
+]);
+
+for (const { title, name, format } of formats) {
   const { inputs } = format.packed;
 
-  describe(`${name}: packed and decoded`, () => {
+  describe(`${title}: packed and decoded`, () => {
     it("gives the reference's values, rounded once, for random blocks of several rows", () => {
       const random = new Random(11);
       for (const [rows, count] of [
@@ -89,7 +94,7 @@ for (const [name, format] of blockFormats) {
       });
   });
 
-  describeShared(`${name}: ggml's own decoding`, `ggml-blocks/${name.toLowerCase()}.json`, path => {
+  describeShared(`${title}: ggml's own decoding`, `ggml-blocks/${name.toLowerCase()}.json`, path => {
     it("is repeated bit for bit, edges included", () => {
       const { decode } = JSON.parse(readFileSync(path, "utf8"));
       const blocks = new Uint8Array(readFileSync(join(path, "..", decode.in)));

@@ -69,7 +69,7 @@ const unpadded = (y: Float32Array, p: Problem): Float32Array => {
 
 const formats = [...blockFormats].flatMap(([name, format]) => [
   { title: name, name, format },
-  ...(format.fallback ? [{ title: `${name} as ${format.fallback.packed.name}`, name, format: format.fallback }] : []),
+  ...[format.fallback, format.quads].flatMap(f => (f ? [{ title: `${name} as ${f.packed.name}`, name, format: f }] : [])),
 ]);
 
 const sameBits = (a: Float32Array, b: Float32Array): boolean => Buffer.from(a.buffer).equals(Buffer.from(b.buffer));
@@ -195,6 +195,25 @@ for (const { title, name, format } of formats) {
     });
   });
 }
+
+describe("another form for machines that sum four products at once", () => {
+  it("gives the same bits as the first", () => {
+    const both = [...blockFormats].filter(([, f]) => f.quads);
+    expect(both.map(([name]) => name)).toContain("Q8_0");
+    for (const [name, format] of both) {
+      const p = problem(name, 21, 3, 5, 27);
+      for (const machine of compiled) {
+        const [first, other] = [format, format.quads!].map(f => {
+          const x = activations(f.packed.activation, p.x, p.tokens);
+          const k = matmul(f.packed, { tokens: 4, groups: 2 }, "set", x.length / p.tokens);
+          return multiply(machine, k, 2, packRows(f, p.blocks, p.rows, p.inputs), x, p.tokens);
+        });
+        expect(sameBits(first, other), `${name} on ${machine.name}`).toBe(true);
+        expect(first.some(v => v !== 0)).toBe(true);
+      }
+    }
+  });
+});
 
 /** Root mean square of (own - exact) / l2 over all pairs, as in the README of the vectors. */
 function errorOf(name: string, format: WeightFormat, path: string): { own: number[]; ggml: number } {

@@ -9,6 +9,7 @@ import { type AnyVal, dot2, dot4, each, fold, kernel, konst } from "../../src/ir
 import { elems } from "../../src/ir/types.ts";
 import { verify } from "../../src/ir/verify.ts";
 import { expandDots } from "../../src/lower/expand.ts";
+import { floatProducts } from "../../src/lower/floats.ts";
 import { legalise } from "../../src/lower/legalise.ts";
 import { narrowDots } from "../../src/lower/narrow.ts";
 import { lower, type Machine, passes } from "../../src/lower/passes.ts";
@@ -70,6 +71,28 @@ describe("narrow-dots", () => {
     expect(inner?.kind === "loop" && inner.next[0].scope === inner.body).toBe(true);
     expect(count(n, "dot2", "i32")).toBe(1);
   });
+});
+
+describe("float-products", () => {
+  const made = (most: number): Kernel => {
+    const k = kernel("made", s => {
+      const [x, out] = [s.in("x"), s.out("out")];
+      return () =>
+        out.store(
+          0,
+          x
+            .load("i32", 8, 0, { min: -4096, max: 4096 })
+            .mul(x.load("i32", 8, 32, { min: 0, max: most }))
+            .to("f32"),
+        );
+    });
+    const f = floatProducts(k);
+    verify(f);
+    return f;
+  };
+  it("multiply as floats what floats hold exactly", () =>
+    expect([count(made(4096), "mul", "f32"), count(made(4096), "convert")]).toEqual([1, 2]));
+  it("and nothing that they might round", () => expect([count(made(4097), "mul", "f32"), count(made(4097), "convert")]).toEqual([0, 1]));
 });
 
 describe("legalise", () => {

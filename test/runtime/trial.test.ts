@@ -18,7 +18,7 @@ import { changed, nodesOf, swaps } from "../fixtures/faults.ts";
 import { cases } from "../kernels/cases.ts";
 
 const trials = new Trials(24);
-const formats = [...weightFormats.values()];
+const formats = [...weightFormats.values()].flatMap(f => (f.quads ? [f, f.quads] : [f]));
 const products = formats.map(({ packed }) =>
   matmul(packed, { tokens: 6, groups: 2 }, "add", activationBytes(packed.activation, 2 * packed.inputs)),
 );

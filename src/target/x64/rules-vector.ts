@@ -5,6 +5,7 @@
 import type { Node } from "../../ir/node.ts";
 import { elems } from "../../ir/types.ts";
 import {
+  type Arg,
   bytesOf,
   COPY,
   type Context,
@@ -180,29 +181,62 @@ const numbers: Rule = (n, [a], c) => {
   return program(...steps);
 };
 
-/** The instruction exists in a shorter and a longer encoding, and a machine may have only one of them. */
-const dotKey = (c: Context, size: "x" | "y" | "z"): string => `vpdpbusd.${size}${size === "z" || c.levels.has("avxvnni") ? "" : "e"}`;
+/** These instructions exist in a shorter and a longer encoding, and a machine may have only one of them. */
+function dotKey(name: string, size: "x" | "y" | "z", c: Context, repeated: boolean): string {
+  const long = size !== "z" && (repeated || !c.levels.has("avxvnni"));
+  return `${name}.${size}${long ? "e" : ""}`;
+}
+
+/** The second operand: the longer encoding repeats four bytes of memory by itself. */
+function dotOperand(x: Node, dot: Node, c: Context): Arg {
+  const four = x.op === "repeat" && bytesOf(x.args[0]) === 4 && c.uses.get(x) === 1 && x.scope === dot.scope ? x.args[0] : undefined;
+  if (four && c.levels.has("avx512vnni") && pureLoad(four, x, c)) return { fold: four, broadcast: true };
+  return fold(x, dot, c);
+}
+
+/** The sum that is under way, and what is added to it. */
+function addDot(name: string, start: Arg, [w, x]: readonly Node[], dot: Node, c: Context): Program {
+  const operand = dotOperand(x, dot, c);
+  const repeated = typeof operand === "object" && "broadcast" in operand;
+  return program([COPY, D, start], [dotKey(name, wide(bytesOf(w)), c, repeated), D, w, operand]);
+}
 
 /** Byte and 16-bit pairs, and quads where the machine has them. The first operand of byte forms is the unsigned one. */
 const dots: Rule = (n, [w, x], c): Program | undefined => {
-  const size = wide(bytesOf(w));
-  const bytes = width(bytesOf(w));
-  if (n.op === "dot2") return program([`${elems[w.type].size === 2 ? "vpmaddwd" : "vpmaddubsw"}.${size}`, D, w, fold(x, n, c)]);
+  if (n.op === "dot2") return program([`${elems[w.type].size === 2 ? "vpmaddwd" : "vpmaddubsw"}.${wide(bytesOf(w))}`, D, w, fold(x, n, c)]);
   if (n.op !== "dot4" || !hasQuads(c)) return undefined;
-  return program([COPY, D, pool("i32", 0, bytes)], [dotKey(c, size), D, w, fold(x, n, c)]);
+  return addDot("vpdpbusd", pool("i32", 0, width(bytesOf(w))), [w, x], n, c);
 };
 /** sum + dot in one instruction. */
 const dotAdd: Rule = (n, [a, b], c) => {
-  if (n.op !== "add" || !hasQuads(c)) return undefined;
-  const fits = (d: Node): boolean => d.op === "dot4" && c.uses.get(d) === 1 && d.scope === n.scope;
+  if (n.op !== "add" || n.type !== "i32" || !hasQuads(c)) return undefined;
+  const fits = (d: Node): boolean => (d.op === "dot4" || d.op === "dot2") && c.uses.get(d) === 1 && d.scope === n.scope;
   const [dot, sum] = fits(b) ? [b, a] : fits(a) ? [a, b] : [];
   if (!dot || !sum) return undefined;
-  const [w, x] = dot.args;
-  const size = wide(bytesOf(w));
-  const four = x.op === "repeat" && bytesOf(x.args[0]) === 4 && c.uses.get(x) === 1 && x.scope === n.scope ? x.args[0] : undefined;
-  if (four && c.levels.has("avx512vnni") && pureLoad(four, x, c))
-    return program([COPY, D, sum], [`vpdpbusd.${size === "z" ? "z" : `${size}e`}`, D, w, { fold: four, broadcast: true }]);
-  return program([COPY, D, sum], [dotKey(c, size), D, w, fold(x, dot, c)]);
+  return addDot(dot.op === "dot4" ? "vpdpbusd" : "vpdpwssd", sum, dot.args, dot, c);
 };
 
-export const vectorRules: readonly Rule[] = [dotAdd, lanewise, single, rounding, signs, compare, shift, choose, mulAdd, numbers, dots];
+/** (x and constant) or y in one instruction. */
+const masked: Rule = (n, [a, b], c) => {
+  if (n.op !== "or" || !inVector(n) || !c.levels.has("avx512")) return undefined;
+  const fits = (m: Node): boolean => m.op === "and" && isConst(m.args[1]) && c.uses.get(m) === 1 && m.scope === n.scope;
+  const [and, other] = fits(a) ? [a, b] : fits(b) ? [b, a] : [];
+  if (!and || !other) return undefined;
+  const size = wide(bytesOf(n));
+  return program([COPY, D, and.args[0]], [`vpternlogd.${size === "z" ? "z" : `${size}e`}`, D, and.args[1], other, imm(0xea)]);
+};
+
+export const vectorRules: readonly Rule[] = [
+  dotAdd,
+  masked,
+  lanewise,
+  single,
+  rounding,
+  signs,
+  compare,
+  shift,
+  choose,
+  mulAdd,
+  numbers,
+  dots,
+];
