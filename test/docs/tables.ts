@@ -12,6 +12,7 @@ import { architectures } from "../../src/models/index.ts";
 import { unsupported } from "../../src/models/unsupported.ts";
 import { preTokenizerNames } from "../../src/text/split/table.ts";
 import { origins } from "../files/hf/origins.ts";
+import { toyOrigins } from "../files/hf/toy-origins.ts";
 import { blockFormats } from "../fixtures/blocks.ts";
 import { toys as hybrids } from "../fixtures/hybrids.ts";
 import { layouts } from "../fixtures/quantised-folders.ts";
@@ -126,8 +127,10 @@ function familiesTable(): string {
   const rows = convertible.map(name => {
     const { to } = familyOf(new Config({ architectures: [name] }, "config.json"));
     const back = origins.filter(o => o.architecture === name).map(o => code(o.file));
+    const toyBack = toyOrigins.some(o => o.architecture === name);
     const evidence = [
       ...(back.length > 0 ? [`turned back from ${back.join(", ")}`] : []),
+      ...(toyBack ? ["turned back from a toy model"] : []),
       ...(orders.includes(`"${name}"`) ? ["places of values"] : []),
     ];
     return [
