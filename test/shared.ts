@@ -4,7 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { describe } from "vitest";
+import { describe, it } from "vitest";
 
 const root = resolve(import.meta.dirname, "..");
 const folders = [join(root, "..", "shared", "data"), join(root, "shared", "data")];
@@ -18,5 +18,5 @@ export function sharedData(name: string): string | undefined {
 export function describeShared(title: string, name: string, body: (path: string) => void): void {
   const path = sharedData(name);
   if (path !== undefined) describe(title, () => body(path));
-  else describe.skip(`${title} (skipped: no test data "${name}" in ../shared/data)`, () => body(join(folders[0], name)));
+  else describe.skip(`${title} (skipped: no test data "${name}" in ../shared/data)`, () => it("needs it", () => {}));
 }

@@ -134,11 +134,13 @@ const changes = {
 
 /** Where llama.cpp is not as the makers have it (reference/makers.ts). */
 const otherwise = new Set(["chameleon/norms after"]);
+/** What llama.cpp ends itself at (test/models/pooling.test.ts). */
+const deadly = new Set(["gemma-embedding/dense"]);
 
 /** All variations that are wanted; with `sweep`, of each architecture the first one and its changes. */
 function* variationsOf(sweep) {
   for (const [name, variations] of Object.entries(toys)) {
-    if (!sweep) for (const [variation, shape] of Object.entries(variations)) if (!otherwise.has(`${name}/${variation}`)) yield { name, variation, shape };
+    if (!sweep) for (const [variation, shape] of Object.entries(variations)) if (![otherwise, deadly].some(s => s.has(`${name}/${variation}`))) yield { name, variation, shape };
     if (!sweep) continue;
     const [shape] = Object.values(variations);
     const changed = keys => ({ ...shape, keys: { ...shape.keys, ...keys } });

@@ -2,7 +2,6 @@
  * What a network gives for the rows that are wanted: logits of the vocabulary, or, where the metadata has a pooling type, embeddings (rows that
  * the caller pools) and the scores of a reranker. ARCHITECTURES 5.
  */
-import { LatheError } from "../errors.ts";
 import { gatherRows } from "../kernels/elementwise.ts";
 import { activate, activations, addVector, softcap } from "./elementwise.ts";
 import { count, once, type Region } from "./graph.ts";
@@ -10,7 +9,7 @@ import { linear } from "./linear.ts";
 import type { Norm } from "./norm.ts";
 import type { Source } from "./source.ts";
 import type { Step } from "./step.ts";
-import { chunks, forms, type Input, rowsOf, type Tensor } from "./tensor.ts";
+import { chunks, forms, type Input, input, rowsOf, type Tensor } from "./tensor.ts";
 
 /** How the rows of a text's tokens become one vector; "rank": the row of one token becomes scores. */
 export type Pooling = "none" | "mean" | "cls" | "last" | "rank";
@@ -96,19 +95,9 @@ function embedding(source: Source, dim: number, pooling: Pooling): Head {
     columns = outputs;
     return [layer];
   });
-  const apply = (step: Step, x: Input): Tensor => layers.reduce<Input>((y, layer) => asTheyAreInput(layer(step, y)), x).form("f32");
+  const apply = (step: Step, x: Input): Tensor => layers.reduce<Input>((y, layer) => input(step, layer(step, y)), x).form("f32");
   return { output: { kind: "embedding", pooling, token: "first" }, columns, apply };
 }
-
-const asTheyAreInput = (x: Tensor): Input => ({
-  ...x,
-  form: form => {
-    if (form === "f32") return x;
-    throw new LatheError("model.unsupported-type", "Dense layers behind an embedding must have float weights; convert the model again.", {
-      form,
-    });
-  },
-});
 
 /** Scores: cls, tanh, cls.output; either may be absent. */
 function rank(source: Source, dim: number, token: "first" | "last"): Head {

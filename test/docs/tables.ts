@@ -12,12 +12,13 @@ import { architectures } from "../../src/models/index.ts";
 import { unsupported } from "../../src/models/unsupported.ts";
 import { preTokenizerNames } from "../../src/text/split/table.ts";
 import { origins } from "../files/hf/origins.ts";
+import { toyOrigins } from "../files/hf/toy-origins.ts";
 import { blockFormats } from "../fixtures/blocks.ts";
 import { toys as hybrids } from "../fixtures/hybrids.ts";
 import { layouts } from "../fixtures/quantised-folders.ts";
 import { todo, tolerance } from "../models/oracle.ts";
 import { unknownToPeer } from "../models/toys.ts";
-import { containers, exactPre, ggmlBlocks, recorded, tokenizerFiles, tokenizerKinds } from "./evidence.ts";
+import { containers, exactPre, ggmlBlocks, luck, recorded, tokenizerFiles, tokenizerKinds } from "./evidence.ts";
 
 const tests = join(import.meta.dirname, "..");
 const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
@@ -35,7 +36,7 @@ function formatsTable(): string {
       full ? "exact sums" : "as TQ2\\_0",
       full ? "= interp" : "–",
       full ? "= interp" : "–",
-      ggmlBlocks.includes(name) ? "no larger than ggml's" : "–",
+      ggmlBlocks.includes(name) ? (luck[name] ? `within ${luck[name]} of ggml's` : "no larger than ggml's") : "–",
       full ? "float64" : "as TQ2\\_0",
       encodedTypes.includes(name) ? "yes" : "–",
     ];
@@ -126,8 +127,10 @@ function familiesTable(): string {
   const rows = convertible.map(name => {
     const { to } = familyOf(new Config({ architectures: [name] }, "config.json"));
     const back = origins.filter(o => o.architecture === name).map(o => code(o.file));
+    const toyBack = toyOrigins.some(o => o.architecture === name);
     const evidence = [
       ...(back.length > 0 ? [`turned back from ${back.join(", ")}`] : []),
+      ...(toyBack ? ["turned back from a toy model"] : []),
       ...(orders.includes(`"${name}"`) ? ["places of values"] : []),
     ];
     return [

@@ -9,6 +9,7 @@ import { dequantise } from "../../reference/llama.ts";
 import { weightFormats } from "../../src/formats/index.ts";
 import { ROW_PADDING, type WeightFormat } from "../../src/formats/packed.ts";
 import { type Epilogue, type MatmulSchedule, matmul } from "../../src/kernels/matmul.ts";
+import { luck } from "../docs/evidence.ts";
 import { blockFormats, edgeBlocks, randomBlocks, termSizes, typeNamed } from "../fixtures/blocks.ts";
 import { compiled, everywhere, floatsAt, Image } from "../fixtures/machines.ts";
 import { activations, activationValues, multiply, packFitting, packRows, paddedTo } from "../fixtures/packing.ts";
@@ -233,19 +234,11 @@ function errorOf(name: string, format: WeightFormat, path: string): { own: numbe
   return { own, ggml: dot.ggmlError };
 }
 
-/**
- * Both round activations in records of 32 by the same rule here and sum bytes exactly; ggml keeps the scale as a half, and over the 64 pairs this
- * changes the error by less than a hundredth, up or down: of ten types whose products in ggml take such records nine are below. No order of sums
- * changes it. Rounding activations better by 1 to 5 % (a least-squares scale, several tried) moves these figures by 15 % either way and puts
- * others above, so the nearest scale stays. Where luck is with ggml, the greatest ratio to its error is said here.
- */
-const withLuck: Readonly<Record<string, number>> = { Q1_0: 1.0025 };
-
 for (const [name, format] of blockFormats) {
   describeShared(`${name}: the error of long dot products`, `ggml-blocks/${name.toLowerCase()}.json`, path => {
     it("is no larger than ggml's own", () => {
       const { own, ggml } = errorOf(name, format, path);
-      for (const error of own) expect(error).toBeLessThanOrEqual((withLuck[name] ?? 1) * ggml);
+      for (const error of own) expect(error).toBeLessThanOrEqual((luck[name] ?? 1) * ggml);
     });
   });
 }

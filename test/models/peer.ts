@@ -24,11 +24,12 @@ export function probabilities(row: ArrayLike<number>): number[] {
   return weights.map(w => w / total);
 }
 
-/** The vector, or the scores, of a whole text. */
+/** The vector of a whole text, or its scores; of the labels yes and no the probabilities. */
 export function pooled(engine: Engine, rows: readonly Float32Array[]): number[] {
   const { output } = engine.stepper.network;
   if (output.kind !== "embedding") throw new Error("logits where embeddings are expected");
-  return Array.from(pool(output, rows));
+  const all = Array.from(pool(output, rows));
+  return output.pooling === "rank" && all.length === 2 ? probabilities(all) : all;
 }
 
 /** What is kept of the rows of a comparison: the likeliest tokens after some positions, or the beginning of a vector. */

@@ -169,7 +169,14 @@ const qwens: Readonly<Record<string, Variations>> = {
     rest: mix(gate, narrow, qkvBias, smallEps, keys({ "rope.dimension_sections": [1, 1, 1, 1] })),
   },
   qwen2moe: { shared: mix(routed, narrow, qkvBias, sharedKeys, shared, { tensors: { "blk.{i}.ffn_gate_inp_shexp.weight": [32] } }) },
-  qwen3: { tied: mix(gate, qk, tied), yarn: mix(gate, qk, yarn), pooled: mix(gate, qk, keys({ pooling_type: 3 })) },
+  qwen3: {
+    tied: mix(gate, qk, tied),
+    yarn: mix(gate, qk, yarn),
+    pooled: mix(gate, qk, keys({ pooling_type: 3 })),
+    reranker: mix(gate, qk, tied, keys({ pooling_type: 4, "classifier.output_labels": ["yes", "no"] }), {
+      tensors: { "cls.output.weight": [32, 2] },
+    }),
+  },
   qwen3vl: { sections: mix(gate, qk, keys({ "rope.dimension_sections": [4, 2, 2, 0], n_deepstack_layers: 0 })) },
   qwen3vlmoe: { sections: mix(routed, qk, keys({ "rope.dimension_sections": [4, 2, 2, 0], n_deepstack_layers: 0 })) },
   qwen3moe: { plain: mix(routed, qk) },
@@ -217,7 +224,16 @@ const gemmas: Readonly<Record<string, Variations>> = {
     softcap: mix(gate, qk, tied, keys({ final_logit_softcapping: 3, block_count: 7 })),
     tuned: mix(gate, qk, tied, keys({ "rope.freq_base_swa": 500, block_count: 7 })),
   },
-  "gemma-embedding": { mean: mix(gate, qk, tied, keys({ pooling_type: 1, block_count: 7 })) },
+  "gemma-embedding": {
+    mean: mix(gate, qk, tied, keys({ pooling_type: 1, block_count: 7 })),
+    dense: mix(
+      gate,
+      qk,
+      tied,
+      keys({ pooling_type: 1, dense_2_feat_in: 32, dense_2_feat_out: 64, dense_3_feat_in: 64, dense_3_feat_out: 32 }),
+      { tensors: { "dense_2.weight": [32, 64], "dense_3.weight": [64, 32] } },
+    ),
+  },
 };
 
 const gemma4Keys = keys({

@@ -78,7 +78,7 @@ const each = (tensors: Checkpoint, pattern: RegExp, change: (t: Plain) => Plain)
 
 /** Attention whose rotary pairs GGUF has side by side. */
 export const unturn = (tensors: Checkpoint, meta: Meta): void => {
-  const length = meta("embedding_length") / meta("attention.head_count");
+  const length = meta("attention.key_length") ?? meta("embedding_length") / meta("attention.head_count");
   each(tensors, /attn_[qk]\.(weight|bias)$/, t => rows(t, unturned(length)));
 };
 

@@ -17,7 +17,7 @@ import {
 type Table = Readonly<Record<string, string>>;
 
 /** GGUF name to checkpoint name; an expert's number goes where `*` stands. */
-const by =
+export const by =
   (layers: string, table: Table, globals: Table) =>
   (gguf: string): string | undefined => {
     const found = /^blk\.(\d+)\.([a-z_0-9]+?)(?:\.(\d+))?$/.exec(gguf);
@@ -48,7 +48,7 @@ const moe: Table = {
   ffn_down_shexp: "mlp.shared_experts.down_proj",
   exp_probs_b: "mlp.gate.e_score_correction",
 };
-const decoder = (more: Table = {}, top: Table = {}) =>
+export const decoder = (more: Table = {}, top: Table = {}) =>
   by("model.layers", { ...attention, ...dense, ...moe, ...more }, { ...globals, ...top });
 const post: Table = {
   post_attention_norm: "post_attention_layernorm",
@@ -80,8 +80,8 @@ const granite = (m: Meta): object => ({
   residual_multiplier: m("residual_scale"),
   logits_scaling: m("logit_scale"),
 });
-const window = (m: Meta): object => ({ sliding_window: m("attention.sliding_window") });
-const partial = (m: Meta): object => ({
+export const window = (m: Meta): object => ({ sliding_window: m("attention.sliding_window") });
+export const partial = (m: Meta): object => ({
   partial_rotary_factor: (m("rope.dimension_count") * m("attention.head_count")) / m("embedding_length"),
 });
 const yarn = (m: Meta): object => ({
@@ -432,6 +432,11 @@ export const origins: readonly Origin[] = [
       rope_scaling: { rope_type: "llama3", factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 32 },
     }),
     near: ["rope_freqs.weight"],
+  },
+  {
+    file: "bitnet",
+    architecture: "BitnetForCausalLM",
+    name: decoder({ attn_sub_norm: "self_attn.inner_attn_ln", ffn_sub_norm: "mlp.ffn_layernorm" }),
   },
   { file: "nemotron", architecture: "NemotronForCausalLM", name: decoder(), given: nearOne, undo: minusOne, config: partial },
   {
