@@ -4,6 +4,7 @@
  */
 import type { Kernel, Loop, Node, Scope } from "../ir/node.ts";
 import { ops } from "../ir/ops.ts";
+import { itemsOf, sourcesOf } from "../ir/sources.ts";
 import { elems, readElem } from "../ir/types.ts";
 
 /** Additions and multiplications of real numbers, or what takes their place: one a lane. */
@@ -21,19 +22,8 @@ function operationsOf({ op, type, lanes, args }: Node): number {
 /** A number that only running the kernel would give. */
 class Unknown extends Error {}
 
-/** What some nodes are made of, themselves included. */
-function sourcesOf(nodes: readonly Node[], found = new Set<Node>()): ReadonlySet<Node> {
-  for (const n of nodes) {
-    if (found.has(n)) continue;
-    found.add(n);
-    sourcesOf(n.args, found);
-  }
-  return found;
-}
-
 /** The nodes that say how often loops turn: those of the scope, and of the loops inside. */
-const boundsIn = (scope: Scope): Node[] =>
-  scope.items.flatMap(item => (item.kind === "loop" ? [item.from, item.to, ...boundsIn(item.body)] : []));
+const boundsIn = (scope: Scope): Node[] => [...itemsOf(scope)].flatMap(item => (item.kind === "loop" ? [item.from, item.to] : []));
 
 /** A kernel, prepared for counting. */
 export class Operations {

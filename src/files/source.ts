@@ -36,16 +36,16 @@ export function destination(source: ByteSource, offset: number, length: number, 
 export const closedError = (name: string): LatheError =>
   new LatheError("model.closed", `"${name}" was closed; open it again before reading from it.`, { name });
 
-/** Bytes in memory, which must not change while the source is used. Reads are copies. */
-export function bytesSource(bytes: Uint8Array, name = "memory"): ByteSource {
+/** A source over what `bytesAt` gives: as many bytes as asked for, or an error. They are copied. */
+function sourceOver(name: string, size: number, bytesAt: (offset: number, length: number) => Uint8Array | Promise<Uint8Array>): ByteSource {
   let closed = false;
   const source: ByteSource = {
     name,
-    size: bytes.length,
+    size,
     async read(offset, length, into) {
       if (closed) throw closedError(name);
       const out = destination(source, offset, length, into);
-      out.set(bytes.subarray(offset, offset + length));
+      out.set(await bytesAt(offset, length));
       return out;
     },
     async close() {
@@ -55,29 +55,18 @@ export function bytesSource(bytes: Uint8Array, name = "memory"): ByteSource {
   return source;
 }
 
+/** Bytes in memory, which must not change while the source is used. Reads are copies. */
+export const bytesSource = (bytes: Uint8Array, name = "memory"): ByteSource =>
+  sourceOver(name, bytes.length, (offset, length) => bytes.subarray(offset, offset + length));
+
 /** A Blob or File of the browser (Node has them too). */
-export function blobSource(blob: Blob, name = (blob as { name?: string }).name ?? "blob"): ByteSource {
-  let closed = false;
-  const source: ByteSource = {
-    name,
-    size: blob.size,
-    async read(offset, length, into) {
-      if (closed) throw closedError(name);
-      const out = destination(source, offset, length, into);
-      const bytes = await blobBytes(blob.slice(offset, offset + length), name);
-      if (bytes.length !== length) {
-        const message = `"${name}" became shorter while it was read; choose the file again once nothing writes to it.`;
-        throw new LatheError("file.changed", message, { name, offset, length, found: bytes.length });
-      }
-      out.set(bytes);
-      return out;
-    },
-    async close() {
-      closed = true;
-    },
-  };
-  return source;
-}
+export const blobSource = (blob: Blob, name = (blob as { name?: string }).name ?? "blob"): ByteSource =>
+  sourceOver(name, blob.size, async (offset, length) => {
+    const bytes = await blobBytes(blob.slice(offset, offset + length), name);
+    if (bytes.length === length) return bytes;
+    const message = `"${name}" became shorter while it was read; choose the file again once nothing writes to it.`;
+    throw new LatheError("file.changed", message, { name, offset, length, found: bytes.length });
+  });
 
 async function blobBytes(blob: Blob, name: string): Promise<Uint8Array> {
   try {

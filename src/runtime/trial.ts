@@ -3,7 +3,8 @@
  * is made up while the interpreter runs: whatever is loaded for the first time gets a value that suits its type and its use, and the compiled
  * form then starts from the same bytes. Runs grow until every load and store of the kernel has been seen.
  */
-import type { Kernel, Node, Scope, Store } from "../ir/node.ts";
+import type { Kernel, Node, Store } from "../ir/node.ts";
+import { itemsOf, sourcesOf } from "../ir/sources.ts";
 import { type Elem, elems, type Range, writeElem } from "../ir/types.ts";
 import { interpret } from "../target/interp/interp.ts";
 
@@ -44,13 +45,6 @@ export interface Verdict {
   readonly seen: number;
 }
 
-function* itemsOf(scope: Scope): Generator<Scope["items"][number]> {
-  for (const item of scope.items) {
-    yield item;
-    if (item.kind === "loop") yield* itemsOf(item.body);
-  }
-}
-
 /** Nodes that decide where memory is touched or how often something is done, and those of them that decide the latter. */
 function deciding(kernel: Kernel): { readonly deciders: ReadonlySet<Node>; readonly counts: ReadonlySet<Node> } {
   const carried = new Map<Node, readonly Node[]>();
@@ -65,17 +59,8 @@ function deciding(kernel: Kernel): { readonly deciders: ReadonlySet<Node>; reado
       for (const list of [carries, results]) for (const [i, n] of list.entries()) carried.set(n, [init[i], next[i]]);
     } else if (item.kind === "node" && item.node.op === "load") places.push(item.node.args[1]);
   }
-  const closure = (from: readonly Node[]): ReadonlySet<Node> => {
-    const found = new Set<Node>();
-    const todo = [...from];
-    for (let n = todo.pop(); n; n = todo.pop()) {
-      if (found.has(n)) continue;
-      found.add(n);
-      todo.push(...n.args, ...(carried.get(n) ?? []));
-    }
-    return found;
-  };
-  return { deciders: closure([...places, ...bounds]), counts: closure(bounds) };
+  const all = (from: readonly Node[]): ReadonlySet<Node> => sourcesOf(from, n => carried.get(n) ?? []);
+  return { deciders: all([...places, ...bounds]), counts: all(bounds) };
 }
 
 /** Operands that say how often something is done, and what their numbers may rise by to reach every part of it. */
