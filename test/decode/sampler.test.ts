@@ -31,7 +31,7 @@ function distribution(logits: Float32Array, options: SamplingOptions, accepted: 
   left = left.filter((_, i) => {
     const before = sum;
     sum += weights[i];
-    return i === 0 || before < o.topP * total;
+    return i === 0 || o.topP === 1 || before < o.topP * total; // at 1 it is off: what is lost to rounding stays
   });
   left = left.filter(t => Math.exp(t.value - left[0].value) >= o.minP);
   const cooled = left.map(t => Math.exp((t.value - left[0].value) / o.temperature));
