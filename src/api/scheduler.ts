@@ -24,12 +24,6 @@ export { AHEAD } from "./scheduled-run.ts";
 
 export type { Events, Steps } from "./scheduling.ts";
 
-/** Milliseconds that a step of prompts should take at most, so that whoever comes or is cancelled does not wait long. */
-const STEP_MS = 200;
-/** How much longer prompts may make a step of answers: well below the double of the time between tokens. */
-const STRETCH = 1.75;
-/** Milliseconds of a step that no reader of an answer notices. */
-const UNFELT_MS = 20;
 /** A step that is full in time has a multiple of so many tokens, which the tiles of products divide or nearly do; short ones of the lesser. */
 const [GRAIN, LESSER] = [12, 4];
 /** Tokens of a prompt that a step has at least. */
@@ -321,7 +315,7 @@ export class Scheduler {
     });
     let rows = most - spare;
     let room = maxTokens - rows;
-    const time = taking.length ? Math.max(UNFELT_MS, STRETCH * this.#time.predict(sizeOf(members))) : STEP_MS;
+    const time = this.#time.allowed(taking.length ? sizeOf(members) : undefined);
     for (const run of ready.filter(r => r.left > 1).sort(this.#fairness.order)) {
       if (room === 0 || rows === maxWanted) break;
       const most = Math.min(room, run.reach);

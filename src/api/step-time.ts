@@ -12,6 +12,13 @@ export interface StepSize {
   readonly context: number;
 }
 
+/** Milliseconds that a step of prompts takes at most, so that nobody waits long; or so many times what a step costs without a token. */
+const [STEP_MS, STEP_COSTS] = [200, 3];
+/** How much longer prompts may make a step of answers: well below the double of the time between tokens. */
+const STRETCH = 1.75;
+/** Milliseconds of a step that no reader of an answer notices. */
+const UNFELT_MS = 20;
+
 const N = 4;
 /** Weight of a step one step of about its size later. */
 const FORGET = 0.92;
@@ -76,6 +83,11 @@ export class StepTime {
       if (least >= 0) return Array.from({ length: N }, (_, i) => (used.includes(i) ? w[used.indexOf(i)] : 0));
       used = used.filter((_, k) => w[k] !== least);
     }
+  }
+
+  /** Milliseconds that a step may take which has answers of that size, or none. What it costs without a token is mostly the reading of weights. */
+  allowed(answers: StepSize | undefined): number {
+    return answers ? Math.max(UNFELT_MS, STRETCH * this.predict(answers)) : Math.max(STEP_MS, STEP_COSTS * this.#weights[0]);
   }
 
   /** Milliseconds; 0 before anything was observed. */

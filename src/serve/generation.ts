@@ -106,7 +106,9 @@ async function generate<S extends z.ZodType>(dialect: Dialect<S>, call: Call): P
         pieces.return(undefined).catch(() => {}); // frames that nobody has asked for yet would not do it
         hold.end("cancelled");
       };
-      return new Response(bodyOf(frames, left), { headers: { ...framings[dialect.framing], ...headers } });
+      return new Response(bodyOf(frames, left, { pad: service.padded ? dialect.framing : undefined }), {
+        headers: { ...framings[dialect.framing], ...headers },
+      });
     }
     const answer = await collected(first, pieces, hold, ask.n);
     hold.end("done");

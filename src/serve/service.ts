@@ -25,6 +25,8 @@ export interface ServiceOptions {
   /** Gets one entry for each request and each change of state; never a prompt, an answer, a key or an address. */
   readonly log?: (entry: LogEntry) => void;
   readonly version?: string;
+  /** Pieces of streamed answers take one of four lengths. Default: no, because it makes them two to five times as long. */
+  readonly padEvents?: boolean;
   readonly now?: () => number;
 }
 
@@ -38,16 +40,18 @@ export class Service {
   readonly responses = new Kept<unknown>(KEPT_BYTES);
   readonly log: (entry: LogEntry) => void;
   readonly version: string;
+  readonly padded: boolean;
   /** Aborts what is still running when the server stops. */
   readonly stopping = new AbortController();
   #draining = false;
 
-  constructor({ catalog, admission, log = () => {}, version = "0", now = () => performance.now() }: ServiceOptions) {
+  constructor({ catalog, admission, log = () => {}, version = "0", padEvents = false, now = () => performance.now() }: ServiceOptions) {
     this.catalog = catalog;
     this.admission = new Admission({ ...defaultAdmission, ...admission }, now);
     this.metrics = new Metrics();
     this.log = log;
     this.version = version;
+    this.padded = padEvents;
   }
 
   /** No new work is taken. */

@@ -137,7 +137,7 @@ describe("a body of frames", () => {
 
   it("drops a reader who takes nothing", async () => {
     const { frames, left, ended } = endless();
-    const body = bodyOf(frames, left, 20);
+    const body = bodyOf(frames, left, { patienceMs: 20 });
     await until(() => ended() === 1);
     await expect(body.getReader().read()).rejects.toThrow("too long");
   });

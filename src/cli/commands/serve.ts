@@ -23,6 +23,7 @@ interface ServeFlags extends CommonFlags, LoadFlags {
   drain?: number;
   log?: boolean;
   web: boolean;
+  padEvents?: boolean;
 }
 
 const list = (text: string, all: string[]): string[] => [...all, text];
@@ -43,6 +44,7 @@ export function serveCommand(): Command {
     .option("--allow-origin <origin>", "web pages of this origin may use the server", list, [])
     .option("--drain <seconds>", "what open answers get when the server stops", integer("--drain", 0, 3600), 30)
     .option("--no-web", "no web chat at /")
+    .option("--pad-events", "streamed pieces get one of four lengths, so that encrypted traffic tells less about the text")
     .optionsGroup("Models:")
     .option("--lazy", "load a model when it is first asked for, not at once")
     .option("--keep-alive <seconds>", "unload a model that was idle for so long (default: never)", integer("--keep-alive", 0, 2 ** 30))
@@ -80,6 +82,7 @@ async function serve(given: string[], flags: ServeFlags): Promise<void> {
     hosts: flags.allowHost,
     origins: flags.allowOrigin,
     web: flags.web,
+    padEvents: flags.padEvents,
     drainMs: 1000 * (flags.drain ?? 30),
     log,
   });
