@@ -26,7 +26,7 @@ export type { Events, Steps } from "./scheduling.ts";
 
 /** A step that is full in time has a multiple of so many tokens, which the tiles of products divide or nearly do; short ones of the lesser. */
 const [GRAIN, LESSER] = [12, 4];
-/** Tokens of a prompt that a step has at least. */
+/** Tokens of a prompt that a step has at least beside answers. Without any it is GRAIN: reading the weights for fewer costs most of the time. */
 const LEAST_CHUNK = 4;
 /** Waiting runs that are looked at in a turn. */
 const LOOKED_AT = 16;
@@ -315,12 +315,13 @@ export class Scheduler {
     });
     let rows = most - spare;
     let room = maxTokens - rows;
+    const least = taking.length ? LEAST_CHUNK : GRAIN;
     const time = this.#time.allowed(taking.length ? sizeOf(members) : undefined);
     for (const run of ready.filter(r => r.left > 1).sort(this.#fairness.order)) {
       if (room === 0 || rows === maxWanted) break;
       const most = Math.min(room, run.reach);
       const size = sizeOf(members);
-      const fitting = this.#time.tokensWithin(time, size, run.filled, Math.min(LEAST_CHUNK, most), most);
+      const fitting = this.#time.tokensWithin(time, size, run.filled, Math.min(least, most), most);
       const count = wholeTiles(fitting, size.tokens, most);
       members.push({ run, count });
       room -= count;

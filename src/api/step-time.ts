@@ -12,8 +12,8 @@ export interface StepSize {
   readonly context: number;
 }
 
-/** Milliseconds that a step of prompts takes at most, so that nobody waits long; or so many times what a step costs without a token. */
-const [STEP_MS, STEP_COSTS] = [200, 3];
+/** Milliseconds that a step of prompts should take at most, so that whoever comes or is cancelled does not wait long. */
+const STEP_MS = 200;
 /** How much longer prompts may make a step of answers: well below the double of the time between tokens. */
 const STRETCH = 1.75;
 /** Milliseconds of a step that no reader of an answer notices. */
@@ -85,9 +85,9 @@ export class StepTime {
     }
   }
 
-  /** Milliseconds that a step may take which has answers of that size, or none. What it costs without a token is mostly the reading of weights. */
+  /** Milliseconds that a step may take which has answers of that size, or none. */
   allowed(answers: StepSize | undefined): number {
-    return answers ? Math.max(UNFELT_MS, STRETCH * this.predict(answers)) : Math.max(STEP_MS, STEP_COSTS * this.#weights[0]);
+    return answers ? Math.max(UNFELT_MS, STRETCH * this.predict(answers)) : STEP_MS;
   }
 
   /** Milliseconds; 0 before anything was observed. */
