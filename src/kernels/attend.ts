@@ -39,7 +39,7 @@ const keyBytes = (h: HeadShape): number => headBytes(h.headDim, 0, h.kept);
 
 const read = ({ kept }: HeadShape, pages: Bytes, lanes: number, at: Int): AnyVal =>
   kept === "f16" ? pages.load("u16", lanes, at).fromHalf() : pages.load("f32", lanes, at);
-/** Lanes of a f32 load as pages keep them: `narrow` is for the lanes that are stored together. */
+/** Lanes of an f32 load as pages keep them: `narrow` is for the lanes that are stored together. */
 const rounded = ({ kept }: HeadShape, x: AnyVal): AnyVal => (kept === "f16" ? toHalf(x) : x);
 const narrow = ({ kept }: HeadShape, x: AnyVal): AnyVal => (kept === "f16" ? x.saturate("u16") : x);
 
