@@ -53,7 +53,7 @@ function invalid(flag: string, accepts: string, value: string): LatheError {
 }
 
 /** A number; its limits are the library's business. */
-export function number(flag: string): (text: string) => number {
+function number(flag: string): (text: string) => number {
   return text => {
     const value = Number(text);
     if (text.trim() === "" || !Number.isFinite(value)) throw invalid(flag, "a number", text);

@@ -158,8 +158,3 @@ export const byteOf = (word: Int, i: number): Int => word.shr(8 * i).and(255);
 export function packByte(b: PackBlock, type: "i8" | "u8", value: Int, to: IntLike): void {
   b.target.store(b.at.add(b.row).add(to), value.saturate(type));
 }
-
-/** Copies the row's 32-bit word at `from` to its place at `to`, where the eight rows' lie side by side. */
-export function packWord(b: PackBlock, from: IntLike, to: IntLike): void {
-  b.target.store(b.at.add(b.row.mul(4)).add(to), b.source.load("i32", 1, b.from.add(from)));
-}

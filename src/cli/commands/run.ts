@@ -129,7 +129,7 @@ async function stream(answer: Run, continued: string, flags: RunFlags): Promise<
 }
 
 /** What was done how fast, on one line. */
-export function speed({ usage, timings, finish }: Result): string {
+function speed({ usage, timings, finish }: Result): string {
   const read = usage.promptTokens - usage.cachedTokens;
   const parts = [
     `${counted(usage.completionTokens, "token")}, ${rate(timings.tokensPerSecond)} tokens/s`,

@@ -8,7 +8,7 @@ import { fromHalf } from "../../formats/encode/floats.ts";
 import { smallFloats } from "./floats.ts";
 
 /** Twice the values of E2M1. */
-export const doubledE2M1 = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12] as const;
+const doubledE2M1 = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12] as const;
 
 interface Grid {
   /** Smallest and largest whole number that a block holds. */
@@ -21,7 +21,7 @@ interface Grid {
 }
 
 /** Types of 32 whole numbers that share one binary16 scale in front, the narrowest first. */
-export const grids = {
+const grids = {
   Q4_0: {
     low: -8,
     high: 7,
