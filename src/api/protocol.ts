@@ -47,8 +47,8 @@ export interface WireVocabulary {
 }
 
 export type ToEngine =
-  /** `stop`: anything but 0 ends it early, while the engine does not look at messages. */
-  | { readonly kind: "load"; readonly spec: LoadSpec; readonly stop: Int32Array }
+  /** `signals`: the memory of `Signals`. */
+  | { readonly kind: "load"; readonly spec: LoadSpec; readonly signals: SharedArrayBuffer }
   | { readonly kind: "open"; readonly session: number; readonly from?: number }
   | { readonly kind: "drop"; readonly session: number }
   /** Once, before the first run with a constraint. */
