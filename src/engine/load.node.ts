@@ -227,7 +227,7 @@ async function bringWeights(
   arena: Arena,
   team: Team,
   backend: Backend,
-  progress: (done: number, total: number) => void,
+  progress: Progress,
 ): Promise<void> {
   const copy =
     spec.copy === false || spec.folder !== undefined ? { reason: "not asked for" } : openCopy(copyPath(spec.parts), weights, spec.parts);
@@ -269,7 +269,7 @@ export async function packWeights(
   arena: Arena,
   team: Team,
   backend: Backend,
-  progress: (done: number, total: number) => void,
+  progress: Progress,
 ): Promise<void> {
   const total = weights.reduce((sum, w) => sum + w.tensor.bytes, 0);
   const place = (list: readonly Weight[]): Pending[] => {

@@ -94,7 +94,7 @@ export interface Packed {
   readonly activation: Form;
   /**
    * Adds the block at byte offset `at` to the sums of each token, which start as zero. The order of the sums is the same for any number of
-   * tokens (DESIGN idea 4).
+   * tokens (docs/architecture.md, "one order of sums").
    */
   readonly accumulate: (w: Bytes, at: Int, tokens: readonly Activations[], sums: readonly Rows[]) => readonly Rows[];
   /** The rows' results from the sums over all blocks; absent: the sums themselves. */

@@ -1,7 +1,7 @@
 /**
  * Rotary positions, writing keys and values into pages, and attention over pages. A page holds PAGE tokens of every layer and key-value head:
  * keys as [dimension][token] and values as [token][dimension], as f32 or f16. Attention goes page by page with a running maximum and sum
- * (online softmax), always in the same order, so a token's result does not depend on what else is in the batch (DESIGN idea 4).
+ * (online softmax), always in the same order, so a token's result does not depend on what else is in the batch (docs/architecture.md, "one order of sums").
  */
 import type { Kernel } from "../ir/node.ts";
 import { type AnyVal, type Bytes, each, fold, kernel, konst, LINE, type Slots, type Val } from "../ir/trace.ts";
