@@ -51,6 +51,14 @@ const seeing: Toy = {
   },
 };
 
+/** The parameters of Apertus' activation. */
+const xielu = keys({
+  "xielu.alpha_n": [0.1, 0.2, 0.3, 0.4],
+  "xielu.alpha_p": [0.8, 0.7, 0.6, 0.5],
+  "xielu.beta": [0.5, 0.5, 0.5, 0.5],
+  "xielu.eps": [-1e-6, -1e-6, -1e-6, -1e-6],
+});
+
 const llamas: Readonly<Record<string, Variations>> = {
   llama: {
     experts: routedWide,
@@ -134,27 +142,7 @@ const llamas: Readonly<Record<string, Variations>> = {
     plain: mix(gate, qk, each("attn_gate.weight"), keys({ logit_scale: 0.8, final_logit_softcapping: 15, "rope.freq_base_swa": 500 })),
   },
   seed_oss: { biases: mix(gate, qkvBias) },
-  apertus: {
-    plain: mix(
-      qk,
-      keys({
-        "xielu.alpha_n": [0.1, 0.2, 0.3, 0.4],
-        "xielu.alpha_p": [0.8, 0.7, 0.6, 0.5],
-        "xielu.beta": [0.5, 0.5, 0.5, 0.5],
-        "xielu.eps": [-1e-6, -1e-6, -1e-6, -1e-6],
-      }),
-    ),
-    "llama 3 factors": mix(
-      qk,
-      freqs,
-      keys({
-        "xielu.alpha_n": [0.1, 0.2, 0.3, 0.4],
-        "xielu.alpha_p": [0.8, 0.7, 0.6, 0.5],
-        "xielu.beta": [0.5, 0.5, 0.5, 0.5],
-        "xielu.eps": [-1e-6, -1e-6, -1e-6, -1e-6],
-      }),
-    ),
-  },
+  apertus: { plain: mix(qk, xielu), "llama 3 factors": mix(qk, freqs, xielu) },
   "pangu-embedded": { biases: mix(gate, qkvBias, each("attn_output.bias")) },
   paddleocr: { sections: mix(gate, keys({ "rope.dimension_sections": [4, 2, 2, 0] })) },
 };

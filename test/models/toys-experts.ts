@@ -28,6 +28,9 @@ import {
   yarn,
 } from "./toy-parts.ts";
 
+/** A dense layer, then experts by sigmoid with bias, scaled, beside one that all tokens share; queries and keys normed. */
+const normedExperts = mix(biasedAfterDense, sharedAfterDense, qk, sigmoid, weights);
+
 export const expertToys: Readonly<Record<string, Variations>> = {
   granitemoe: {
     scales: mix(routedWide, keys({ embedding_scale: 2, residual_scale: 0.7, logit_scale: 2, "attention.scale": 0.3 })),
@@ -75,19 +78,12 @@ export const expertToys: Readonly<Record<string, Variations>> = {
     sections: mix(biasedAfterDense, sharedAfterDense, qkvBias, sigmoid, weights, keys({ "rope.dimension_sections": [2, 3, 2, 1] })),
   },
   "exaone-moe": {
-    plain: mix(
-      biasedAfterDense,
-      sharedAfterDense,
-      qk,
-      sigmoid,
-      weights,
-      keys({ "attention.sliding_window_pattern": [true, true, false, true] }),
-    ),
+    plain: mix(normedExperts, keys({ "attention.sliding_window_pattern": [true, true, false, true] })),
   },
   exaone4: { small: mix(gate, qk, narrow), large: mix(gate, qk, narrow, keys({ block_count: 64 })) },
   afmoe: { plain: mix(biasedAfterDense, sharedAfterDense, qk, sigmoid, keys({ expert_weights_scale: 2.826 }), each("attn_gate.weight")) },
   laguna: {
-    plain: mix(biasedAfterDense, sharedAfterDense, qk, sigmoid, weights, { tensors: { "blk.{i}.attn_gate.weight": [32, 4] } }),
+    plain: mix(normedExperts, { tensors: { "blk.{i}.attn_gate.weight": [32, 4] } }),
   },
   mimo2: {
     plain: mix(
@@ -105,11 +101,7 @@ export const expertToys: Readonly<Record<string, Variations>> = {
   },
   step35: {
     plain: mix(
-      biasedAfterDense,
-      sharedAfterDense,
-      qk,
-      sigmoid,
-      weights,
+      normedExperts,
       { tensors: { "blk.{i}.attn_gate.weight": [32, 4] } },
       keys({
         "attention.sliding_window_pattern": [false, true, true, false],
@@ -133,7 +125,7 @@ export const expertToys: Readonly<Record<string, Variations>> = {
   },
   "deepseek2-ocr": { plain: mix(afterDense, sharedAfterDense, narrow, single) },
   deepseek: { plain: mix(afterDense, sharedAfterDense, narrow, single, keys({ expert_weights_scale: 1.5 })) },
-  dots1: { plain: mix(single, biasedAfterDense, sharedAfterDense, qk, sigmoid, weights) },
+  dots1: { plain: mix(single, normedExperts) },
   deepseek2: {
     absorbed: mix(absorbedExperts, weights, groups),
     kv_b: mix(
