@@ -31,6 +31,7 @@ import {
   tied,
   type Variations,
   weights,
+  windows,
   yarn,
 } from "./toy-parts.ts";
 
@@ -58,6 +59,11 @@ const xielu = keys({
   "xielu.beta": [0.5, 0.5, 0.5, 0.5],
   "xielu.eps": [-1e-6, -1e-6, -1e-6, -1e-6],
 });
+
+const sinks = each("attn_sinks.weight");
+const graniteScales = keys({ embedding_scale: 2, residual_scale: 0.7, logit_scale: 2, "attention.scale": 0.3 });
+/** Weights of two stacks of two layers, whatever `block_count` says. */
+const twoStacks = mix(keys({ "hrm.layers_per_stack": 2 }), { tensors: { "hrm.z_l_init": [32], "blk.{0-3}.attn_gate.weight": [32, 64], "blk.{0-3}.ffn_gate.weight": [1] } });
 
 const llamas: Readonly<Record<string, Variations>> = {
   llama: {
@@ -140,6 +146,27 @@ const llamas: Readonly<Record<string, Variations>> = {
   deepseek32: { plain: mix(latent, absorbed, index(undefined), biasedAfterDense, sharedAfterDense, sigmoid, weights) },
   "muse-glimmer": {
     plain: mix(gate, qk, each("attn_gate.weight"), keys({ logit_scale: 0.8, final_logit_softcapping: 15, "rope.freq_base_swa": 500 })),
+  },
+  spark2_5: {
+    plain: mix(
+      gate,
+      windows,
+      { tensors: { "blk.{i}.attn_gate.weight": [32, 4], "blk.2.attn_gate.weight": [32, 8] } },
+      keys({ "rope.freq_base_swa": 500, "rope.dimension_count": 8, "attention.head_count": [4, 4, 8, 4], "attention.head_count_kv": [2, 4, 2, 1] }),
+    ),
+    tied: mix(gate, windows, tied, { tensors: { "blk.{i}.attn_gate.weight": [32, 4] } }),
+  },
+  hrm_text: {
+    plain: mix(twoStacks, keys({ embedding_scale: 1.5, block_count: 12, "hrm.h_cycles": 2, "hrm.l_cycles": 2 })),
+    once: mix(twoStacks, tied, keys({ "hrm.h_cycles": 1, "hrm.l_cycles": 1 })),
+  },
+  granite_swa: {
+    scales: mix(gate, windows, sinks, graniteScales),
+    "some still": mix(gate, windows, sinks, graniteScales, keys({ "attention.rope_pattern": [true, false, true, false] })),
+    experts: mix(routedWide, windows, sinks, graniteScales),
+    shared: mix(routedWide, windows, sinks, tied, graniteScales, keys({ expert_shared_feed_forward_length: 32 }), {
+      tensors: { "blk.{i}.ffn_up_shexp.weight": [32, 64] },
+    }),
   },
   seed_oss: { biases: mix(gate, qkvBias) },
   apertus: { plain: mix(qk, xielu), "llama 3 factors": mix(qk, freqs, xielu) },

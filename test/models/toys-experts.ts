@@ -25,6 +25,7 @@ import {
   tied,
   type Variations,
   weights,
+  windows,
   yarn,
 } from "./toy-parts.ts";
 
@@ -82,6 +83,11 @@ export const expertToys: Readonly<Record<string, Variations>> = {
   },
   exaone4: { small: mix(gate, qk, narrow), large: mix(gate, qk, narrow, keys({ block_count: 64 })) },
   afmoe: { plain: mix(biasedAfterDense, sharedAfterDense, qk, sigmoid, keys({ expert_weights_scale: 2.826 }), each("attn_gate.weight")) },
+  maple: {
+    plain: mix(routed, qk, windows, keys({ "rope.freq_base_swa": 500, "rope.dimension_count": 8, swiglu_clamp_exp: 0.5 })),
+    "limits by layer": mix(routed, qk, windows, keys({ swiglu_clamp_exp: [0.3, 0.5, 0, 0.2] })),
+    "wide limits": mix(routed, qk, windows, keys({ swiglu_clamp_exp: 7, "rope.dimension_count_swa": 8 })),
+  },
   laguna: {
     plain: mix(normedExperts, { tensors: { "blk.{i}.attn_gate.weight": [32, 4] } }),
   },
