@@ -30,7 +30,6 @@ export const hrm = arch(["hrm_text"], source => {
     const [run, own] = [Math.floor(i / size), i % size];
     const isHigh = run % (low + 1) === low;
     const at = `blk.${own + (isHigh ? size : 0)}`;
-    source.need(`${at}.attn_gate.weight`);
     const block = inTurn(residual(norm, attention(source, at, { ...c, rope })), residual(norm, ffn(source, at, c)));
     const [first, last] = [own === 0 && i > 0, own === size - 1 && i < c.layers - 1];
     return (step: Step, upper: Tensor): void => {

@@ -9,6 +9,7 @@ import * as gemma4 from "./gemma4.ts";
 import * as gpt from "./gpt.ts";
 import * as hrm from "./hrm.ts";
 import * as kimi from "./kimi.ts";
+import * as latentWindows from "./latent-windows.ts";
 import * as lfm2 from "./lfm2.ts";
 import * as llama from "./llama.ts";
 import * as mamba from "./mamba.ts";
@@ -34,6 +35,7 @@ const files: readonly Readonly<Record<string, unknown>>[] = [
   gpt,
   hrm,
   kimi,
+  latentWindows,
   lfm2,
   llama,
   mamba,

@@ -120,11 +120,14 @@ export const spark = arch(["spark2_5"], source => {
   const windowed = windowedLayers(source, 1);
   const far = rotary(source, c, { pairs: "halves" });
   const base = source.positive("rope.freq_base_swa", source.positive("rope.freq_base", 10000));
-  const near = rotary(source, c, { pairs: "halves", base, dim: source.size("rope.dimension_count_swa", { max: c.headDim, or: c.ropeDim }) });
+  const near = rotary(source, c, {
+    pairs: "halves",
+    base,
+    dim: source.size("rope.dimension_count_swa", { max: c.headDim, or: c.ropeDim }),
+  });
   return decoder(source, c, {
     layer: (at, i) => {
       const own = windowed(i) ? { rope: near, window } : { rope: far };
-      source.need(`${at}.attn_gate.weight`);
       const attends = attention(source, at, { ...c, ...headSizes(source, c.dim, i), ...own });
       return preNorm(source, c, at, { attention: attends, ffn: ffn(source, at, { ...c, activation: "gelu", gated: true }) });
     },

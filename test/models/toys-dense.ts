@@ -28,6 +28,7 @@ import {
   sharedKeys,
   sigmoid,
   single,
+  sinks,
   tied,
   type Variations,
   weights,
@@ -60,10 +61,11 @@ const xielu = keys({
   "xielu.eps": [-1e-6, -1e-6, -1e-6, -1e-6],
 });
 
-const sinks = each("attn_sinks.weight");
 const graniteScales = keys({ embedding_scale: 2, residual_scale: 0.7, logit_scale: 2, "attention.scale": 0.3 });
 /** Weights of two stacks of two layers, whatever `block_count` says. */
-const twoStacks = mix(keys({ "hrm.layers_per_stack": 2 }), { tensors: { "hrm.z_l_init": [32], "blk.{0-3}.attn_gate.weight": [32, 64], "blk.{0-3}.ffn_gate.weight": [1] } });
+const twoStacks = mix(keys({ "hrm.layers_per_stack": 2 }), {
+  tensors: { "hrm.z_l_init": [32], "blk.{0-3}.attn_gate.weight": [32, 64], "blk.{0-3}.ffn_gate.weight": [1] },
+});
 
 const llamas: Readonly<Record<string, Variations>> = {
   llama: {
@@ -152,7 +154,12 @@ const llamas: Readonly<Record<string, Variations>> = {
       gate,
       windows,
       { tensors: { "blk.{i}.attn_gate.weight": [32, 4], "blk.2.attn_gate.weight": [32, 8] } },
-      keys({ "rope.freq_base_swa": 500, "rope.dimension_count": 8, "attention.head_count": [4, 4, 8, 4], "attention.head_count_kv": [2, 4, 2, 1] }),
+      keys({
+        "rope.freq_base_swa": 500,
+        "rope.dimension_count": 8,
+        "attention.head_count": [4, 4, 8, 4],
+        "attention.head_count_kv": [2, 4, 2, 1],
+      }),
     ),
     tied: mix(gate, windows, tied, { tensors: { "blk.{i}.attn_gate.weight": [32, 4] } }),
   },

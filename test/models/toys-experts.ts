@@ -10,6 +10,7 @@ import {
   fused,
   gate,
   groups,
+  index,
   keys,
   latent,
   narrow,
@@ -22,6 +23,7 @@ import {
   sharedAfterDense,
   sigmoid,
   single,
+  sinks,
   tied,
   type Variations,
   weights,
@@ -31,6 +33,11 @@ import {
 
 /** A dense layer, then experts by sigmoid with bias, scaled, beside one that all tokens share; queries and keys normed. */
 const normedExperts = mix(biasedAfterDense, sharedAfterDense, qk, sigmoid, weights);
+
+const streams = keys({ "hyper_connection.count": 3, "hyper_connection.epsilon": 1e-3, "hyper_connection.magnitude": 1.7 });
+const hyV4 = mix(latent, absorbed, biasedAfterDense, sharedAfterDense, sigmoid, weights, sinks, {
+  tensors: { "blk.{i}.attn_gate.weight": [32, 64] },
+});
 
 export const expertToys: Readonly<Record<string, Variations>> = {
   granitemoe: {
@@ -132,6 +139,27 @@ export const expertToys: Readonly<Record<string, Variations>> = {
   "deepseek2-ocr": { plain: mix(afterDense, sharedAfterDense, narrow, single) },
   deepseek: { plain: mix(afterDense, sharedAfterDense, narrow, single, keys({ expert_weights_scale: 1.5 })) },
   dots1: { plain: mix(single, normedExperts) },
+  dots3note: {
+    plain: mix(
+      ...[latent, windows, biasedAfterDense, sharedAfterDense, sigmoid, weights, index([0, 1, 0, 0])],
+      { tensors: { "blk.{i}.attn_gate.weight": [32, 4], "blk.{i}.attn_k_b.weight": [12, 20, 4], "blk.1.attn_k_b.weight": [16, 16, 4] } },
+      keys({
+        "attention.key_length_swa": 28,
+        "attention.value_length_swa": 20,
+        "attention.kv_lora_rank_swa": 20,
+        "attention.key_length_mla_swa": 20,
+        "attention.value_length_mla_swa": 12,
+        "rope.freq_base_swa": 500,
+      }),
+    ),
+  },
+  hy_v4: {
+    plain: mix(hyV4, streams),
+    bare: mix(latent, absorbed, afterDense, sharedAfterDense, sigmoid, sinks, streams, keys({ swiglu_clamp_exp: 0.4 }), {
+      tensors: { "blk.{i}.attn_gate.weight": [32, 64] },
+    }),
+    index: mix(hyV4, streams, index([1, 0, 1, 0])),
+  },
   deepseek2: {
     absorbed: mix(absorbedExperts, weights, groups),
     kv_b: mix(
