@@ -19,7 +19,8 @@ const projections = bias(/^(attn_(q|k|v|qkv|output)|ffn_(up|gate|down))$/);
 const queries = bias(/^attn_(q|k|v|qkv)$/);
 const selection: Rule = { beside: /^ffn_gate_inp$/, needs: ["exp_probs_b.bias", "exp_probs_b"] };
 const sinks: Rule = { beside: /^attn_(q|q_b|qkv)$/, needs: ["attn_sinks.weight"] };
-const gate: Rule = { beside: /^attn_(q|qkv|kv_a_mqa)$/, needs: ["attn_gate.weight"] };
+const gate: Rule = { beside: /^attn_(q|qkv)$/, needs: ["attn_gate.weight"] };
+const latentGate: Rule = { beside: /^attn_kv_a_mqa$/, needs: ["attn_gate.weight"] };
 const sharedKey: Rule = { beside: /^attn_kv_a_mqa$/, needs: ["attn_k_norm.weight"] };
 const convolution = bias(/^ssm_(conv1d|dt)$/);
 const stateNorm: Rule = { beside: /^ssm_out$/, needs: ["ssm_norm.weight"] };
@@ -39,8 +40,8 @@ const families: readonly (readonly [names: string, rules: readonly Rule[]])[] = 
   ["gpt-oss", [bias(/^(attn_(q|k|v|output)|ffn_gate_inp|ffn_(up|gate|down)_exps)$/), sinks]],
   ["glm4moe exaone-moe lfm2moe minimax-m2 minimax-m3 hy_v3 bailingmoe3 dots1", [selection]],
   ["deepseek32 glm-dsa", [selection, bias(/^indexer\.k_norm$/)]],
-  ["dots3note", [selection, bias(/^indexer\.k_norm$/), sharedKey, gate]],
-  ["hy_v4", [bias(/^indexer\.k_norm$/), sinks, gate]],
+  ["dots3note", [selection, bias(/^indexer\.k_norm$/), sharedKey, latentGate]],
+  ["hy_v4", [bias(/^indexer\.k_norm$/), sinks, latentGate]],
   ["granite_swa", [sinks]],
   ["spark2_5 hrm_text", [gate]],
   ["mamba jamba", [convolution, stateSteps]],
