@@ -1,6 +1,6 @@
 /**
  * The one entry to compute: a step evaluates new tokens of any number of sequences and gives the logits of those rows that are wanted. Nothing
- * else runs the model. Which tokens share a step never changes a result (DESIGN ideas 4 and 6).
+ * else runs the model. Which tokens share a step never changes a result (docs/architecture.md, "one order of sums").
  */
 import { LatheError } from "../errors.ts";
 import { PAGE } from "../kernels/attend.ts";

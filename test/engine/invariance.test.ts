@@ -1,5 +1,5 @@
 /**
- * DESIGN idea 4: a request's logits are the same in every bit alone or in a crowd, on one thread or several, in one piece or many, after a
+ * One order of sums (docs/architecture.md): a request's logits are the same in every bit alone or in a crowd, on one thread or several, in one piece or many, after a
  * fork, after going back. And memory that was freed holds nothing that matters.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
