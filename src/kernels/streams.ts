@@ -11,12 +11,16 @@ type Scalar = Val<"f32", 1>;
 
 export interface Mixing {
   readonly streams: number;
-  /** Rounds of making the mixing matrix doubly stochastic; 0: there is no giving back, and the factors are those of taking alone. */
+  /** Rounds of making the mixing matrix doubly stochastic; 0: streams do not mix. */
   readonly rounds: number;
+  /** The greatest factor of giving where streams do not mix; absent there: nothing is given back, and the factors are those of taking alone. */
+  readonly most?: number;
 }
 
 /** Factors of a token: `streams` of taking, then as many of giving, then a row of the mixing matrix for each stream that is mixed from. */
-export const factorsOf = ({ streams, rounds }: Mixing): number => (rounds ? streams * (2 + streams) : streams);
+export const factorsOf = ({ streams, rounds, most }: Mixing): number => streams * (rounds ? 2 + streams : most === undefined ? 1 : 2);
+/** Values of the scale beside: one for each kind of factor. */
+export const scalesOf = ({ rounds, most }: Mixing): number => (rounds ? 3 : most === undefined ? 1 : 2);
 
 const total = (x: readonly Scalar[]): Scalar => x.reduce((a, b) => a.add(b));
 
@@ -33,7 +37,7 @@ function balanced(n: number, eps: Scalar, rounds: number, given: readonly Scalar
 
 /** Slots: mixes, base, scale, out; bytes between rows of mixes and of out; eps. Grid: tokens. */
 export const streamFactors = (m: Mixing): Kernel =>
-  kernel(`stream_factors_${m.streams}_${m.rounds}`, s => {
+  kernel(`stream_factors_${m.streams}_${m.rounds}_${m.most === undefined ? "" : String(m.most).replace(/[^0-9]/g, "_")}`, s => {
     const [mixes, base, scale, out] = [s.in("mixes"), s.in("base"), s.in("scale"), s.out("out")];
     const [stride, outStride, eps] = [s.size("stride"), s.size("outStride"), s.scalar("eps")];
     const n = m.streams;
@@ -49,7 +53,10 @@ export const streamFactors = (m: Mixing): Kernel =>
       };
       const gate = (i: number): Scalar => sigmoid(own(i).repeat(4)).slice(0, 1);
       for (let i = 0; i < n; i++) out.store(to.add(4 * i), gate(i).add(eps));
-      if (!m.rounds) return;
+      if (!m.rounds) {
+        if (m.most !== undefined) for (let i = n; i < 2 * n; i++) out.store(to.add(4 * i), gate(i).mul(m.most).add(eps));
+        return;
+      }
       for (let i = n; i < 2 * n; i++) out.store(to.add(4 * i), gate(i).mul(2));
       const rows = Array.from({ length: n }, (_, r) => Array.from({ length: n }, (_, k) => own(n * (2 + r) + k)));
       const shares = rows.flatMap(row => {
@@ -80,9 +87,9 @@ export const takeStreams = (streams: number, columns: number): Kernel =>
       });
   });
 
-/** Each stream = its giving factor * y + the mix of all streams. Slots: x, y, factors; tokens, strides in bytes. Grid: chunks of 32 columns of a stream. */
-export const giveStreams = (streams: number, columns: number): Kernel =>
-  kernel(`give_streams_${streams}_${columns}`, s => {
+/** Each stream = its giving factor * y + the mix of all streams, or itself where they do not mix. Slots: x, y, factors; tokens, strides in bytes. Grid: chunks of 32 columns of a stream. */
+export const giveStreams = (streams: number, columns: number, mixed: boolean): Kernel =>
+  kernel(`give_streams_${streams}_${columns}_${mixed}`, s => {
     const [x, y, factors] = [s.out("x"), s.in("y"), s.in("factors")];
     const [tokens, xStride, yStride, factorStride] = [s.size("tokens"), s.size("xStride"), s.size("yStride"), s.size("factorStride")];
     return chunk =>
@@ -92,6 +99,10 @@ export const giveStreams = (streams: number, columns: number): Kernel =>
         const before = Array.from({ length: streams }, (_, h) => x.load("f32", 32, at.add(4 * h * columns)) as Chunk);
         const given = chunkAt(y, t.mul(yStride), chunk);
         for (let to = 0; to < streams; to++) {
+          if (!mixed) {
+            x.store(at.add(4 * to * columns), given.mulAdd(factor(streams + to), before[to]));
+            continue;
+          }
           let sum = given.mul(factor(streams + to));
           for (let from = 0; from < streams; from++) sum = before[from].mulAdd(factor(streams * (2 + from) + to), sum);
           x.store(at.add(4 * to * columns), sum);

@@ -18,6 +18,10 @@ const norms = bias(/^(attn_norm|attn_norm_2|ffn_norm|attn_output_norm|layer_outp
 const projections = bias(/^(attn_(q|k|v|qkv|output)|ffn_(up|gate|down))$/);
 const queries = bias(/^attn_(q|k|v|qkv)$/);
 const selection: Rule = { beside: /^ffn_gate_inp$/, needs: ["exp_probs_b.bias", "exp_probs_b"] };
+const sinks: Rule = { beside: /^attn_(q|q_b|qkv)$/, needs: ["attn_sinks.weight"] };
+const gate: Rule = { beside: /^attn_(q|qkv)$/, needs: ["attn_gate.weight"] };
+const latentGate: Rule = { beside: /^attn_kv_a_mqa$/, needs: ["attn_gate.weight"] };
+const sharedKey: Rule = { beside: /^attn_kv_a_mqa$/, needs: ["attn_k_norm.weight"] };
 const convolution = bias(/^ssm_(conv1d|dt)$/);
 const stateNorm: Rule = { beside: /^ssm_out$/, needs: ["ssm_norm.weight"] };
 const stateSteps: Rule = { beside: /^ssm_out$/, needs: ["ssm_dt.bias"] };
@@ -33,9 +37,13 @@ const families: readonly (readonly [names: string, rules: readonly Rule[]])[] = 
   ["phi2 phimoe", [...everything, bias(/^output$/)]],
   ["falcon nemotron orion stablelm", [norms]],
   ["qwen qwen2 qwen2vl qwen2moe dream seed_oss chatglm", [queries]],
-  ["gpt-oss", [bias(/^(attn_(q|k|v|output)|ffn_gate_inp|ffn_(up|gate|down)_exps)$/), { beside: /^attn_q$/, needs: ["attn_sinks.weight"] }]],
+  ["gpt-oss", [bias(/^(attn_(q|k|v|output)|ffn_gate_inp|ffn_(up|gate|down)_exps)$/), sinks]],
   ["glm4moe exaone-moe lfm2moe minimax-m2 minimax-m3 hy_v3 bailingmoe3 dots1", [selection]],
   ["deepseek32 glm-dsa", [selection, bias(/^indexer\.k_norm$/)]],
+  ["dots3note", [selection, bias(/^indexer\.k_norm$/), sharedKey, latentGate]],
+  ["hy_v4", [bias(/^indexer\.k_norm$/), sinks, latentGate]],
+  ["granite_swa", [sinks]],
+  ["spark2_5 hrm_text", [gate]],
   ["mamba jamba", [convolution, stateSteps]],
   ["mamba2 granitehybrid nemotron_h", [convolution, stateSteps, stateNorm]],
   ["nemotron_h_moe", [convolution, stateSteps, stateNorm, selection]],
@@ -43,14 +51,7 @@ const families: readonly (readonly [names: string, rules: readonly Rule[]])[] = 
   ["gemma3n", [{ beside: /^attn_k$/, needs: ["attn_v.weight"] }]],
   ["rwkv6", [norms]],
   ["rwkv7", [norms, ...[0, 1, 2].map(i => ({ beside: /^time_mix_w0$/, needs: [`time_mix_v${i}.weight`], from: 1 }))]],
-  [
-    "kimi-k3",
-    [
-      selection,
-      { beside: /^attn_kv_a_mqa$/, needs: ["attn_gate.weight"] },
-      { beside: /^ffn_routed_down$/, needs: ["ffn_routed_norm.weight"] },
-    ],
-  ],
+  ["kimi-k3", [selection, gate, { beside: /^ffn_routed_down$/, needs: ["ffn_routed_norm.weight"] }]],
 ];
 const rulesOf: ReadonlyMap<string, readonly Rule[]> = new Map(
   families.flatMap(([names, rules]) => names.split(" ").map(n => [n, rules] as const)),

@@ -10,11 +10,12 @@ import { linear } from "../nn/linear.ts";
 import { type MlaOptions, mla, mlaSizes } from "../nn/mla.ts";
 import { expertHidden, moeOrFfn } from "../nn/moe.ts";
 import { headNorm } from "../nn/norm.ts";
-import { type Pairs, rope, splitPairs, yarnMagnitude } from "../nn/rope.ts";
+import { type Pairs, type Rope, rope, splitPairs, yarnMagnitude } from "../nn/rope.ts";
 import type { Source } from "../nn/source.ts";
+import type { Step } from "../nn/step.ts";
 
 /** Of the norm of index keys, which the metadata does not give. */
-const INDEX_EPS = 1e-6;
+export const INDEX_EPS = 1e-6;
 
 /** The sizes of such a model. (kvHeads and headDim are what its metadata and the pages are described by.) */
 export function mlaConfig(source: Source) {
@@ -65,27 +66,28 @@ export const deepseek2 = arch(["deepseek2", "mistral4"], source => {
 const LONG_CONTEXT = 1 << 20;
 const usualIndex = (source: Source, i: number): boolean => source.size("context_length") < LONG_CONTEXT || i < 2 || (i - 2) % 4 === 0;
 
-/**
- * DeepSeek 3.2: of all keys those count which index heads score best. (llama.cpp and the makers turn both sides by one rotation; dots stay.) GLM 5:
- * neighbours turn together in the index too, and layers without an index take the choice of the last one that has it.
- */
-export const sparse = arch(["deepseek32", "glm-dsa"], source => {
-  const c = mlaConfig(source);
-  const glm = source.architecture === "glm-dsa";
+interface IndexOptions {
+  /** The rotation of index heads, whose first values turn: in the order of the file's values. */
+  readonly turn: Rope;
+  readonly order?: readonly number[];
+  readonly eps: number;
+  /** Whether a layer has an index of its own; the others take the choice of the last one that has. */
+  readonly own: (layer: number) => boolean;
+}
+
+/** Of all keys those count which index heads score best. (llama.cpp and the makers turn both sides by one rotation; dots stay.) */
+export function sparseKeys(source: Source, c: Pick<MlaConfig, "dim" | "ropeDim" | "queryRank">, o: IndexOptions) {
   const heads = source.size("attention.indexer.head_count", { max: 4096 });
   const headDim = source.size("attention.indexer.key_length", { max: 1024 });
   const top = source.size("attention.indexer.top_k");
-  const turn = rope(source, { dim: c.ropeDim, pairs: glm ? "neighbours" : "halves" });
-  const order = glm ? splitPairs(headDim, c.ropeDim) : undefined;
+  const { turn, order, eps, own } = o;
   checkHeads({ heads, kvHeads: 1, headDim }, c.ropeDim);
-  const key = "attention.indexer.types";
-  const own = (i: number): boolean => !glm || (source.hasKey(key) ? source.layerNumber(key, i) !== 0 : usualIndex(source, i));
   let [kept, last]: [Region?, Selection?] = [];
   const chooser = (at: string): ReturnType<NonNullable<MlaOptions["chooser"]>> => {
     const choose = indexer(source, { sets: 1, heads, headDim, rope: turn, block: 1, top, local: 0, room: () => kept! });
     const q = linear(source, `${at}.indexer.attn_q_b`, c.queryRank, heads * headDim, { order });
     const k = linear(source, `${at}.indexer.attn_k`, c.dim, headDim, { order });
-    const keyNorm = headNorm(source, `${at}.indexer.k_norm`, { kind: "layer", eps: INDEX_EPS, heads: 1, headDim, order });
+    const keyNorm = headNorm(source, `${at}.indexer.k_norm`, { kind: "layer", eps, heads: 1, headDim, order });
     const weights = linear(source, `${at}.indexer.proj`, c.dim, heads);
     return (step, x, queries) => {
       const keys = k(step, x);
@@ -94,7 +96,24 @@ export const sparse = arch(["deepseek32", "glm-dsa"], source => {
       return last;
     };
   };
-  const choosers = (i: number): NonNullable<MlaOptions["chooser"]> => (own(i) ? chooser : () => () => last!);
+  return {
+    chooser: (i: number): NonNullable<MlaOptions["chooser"]> => (own(i) ? chooser : () => () => last!),
+    /** Run once a step, before the first layer. */
+    prepare: (step: Step): void => {
+      kept = choiceRoom(step, 1);
+    },
+  };
+}
+
+/** DeepSeek 3.2. GLM 5: neighbours turn together in the index too, and not all layers have one. */
+export const sparse = arch(["deepseek32", "glm-dsa"], source => {
+  const c = mlaConfig(source);
+  const glm = source.architecture === "glm-dsa";
+  const turn = rope(source, { dim: c.ropeDim, pairs: glm ? "neighbours" : "halves" });
+  const order = glm ? splitPairs(source.size("attention.indexer.key_length", { max: 1024 }), c.ropeDim) : undefined;
+  const key = "attention.indexer.types";
+  const own = (i: number): boolean => !glm || (source.hasKey(key) ? source.layerNumber(key, i) !== 0 : usualIndex(source, i));
+  const keys = sparseKeys(source, c, { turn, order, eps: INDEX_EPS, own });
   const attends = mlaAttention(source, c, "neighbours");
   const network = {
     ...{ dim: c.dim, denseHidden: c.hidden, hidden: expertHidden(source) },
@@ -102,17 +121,15 @@ export const sparse = arch(["deepseek32", "glm-dsa"], source => {
   };
   if (!own(0)) throw noFirstIndex();
   return decoder(source, c, {
-    prepare: step => {
-      kept = choiceRoom(step, 1);
-    },
+    prepare: keys.prepare,
     layer: (at, i) => {
-      const parts = { attention: mla(source, at, { ...attends, chooser: choosers(i) }), ffn: moeOrFfn(source, at, network) };
+      const parts = { attention: mla(source, at, { ...attends, chooser: keys.chooser(i) }), ffn: moeOrFfn(source, at, network) };
       return preNorm(source, c, at, parts);
     },
   });
 });
 
-const noFirstIndex = (): LatheError =>
+export const noFirstIndex = (): LatheError =>
   new LatheError("model.wrong-shape", "The model's first layer has no index to choose keys by; the file is damaged.", {});
 
 /** MiniCPM 3: the same attention in a dense model with the first MiniCPM's scales, which files do not repeat; values turn half a head apart. */

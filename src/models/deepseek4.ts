@@ -24,7 +24,7 @@ import { joined, repeated, type StreamSizes, streamed } from "../nn/streams.ts";
 import { type Input, input, type Tensor, tensor } from "../nn/tensor.ts";
 
 /** Heads whose last values turn, in the order that kernels know: those first, split, then the others. */
-const turnedFirst = (size: number, turned: number): number[] => {
+export const turnedFirst = (size: number, turned: number): number[] => {
   const split = splitPairs(turned, turned);
   return Array.from({ length: size }, (_, i) => (i < turned ? size - turned + split[i] : i - turned));
 };

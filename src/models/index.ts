@@ -7,7 +7,9 @@ import * as gemma from "./gemma.ts";
 import * as gemma3n from "./gemma3n.ts";
 import * as gemma4 from "./gemma4.ts";
 import * as gpt from "./gpt.ts";
+import * as hrm from "./hrm.ts";
 import * as kimi from "./kimi.ts";
+import * as latentWindows from "./latent-windows.ts";
 import * as lfm2 from "./lfm2.ts";
 import * as llama from "./llama.ts";
 import * as mamba from "./mamba.ts";
@@ -31,7 +33,9 @@ const files: readonly Readonly<Record<string, unknown>>[] = [
   gemma3n,
   gemma4,
   gpt,
+  hrm,
   kimi,
+  latentWindows,
   lfm2,
   llama,
   mamba,

@@ -4,7 +4,7 @@
  */
 import { arch } from "../nn/arch.ts";
 import { type AttentionOptions, attention } from "../nn/attention.ts";
-import { type Config, config, type DecoderParts, decoder, preNorm, rotary } from "../nn/decoder.ts";
+import { type Config, config, type DecoderParts, decoder, preNorm, rotary, windowedLayers } from "../nn/decoder.ts";
 import type { FfnOptions } from "../nn/ffn.ts";
 import { expertHidden, type MoeOptions, moeOrFfn } from "../nn/moe.ts";
 import { type Pairs, type RopeChoices, yarnMagnitude } from "../nn/rope.ts";
@@ -101,14 +101,33 @@ export const minicpm = arch(["minicpm"], source => {
 });
 
 /** Granite 3 and 4, dense and MoE: the same scales, of attention as well; logits are divided. */
-export const granite = arch(["granite", "granitemoe"], source =>
-  plain(source, config(source), "neighbours", {
-    attention: { scale: source.orNone("attention.scale", 0) || undefined },
+const graniteScales = (source: Source) => ({
+  scale: source.orNone("attention.scale", 0) || undefined,
+  parts: {
     embeddingScale: source.positive("embedding_scale", 1),
     residualScale: source.positive("residual_scale", 1),
     logitScale: 1 / source.positive("logit_scale", 1),
-  }),
-);
+  },
+});
+export const granite = arch(["granite", "granitemoe"], source => {
+  const { scale, parts } = graniteScales(source);
+  return plain(source, config(source), "neighbours", { attention: { scale }, ...parts });
+});
+
+/** Granite with windows and sinks; layers that the metadata lists are not rotated. Shared experts have gate and projection in one matrix. */
+export const graniteSwa = arch(["granite_swa"], source => {
+  const { scale, parts } = graniteScales(source);
+  const c = config(source);
+  const windowed = windowedLayers(source, 1);
+  const window = { kind: "sliding", size: source.size("attention.sliding_window") } as const;
+  const still = (i: number): boolean => source.layerNumber("attention.rope_pattern", i, 1) === 0;
+  const shared = source.size("expert_shared_feed_forward_length", { or: 0, min: 0 });
+  return plain(source, c, "neighbours", {
+    attention: i => ({ scale, ...(windowed(i) ? { window } : {}), ...(still(i) ? { rope: undefined } : {}) }),
+    moe: { shared: { hidden: shared } },
+    ...parts,
+  });
+});
 
 /** Nanbeige: the stack of layers is run several times. */
 export const nanbeige = arch(["nanbeige"], source =>

@@ -1,6 +1,6 @@
 /**
  * Families that rotate windowed layers only or by their own base, gate what attention gives, and choose experts by sigmoid: Trinity, EXAONE 4.5
- * MoE, Laguna, MiMo 2, Step 3.5, Command A MoE, Muse. ARCHITECTURES 3.1, 3.7, 3.8.
+ * MoE, Laguna, MiMo 2, Step 3.5, Spark, Command A MoE, Muse. ARCHITECTURES 3.1, 3.7, 3.8.
  */
 import { arch } from "../nn/arch.ts";
 import { type AttentionOptions, attention } from "../nn/attention.ts";
@@ -109,6 +109,27 @@ export const step35 = arch(["step35"], source => {
       const gating = routed ? limited("swiglu_clamp_exp", i) : sharedGating;
       const parts = moeOrFfn(source, at, { ...options, gating, shared: { gating: sharedGating } });
       return preNorm(source, c, at, { attention: attends, ffn: parts });
+    },
+  });
+});
+
+/** Spark 2.5: dense with GEGLU; head counts by layer, a gate for each head, bases by kind of layer. */
+export const spark = arch(["spark2_5"], source => {
+  const c = config(source);
+  const window = sliding(source);
+  const windowed = windowedLayers(source, 1);
+  const far = rotary(source, c, { pairs: "halves" });
+  const base = source.positive("rope.freq_base_swa", source.positive("rope.freq_base", 10000));
+  const near = rotary(source, c, {
+    pairs: "halves",
+    base,
+    dim: source.size("rope.dimension_count_swa", { max: c.headDim, or: c.ropeDim }),
+  });
+  return decoder(source, c, {
+    layer: (at, i) => {
+      const own = windowed(i) ? { rope: near, window } : { rope: far };
+      const attends = attention(source, at, { ...c, ...headSizes(source, c.dim, i), ...own });
+      return preNorm(source, c, at, { attention: attends, ffn: ffn(source, at, { ...c, activation: "gelu", gated: true }) });
     },
   });
 });

@@ -64,6 +64,27 @@ export const mellum = arch(["mellum"], source => {
   return plain(source, c, "halves", { attention: i => (windowed(i) ? { window, qkNorm } : { qkNorm }) });
 });
 
+/** Maple: windowed layers are rotated, full ones are not; experts' gates are limited. */
+export const maple = arch(["maple"], source => {
+  const c = config(source);
+  const windowed = windowedLayers(source, 1);
+  const window = { kind: "sliding", size: source.size("attention.sliding_window") } as const;
+  const base = source.positive("rope.freq_base_swa", source.positive("rope.freq_base", 10000));
+  const dim = source.size("rope.dimension_count_swa", { max: c.headDim, or: c.ropeDim });
+  const rope = rotary(source, c, { pairs: "halves", base, dim });
+  return decoder(source, c, {
+    layer: (at, i) => {
+      const own = windowed(i) ? { rope, window } : {};
+      const limit = source.layerNumber("swiglu_clamp_exp", i, 7);
+      const gating = limit > 0 ? gatings.siluOfLimited(limit) : undefined;
+      return preNorm(source, c, at, {
+        attention: attention(source, at, { ...c, ...own, qkNorm: { eps: c.eps } }),
+        ffn: moe(source, at, { dim: c.dim, hidden: expertHidden(source), gating }),
+      });
+    },
+  });
+});
+
 /** DBRX: LayerNorm without bias; queries, keys and values are limited. */
 export const dbrx = arch(["dbrx"], source =>
   plain(source, config(source, "layer"), "halves", {

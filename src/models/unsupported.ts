@@ -11,6 +11,10 @@ export const unsupported: ReadonlyMap<string, string> = new Map([
   ["eagle3", `a drafter that reads another model's layers; ${text}`],
   ["dflash", `a drafter that reads another model's layers; ${text}`],
   [
+    "qwen4exp",
+    "a trial of a mixture with states, streams of low rank and embeddings of word pairs, which Lathe cannot run yet; use a Qwen 3.5 or 3.6 model",
+  ],
+  [
     "graniteswitch",
     "a model that changes its weights at tokens of the text, which Lathe cannot do yet; use a Granite model without switches",
   ],

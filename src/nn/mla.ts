@@ -6,12 +6,12 @@
 import { activationBytes, GROUP } from "../formats/packed.ts";
 import { headBeginnings, type Joined, joinHeads } from "../kernels/heads.ts";
 import { headMatmul } from "../kernels/matmul.ts";
-import { type AttentionShape, attend, outputGate, reserveCache, type Selection } from "./attention.ts";
+import { type AttentionShape, attend, type HeadSizes, outputGate, reserveCache, type Selection } from "./attention.ts";
 import { gatedBy, scaleRows } from "./elementwise.ts";
 import { count, once } from "./graph.ts";
 import { type Branch, endingIn, type Linear, linear, scaleArgs } from "./linear.ts";
 import { fitting } from "./moe.ts";
-import { norm } from "./norm.ts";
+import { headNorm, norm } from "./norm.ts";
 import { type Rope, splitPairs } from "./rope.ts";
 import { blocksPerRow, paddedRows, type Source, vectorRegion, weightRegion } from "./source.ts";
 import type { Scalars, Step } from "./step.ts";
@@ -32,6 +32,7 @@ export interface MlaOptions {
   readonly scale: number;
   /** Absent: nothing is rotated. */
   readonly rope?: Rope;
+  readonly window?: AttentionShape["window"];
   readonly temperature?: Scalars;
   /** Binds what chooses the keys that count, from what is normed: x, and what the queries are made of. */
   readonly chooser?: (at: string) => (step: Step, x: Input, queries: Input) => Selection;
@@ -127,27 +128,43 @@ function mlaQueries(source: Source, at: string, o: MlaOptions) {
   };
 }
 
-/** c, normed, and the key part that all heads share. */
+/** c, normed, and the key part that all heads share, normed where the file has attn_k_norm. */
 function latents(source: Source, at: string, o: MlaOptions): (step: Step, x: Input) => { c: Input; rotated: Tensor } {
   const { dim, rank, ropeDim, rope } = o;
   const turn = rope?.pairs === "neighbours" ? splitPairs(ropeDim, ropeDim) : undefined;
   const order = turn && Array.from({ length: rank + ropeDim }, (_, i) => (i < rank ? i : rank + turn[i - rank]));
   const project = linear(source, `${at}.attn_kv_a_mqa`, dim, rank + ropeDim, { order });
   const normed = norm(source, "rms", `${at}.attn_kv_a_norm`, rank, o.eps);
+  const sharedNorm = headNorm(source, `${at}.attn_k_norm`, {
+    kind: "rms",
+    eps: o.eps,
+    heads: 1,
+    headDim: ropeDim,
+    order: turn,
+    optional: true,
+  });
   return (step, x) => {
     const all = project(step, x);
-    return { c: normed(step, view(all, 0, rank)), rotated: view(all, rank, ropeDim) };
+    const rotated = view(all, rank, ropeDim);
+    sharedNorm?.(step, rotated);
+    return { c: normed(step, view(all, 0, rank)), rotated };
   };
 }
 
 type Attends = (step: Step, q: { rotated: Tensor; plain: Tensor }, k: { c: Input; rotated: Tensor }, selection?: Selection) => Tensor;
 
+/** The attention over pages; with sinks where the file has them. */
+const shapeOf = (source: Source, at: string, { heads, rope, scale, window }: MlaOptions, sizes: HeadSizes): AttentionShape => ({
+  ...{ ...sizes, rope, scale, window, cache: reserveCache(source, sizes) },
+  sinks: source.has(`${at}.attn_sinks.weight`) ? source.vector(`${at}.attn_sinks.weight`, heads) : undefined,
+});
+
 function absorbed(source: Source, at: string, o: MlaOptions): Attends {
-  const { heads, ropeDim, keyDim, valueDim, rank, rope, scale, temperature } = o;
+  const { heads, ropeDim, keyDim, valueDim, rank, temperature } = o;
   const toLatent = headLinear(source, `${at}.attn_k_b`, keyDim - ropeDim, rank, heads);
   const toValues = headLinear(source, `${at}.attn_v_b`, rank, valueDim, heads);
   const sizes = { heads, kvHeads: 1, headDim: ropeDim + rank, valueDim: rank };
-  const shape: AttentionShape = { ...sizes, rope, scale, cache: reserveCache(source, sizes) };
+  const shape = shapeOf(source, at, o, sizes);
   return (step, q, k, selection) => {
     const c = k.c.form("f32");
     const queries = join(step, { heads, first: ropeDim, second: rank, shared: false }, q.rotated, toLatent(step, q.plain));
@@ -158,7 +175,7 @@ function absorbed(source: Source, at: string, o: MlaOptions): Attends {
 }
 
 function madeOut(source: Source, at: string, o: MlaOptions): Attends {
-  const { heads, ropeDim, keyDim, valueDim, rank, rope, scale, temperature } = o;
+  const { heads, ropeDim, keyDim, valueDim, rank, temperature } = o;
   const plain = keyDim - ropeDim;
   // Rows of the file: a head's key part, then its value. Here: all key parts, then all values.
   const order = Array.from({ length: heads * (plain + valueDim) }, (_, i) => {
@@ -169,7 +186,7 @@ function madeOut(source: Source, at: string, o: MlaOptions): Attends {
   });
   const both: Linear = linear(source, `${at}.attn_kv_b`, rank, heads * (plain + valueDim), { order });
   const sizes = { heads, kvHeads: heads, headDim: keyDim, valueDim };
-  const shape: AttentionShape = { ...sizes, rope, scale, cache: reserveCache(source, sizes) };
+  const shape = shapeOf(source, at, o, sizes);
   return (step, q, k, selection) => {
     const kv = both(step, k.c);
     const queries = join(step, { heads, first: ropeDim, second: plain, shared: false }, q.rotated, q.plain);

@@ -1,7 +1,7 @@
 /** Residual streams that every branch mixes anew (hyper-connections): the tensors `<name>_fn`, `_base` and `_scale`. ARCHITECTURES 3.5. */
 
 import { LatheError } from "../errors.ts";
-import { factorsOf, giveStreams, type Mixing, streamFactors, takeStreams } from "../kernels/streams.ts";
+import { factorsOf, giveStreams, type Mixing, scalesOf, streamFactors, takeStreams } from "../kernels/streams.ts";
 import type { Block } from "./block.ts";
 import { copyTo } from "./elementwise.ts";
 import { once } from "./graph.ts";
@@ -11,11 +11,9 @@ import { type Source, vectorRegion } from "./source.ts";
 import type { Step } from "./step.ts";
 import { chunks, countOf, type Tensor, tensor, view } from "./tensor.ts";
 
-export interface StreamSizes {
-  readonly streams: number;
+export interface StreamSizes extends Mixing {
   /** Columns of a stream: a multiple of 32. */
   readonly dim: number;
-  readonly rounds: number;
   /** Of the norm of all streams together, and what keeps factors and sums from 0. */
   readonly eps: number;
   readonly least: number;
@@ -38,7 +36,7 @@ function taking(source: Source, name: string, z: StreamSizes, mixing: Mixing): (
   const n = factorsOf(mixing);
   const normed = norm(source, "rms", undefined, streams * dim, z.eps);
   const fn = linear(source, `${name}_fn`, streams * dim, n);
-  const [base, scale] = [source.vector(`${name}_base.weight`, n), source.vector(`${name}_scale.weight`, mixing.rounds ? 3 : 1)];
+  const [base, scale] = [source.vector(`${name}_base.weight`, n), source.vector(`${name}_scale.weight`, scalesOf(mixing))];
   return (step, x) => {
     const mixes = fn(step, normed(step, x));
     const factors = tensor(step.graph, "tokens", n);
@@ -56,11 +54,12 @@ function taking(source: Source, name: string, z: StreamSizes, mixing: Mixing): (
 
 /** streams = mix(streams) + what each is given of branch(before(what is taken of them)). */
 export function streamed(source: Source, name: string, z: StreamSizes, before: Norm, branch: Branch): Block {
-  const take = taking(source, name, z, z);
+  const { streams, rounds, most } = z;
+  const take = taking(source, name, z, { streams, rounds, most });
   return (step, x) => {
     const { factors, y } = take(step, x);
     const given = branch(step, before(step, y));
-    const kernel = once(step.graph, `give_streams_${z.streams}_${z.dim}`, () => giveStreams(z.streams, z.dim));
+    const kernel = once(step.graph, `give_streams_${streams}_${z.dim}_${rounds}`, () => giveStreams(streams, z.dim, rounds > 0));
     const args = [x.region.address, given.region.address, factors.region.address, countOf(x), x.stride, given.stride, factors.stride];
     step.graph.launch(kernel, chunks(z.dim), args, { reads: [given.region, factors.region], writes: [x.region] });
   };

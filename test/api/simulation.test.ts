@@ -239,11 +239,12 @@ describe("a step of prompts", () => {
 
   it("that an answer takes part in is never broken off", () => {
     const { sim, turns } = watched({ runs: () => true, ends: () => true });
-    const first = Array.from({ length: 99 }, (_, i) => i).find(i => expectedAnswer(prompt(4, i), 40, 4096).length === 40)!;
-    sim.ask(prompt(4, first), 40);
-    turns(3);
+    const lasting = (first: number): boolean => expectedAnswer(prompt(4, first), 20, 4096).length === 20;
+    sim.ask(prompt(4, Array.from({ length: 999 }, (_, i) => i).find(lasting)!), 20);
+    expect(turns(3)).toEqual([-4, 4, 1]);
     sim.ask(prompt(1000, 2), 1);
-    expect(turns(20).every(n => n > 0)).toBe(true);
+    expect(turns(15).every(n => n > 0)).toBe(true);
+    expect(turns(20).some(n => n < 0)).toBe(true); // the answer has ended
   });
 });
 

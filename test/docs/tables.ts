@@ -82,6 +82,7 @@ const isHybrid = (name: string): boolean => Object.values(hybrids).some(t => t.a
 function float64(architecture: string): string {
   if (architecture === "llama") return "every variant and type";
   if (architecture in decoders || architecture === "deepseek4") return "llama.cpp's record and its model";
+  if (architecture === "gemma3n") return "toy models";
   return isHybrid(architecture) || makerNames.includes(architecture) ? "toy model" : "–";
 }
 

@@ -1,6 +1,6 @@
 /** Cases of the kernels that mix several residual streams: factors, taking, giving, predicting, correcting. */
 import { correctStreams, predictStreams } from "../../src/kernels/alternating.ts";
-import { factorsOf, giveStreams, type Mixing, streamFactors, takeStreams } from "../../src/kernels/streams.ts";
+import { factorsOf, giveStreams, type Mixing, scalesOf, streamFactors, takeStreams } from "../../src/kernels/streams.ts";
 import { Random } from "../fixtures/random.ts";
 import { type Expected, type KernelCase, U } from "./case.ts";
 import { dot, table, transposed } from "./table.ts";
@@ -14,11 +14,20 @@ const byRows = (m: readonly (readonly number[])[], eps: number): number[][] => m
 const byColumns = (m: readonly (readonly number[])[], eps: number): number[][] => transposed(byRows(transposed(m), eps));
 
 /** The factors of one token, and how large the numbers are that they come from. */
-function factors({ streams: n, rounds }: Mixing, mixes: readonly number[], base: ArrayLike<number>, scale: ArrayLike<number>, eps: number) {
+function factors(
+  { streams: n, rounds, most }: Mixing,
+  mixes: readonly number[],
+  base: ArrayLike<number>,
+  scale: ArrayLike<number>,
+  eps: number,
+) {
   const own = mixes.map((v, i) => v * scale[Math.min(2, Math.floor(i / n))] + base[i]);
   const size = Math.max(...mixes.map((v, i) => Math.abs(v * scale[Math.min(2, Math.floor(i / n))]) + Math.abs(base[i])));
   const taken = own.slice(0, n).map(v => sigmoid(v) + eps);
-  if (!rounds) return { values: taken, size };
+  if (!rounds) {
+    const given = most === undefined ? [] : own.slice(n).map(v => most * sigmoid(v) + eps);
+    return { values: [...taken, ...given], size };
+  }
   const given = own.slice(n, 2 * n).map(v => 2 * sigmoid(v));
   const rows = Array.from({ length: n }, (_, r) => own.slice(n * (2 + r), n * (3 + r)).map(Math.exp));
   let mix = byColumns(
@@ -37,9 +46,9 @@ export function factorsCase(m: Mixing): KernelCase {
   const [random, eps] = [new Random(71), Math.fround(1e-3)];
   const n = factorsOf(m);
   const mixes = table(random, TOKENS, n);
-  const [base, scale] = [random.floats(n), random.floats(m.rounds ? 3 : 1)];
+  const [base, scale] = [random.floats(n), random.floats(scalesOf(m))];
   return {
-    name: `factors of ${m.streams} streams, ${m.rounds} rounds`,
+    name: `factors of ${m.streams} streams, ${m.rounds} rounds, ${m.most ?? "nothing"} given at most`,
     kernel: streamFactors(m),
     bytes: 8 * TOKENS * n,
     operations: TOKENS * n * (10 + 4 * m.rounds),
@@ -82,13 +91,13 @@ export function takeCase(streams: number, columns: number): KernelCase {
   };
 }
 
-export function giveCase(streams: number, columns: number): KernelCase {
+export function giveCase(streams: number, columns: number, mixed: boolean): KernelCase {
   const random = new Random(73);
   const x = table(random, TOKENS, streams * columns);
   const [y, f] = [table(random, TOKENS, columns), table(random, TOKENS, factorsOf({ streams, rounds: 1 }))];
   return {
-    name: `give to ${streams} streams of ${columns}`,
-    kernel: giveStreams(streams, columns),
+    name: `give to ${streams} ${mixed ? "mixed " : ""}streams of ${columns}`,
+    kernel: giveStreams(streams, columns, mixed),
     bytes: 4 * TOKENS * columns * (2 * streams + 1),
     operations: 2 * TOKENS * columns * streams * (streams + 1),
     lay: image => {
@@ -98,7 +107,7 @@ export function giveCase(streams: number, columns: number): KernelCase {
         const sums = Array.from({ length: streams * columns }, (_, i) => {
           const [to, column] = [Math.floor(i / columns), i % columns];
           const before = Array.from({ length: streams }, (_, from) => row[from * columns + column]);
-          const mixing = before.map((_, from) => own[2 * streams + from * streams + to]);
+          const mixing = before.map((_, from) => (mixed ? own[2 * streams + from * streams + to] : Number(from === to)));
           return dot([y.rows[t][column], ...before], [own[streams + to], ...mixing]);
         });
         const bounds = sums.map(s => (streams + 2) * U * s.size);
@@ -152,10 +161,12 @@ export const streamCases: readonly KernelCase[] = [
   factorsCase({ streams: 4, rounds: 3 }),
   factorsCase({ streams: 2, rounds: 1 }),
   factorsCase({ streams: 4, rounds: 0 }),
+  factorsCase({ streams: 3, rounds: 0, most: 1.5 }),
   takeCase(4, 64),
   takeCase(1, 32),
-  giveCase(4, 32),
-  giveCase(2, 64),
+  giveCase(4, 32, true),
+  giveCase(2, 64, true),
+  giveCase(3, 64, false),
   alternatingCase("predict", 4, 32),
   alternatingCase("predict", 2, 64),
   alternatingCase("correct", 4, 64),

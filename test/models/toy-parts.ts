@@ -67,6 +67,9 @@ export const index = (types: readonly number[] | undefined): Toy =>
     "attention.indexer.top_k": 6,
     "attention.indexer.types": types,
   });
+export const sinks = each("attn_sinks.weight");
+/** Layers that see a window only, by a list. */
+export const windows = keys({ "attention.sliding_window_pattern": [true, false, true, true] });
 export const yarn = keys({
   "rope.scaling.type": "yarn",
   "rope.scaling.factor": 4,

@@ -22,7 +22,7 @@ const excerpts: Record<string, Excerpt & { variation: string }> = JSON.parse(
  * llama.cpp looks GELU up in a table of half precision. The error grows with the number of layers; agree.mjs compares with the same rounding on
  * both sides, and then finds a tenth of this.
  */
-const GELU = /^(t5|gemma|gpt|starcoder|bloom|grok|mpt|jina|modern|nomic-bert-moe)/;
+const GELU = /^(t5|gemma|gpt|starcoder|bloom|grok|mpt|jina|modern|nomic-bert-moe|spark)/;
 const tolerance = (name: string): number => (GELU.test(name) ? 2e-3 : 2e-5);
 
 it.each([...Object.keys(excerpts), ...unknownToPeer])("%s", async name => {

@@ -55,7 +55,7 @@ const usual: NonNullable<Toy["keys"]> = {
 };
 
 /** Numbers that files store as floats even where they are whole. */
-const floats = /epsilon|freq_base|softcapping|scale|factor|alpha|beta|clamp|xielu|eps$|multiplier|_bias$|weights_scale|yarn|situ/;
+const floats = /epsilon|freq_base|softcapping|scale|factor|alpha|beta|clamp|xielu|eps$|multiplier|_bias$|weights_scale|yarn|situ|magnitude/;
 
 type Shapes = Map<string, readonly number[]>;
 

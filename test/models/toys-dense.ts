@@ -28,9 +28,11 @@ import {
   sharedKeys,
   sigmoid,
   single,
+  sinks,
   tied,
   type Variations,
   weights,
+  windows,
   yarn,
 } from "./toy-parts.ts";
 
@@ -50,6 +52,20 @@ const seeing: Toy = {
     "blk.{i}.vis_down.weight": [64, 32],
   },
 };
+
+/** The parameters of Apertus' activation. */
+const xielu = keys({
+  "xielu.alpha_n": [0.1, 0.2, 0.3, 0.4],
+  "xielu.alpha_p": [0.8, 0.7, 0.6, 0.5],
+  "xielu.beta": [0.5, 0.5, 0.5, 0.5],
+  "xielu.eps": [-1e-6, -1e-6, -1e-6, -1e-6],
+});
+
+const graniteScales = keys({ embedding_scale: 2, residual_scale: 0.7, logit_scale: 2, "attention.scale": 0.3 });
+/** Weights of two stacks of two layers, whatever `block_count` says. */
+const twoStacks = mix(keys({ "hrm.layers_per_stack": 2 }), {
+  tensors: { "hrm.z_l_init": [32], "blk.{0-3}.attn_gate.weight": [32, 64], "blk.{0-3}.ffn_gate.weight": [1] },
+});
 
 const llamas: Readonly<Record<string, Variations>> = {
   llama: {
@@ -133,28 +149,34 @@ const llamas: Readonly<Record<string, Variations>> = {
   "muse-glimmer": {
     plain: mix(gate, qk, each("attn_gate.weight"), keys({ logit_scale: 0.8, final_logit_softcapping: 15, "rope.freq_base_swa": 500 })),
   },
-  seed_oss: { biases: mix(gate, qkvBias) },
-  apertus: {
+  spark2_5: {
     plain: mix(
-      qk,
+      gate,
+      windows,
+      { tensors: { "blk.{i}.attn_gate.weight": [32, 4], "blk.2.attn_gate.weight": [32, 8] } },
       keys({
-        "xielu.alpha_n": [0.1, 0.2, 0.3, 0.4],
-        "xielu.alpha_p": [0.8, 0.7, 0.6, 0.5],
-        "xielu.beta": [0.5, 0.5, 0.5, 0.5],
-        "xielu.eps": [-1e-6, -1e-6, -1e-6, -1e-6],
+        "rope.freq_base_swa": 500,
+        "rope.dimension_count": 8,
+        "attention.head_count": [4, 4, 8, 4],
+        "attention.head_count_kv": [2, 4, 2, 1],
       }),
     ),
-    "llama 3 factors": mix(
-      qk,
-      freqs,
-      keys({
-        "xielu.alpha_n": [0.1, 0.2, 0.3, 0.4],
-        "xielu.alpha_p": [0.8, 0.7, 0.6, 0.5],
-        "xielu.beta": [0.5, 0.5, 0.5, 0.5],
-        "xielu.eps": [-1e-6, -1e-6, -1e-6, -1e-6],
-      }),
-    ),
+    tied: mix(gate, windows, tied, { tensors: { "blk.{i}.attn_gate.weight": [32, 4] } }),
   },
+  hrm_text: {
+    plain: mix(twoStacks, keys({ embedding_scale: 1.5, block_count: 12, "hrm.h_cycles": 2, "hrm.l_cycles": 2 })),
+    once: mix(twoStacks, tied, keys({ "hrm.h_cycles": 1, "hrm.l_cycles": 1 })),
+  },
+  granite_swa: {
+    scales: mix(gate, windows, sinks, graniteScales),
+    "some still": mix(gate, windows, sinks, graniteScales, keys({ "attention.rope_pattern": [true, false, true, false] })),
+    experts: mix(routedWide, windows, sinks, graniteScales),
+    shared: mix(routedWide, windows, sinks, tied, graniteScales, keys({ expert_shared_feed_forward_length: 32 }), {
+      tensors: { "blk.{i}.ffn_up_shexp.weight": [32, 64] },
+    }),
+  },
+  seed_oss: { biases: mix(gate, qkvBias) },
+  apertus: { plain: mix(qk, xielu), "llama 3 factors": mix(qk, freqs, xielu) },
   "pangu-embedded": { biases: mix(gate, qkvBias, each("attn_output.bias")) },
   paddleocr: { sections: mix(gate, keys({ "rope.dimension_sections": [4, 2, 2, 0] })) },
 };

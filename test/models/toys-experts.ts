@@ -10,6 +10,7 @@ import {
   fused,
   gate,
   groups,
+  index,
   keys,
   latent,
   narrow,
@@ -22,11 +23,21 @@ import {
   sharedAfterDense,
   sigmoid,
   single,
+  sinks,
   tied,
   type Variations,
   weights,
+  windows,
   yarn,
 } from "./toy-parts.ts";
+
+/** A dense layer, then experts by sigmoid with bias, scaled, beside one that all tokens share; queries and keys normed. */
+const normedExperts = mix(biasedAfterDense, sharedAfterDense, qk, sigmoid, weights);
+
+const streams = keys({ "hyper_connection.count": 3, "hyper_connection.epsilon": 1e-3, "hyper_connection.magnitude": 1.7 });
+const hyV4 = mix(latent, absorbed, biasedAfterDense, sharedAfterDense, sigmoid, weights, sinks, {
+  tensors: { "blk.{i}.attn_gate.weight": [32, 64] },
+});
 
 export const expertToys: Readonly<Record<string, Variations>> = {
   granitemoe: {
@@ -75,19 +86,17 @@ export const expertToys: Readonly<Record<string, Variations>> = {
     sections: mix(biasedAfterDense, sharedAfterDense, qkvBias, sigmoid, weights, keys({ "rope.dimension_sections": [2, 3, 2, 1] })),
   },
   "exaone-moe": {
-    plain: mix(
-      biasedAfterDense,
-      sharedAfterDense,
-      qk,
-      sigmoid,
-      weights,
-      keys({ "attention.sliding_window_pattern": [true, true, false, true] }),
-    ),
+    plain: mix(normedExperts, keys({ "attention.sliding_window_pattern": [true, true, false, true] })),
   },
   exaone4: { small: mix(gate, qk, narrow), large: mix(gate, qk, narrow, keys({ block_count: 64 })) },
   afmoe: { plain: mix(biasedAfterDense, sharedAfterDense, qk, sigmoid, keys({ expert_weights_scale: 2.826 }), each("attn_gate.weight")) },
+  maple: {
+    plain: mix(routed, qk, windows, keys({ "rope.freq_base_swa": 500, "rope.dimension_count": 8, swiglu_clamp_exp: 0.5 })),
+    "limits by layer": mix(routed, qk, windows, keys({ swiglu_clamp_exp: [0.3, 0.5, 0, 0.2] })),
+    "wide limits": mix(routed, qk, windows, keys({ swiglu_clamp_exp: 7, "rope.dimension_count_swa": 8 })),
+  },
   laguna: {
-    plain: mix(biasedAfterDense, sharedAfterDense, qk, sigmoid, weights, { tensors: { "blk.{i}.attn_gate.weight": [32, 4] } }),
+    plain: mix(normedExperts, { tensors: { "blk.{i}.attn_gate.weight": [32, 4] } }),
   },
   mimo2: {
     plain: mix(
@@ -105,11 +114,7 @@ export const expertToys: Readonly<Record<string, Variations>> = {
   },
   step35: {
     plain: mix(
-      biasedAfterDense,
-      sharedAfterDense,
-      qk,
-      sigmoid,
-      weights,
+      normedExperts,
       { tensors: { "blk.{i}.attn_gate.weight": [32, 4] } },
       keys({
         "attention.sliding_window_pattern": [false, true, true, false],
@@ -133,7 +138,28 @@ export const expertToys: Readonly<Record<string, Variations>> = {
   },
   "deepseek2-ocr": { plain: mix(afterDense, sharedAfterDense, narrow, single) },
   deepseek: { plain: mix(afterDense, sharedAfterDense, narrow, single, keys({ expert_weights_scale: 1.5 })) },
-  dots1: { plain: mix(single, biasedAfterDense, sharedAfterDense, qk, sigmoid, weights) },
+  dots1: { plain: mix(single, normedExperts) },
+  dots3note: {
+    plain: mix(
+      ...[latent, windows, biasedAfterDense, sharedAfterDense, sigmoid, weights, index([0, 1, 0, 0])],
+      { tensors: { "blk.{i}.attn_gate.weight": [32, 4], "blk.{i}.attn_k_b.weight": [12, 20, 4], "blk.1.attn_k_b.weight": [16, 16, 4] } },
+      keys({
+        "attention.key_length_swa": 28,
+        "attention.value_length_swa": 20,
+        "attention.kv_lora_rank_swa": 20,
+        "attention.key_length_mla_swa": 20,
+        "attention.value_length_mla_swa": 12,
+        "rope.freq_base_swa": 500,
+      }),
+    ),
+  },
+  hy_v4: {
+    plain: mix(hyV4, streams),
+    bare: mix(latent, absorbed, afterDense, sharedAfterDense, sigmoid, sinks, streams, keys({ swiglu_clamp_exp: 0.4 }), {
+      tensors: { "blk.{i}.attn_gate.weight": [32, 64] },
+    }),
+    index: mix(hyV4, streams, index([1, 0, 1, 0])),
+  },
   deepseek2: {
     absorbed: mix(absorbedExperts, weights, groups),
     kv_b: mix(
