@@ -9,7 +9,7 @@ export function summary(values) {
   return { median, min: sorted[0], max: sorted.at(-1), count: sorted.length };
 }
 
-const digits = x => (x >= 100 ? x.toFixed(0) : x >= 10 ? x.toFixed(1) : x.toFixed(2));
+export const digits = x => (x >= 100 ? x.toFixed(0) : x >= 10 ? x.toFixed(1) : x.toFixed(2));
 
 /** A star marks figures for which there was no quiet run. */
 const star = (...summaries) => (summaries.every(s => s.quiet) ? "" : "\\*");

@@ -1,5 +1,5 @@
 /** Figures with their goals: medians, spreads, quantiles, and the table and the file that a run ends with. */
-import { summary } from "../report.mjs";
+import { digits, summary } from "../report.mjs";
 
 /**
  * @typedef {{ scenario: string, name: string, unit: string, values: number[], atLeast?: number, atMost?: number, note?: string }} Figure
@@ -12,15 +12,12 @@ export function quantile(list, q) {
   return sorted.length ? sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(q * sorted.length) - 1))] : Number.NaN;
 }
 
-const shown = x =>
-  Math.abs(x) >= 1000 ? x.toFixed(0) : Math.abs(x) >= 100 ? x.toFixed(0) : Math.abs(x) >= 10 ? x.toFixed(1) : x.toFixed(2);
-
 /** @param {Figure} f */
 function line(f) {
   const { median, min, max, count } = summary(f.values);
-  const goal = f.atLeast !== undefined ? `>= ${shown(f.atLeast)}` : f.atMost !== undefined ? `<= ${shown(f.atMost)}` : "";
+  const goal = f.atLeast !== undefined ? `>= ${digits(f.atLeast)}` : f.atMost !== undefined ? `<= ${digits(f.atMost)}` : "";
   const met = f.atLeast !== undefined ? median >= f.atLeast : f.atMost !== undefined ? median <= f.atMost : undefined;
-  const spread = count > 1 ? `${shown(median)} (${shown(min)}-${shown(max)})` : shown(median);
+  const spread = count > 1 ? `${digits(median)} (${digits(min)}-${digits(max)})` : digits(median);
   return `| ${f.scenario} | ${f.name} | ${spread} ${f.unit} | ${goal} | ${met === undefined ? "" : met ? "yes" : "NO"} | ${f.note ?? ""} |`;
 }
 

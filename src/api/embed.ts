@@ -30,8 +30,11 @@ interface Text {
   done: number;
 }
 
-/** Gives one vector for each text, in order; yields after each step the number of tokens that are done. */
-export function* embedTexts(stepper: Stepper, texts: readonly Int32Array[]): Generator<number, Float32Array[]> {
+/**
+ * Gives one vector for each text, in order; yields after each step the number of tokens that are done. Where `interrupted` says so in the middle
+ * of a step it yields as well, and does the step once more if it is asked to go on.
+ */
+export function* embedTexts(stepper: Stepper, texts: readonly Int32Array[], interrupted = () => false): Generator<number, Float32Array[]> {
   const output = embeddingOf(stepper.network.output);
   const { maxTokens } = stepper.plan.options;
   const vectors: Float32Array[] = [];
@@ -44,7 +47,7 @@ export function* embedTexts(stepper: Stepper, texts: readonly Int32Array[]): Gen
       room -= texts[at++].length;
     }
     try {
-      for (const tokens of compute(stepper, output, batch, maxTokens)) {
+      for (const tokens of compute(stepper, output, batch, interrupted)) {
         done += tokens;
         yield done;
       }
@@ -56,8 +59,9 @@ export function* embedTexts(stepper: Stepper, texts: readonly Int32Array[]): Gen
   return vectors;
 }
 
-/** Steps over a batch: one step, unless a single text is longer than that. Gives the tokens of each. */
-function* compute(stepper: Stepper, output: Embedding, batch: readonly Text[], most: number): Generator<number> {
+/** Steps over a batch: one step, unless a single text is longer than that. Gives the tokens of each; 0 where one was broken off. */
+function* compute(stepper: Stepper, output: Embedding, batch: readonly Text[], interrupted: () => boolean): Generator<number> {
+  const most = stepper.plan.options.maxTokens;
   if (stepper.network.bidirectional && batch[0].ids.length > most) {
     const message = `The text has ${batch[0].ids.length} tokens, and this model reads a text in one step of at most ${most}; cut it, or load with a larger context.`;
     throw new LatheError("context.overflow", message, { tokens: batch[0].ids.length, most });
@@ -73,7 +77,12 @@ function* compute(stepper: Stepper, output: Embedding, batch: readonly Text[], m
         if (needed) owners.push(text);
       }
     }
-    stepper.step(step).forEach((row, i) => {
+    let rows = stepper.attempt(step, interrupted);
+    if (!rows) {
+      yield 0;
+      rows = stepper.step(step);
+    }
+    rows.forEach((row, i) => {
       owners[i].rows.push(row.slice());
     });
     yield step.length;

@@ -4,6 +4,7 @@
  */
 import { LatheError } from "../errors.ts";
 import type { FromEngine, LoadedInfo, ToEngine, WireError, WireVocabulary } from "./protocol.ts";
+import { Signals } from "./signals.ts";
 
 export interface Channel {
   post(message: ToEngine): void;
@@ -57,8 +58,9 @@ export class EngineClient {
   #knowsVocabulary = false;
   #death: LatheError | undefined;
   #onProgress: ((done: number, total: number) => void) | undefined;
-  /** Set once the engine may have something to keep or to give back when it ends; anything but 0 stops its loading. */
-  #stop: Int32Array | undefined;
+  readonly #signals = new Signals();
+  /** Whether the engine may have something to keep or to give back when it ends. */
+  #begun = false;
   #ended: (() => void) | undefined;
   #loaded: { resolve: (info: LoadedInfo) => void; reject: (e: unknown) => void } | undefined;
 
@@ -91,8 +93,8 @@ export class EngineClient {
         this.#loaded = { resolve, reject };
         if (signal?.aborted) reject(signal.reason);
         else {
-          this.#stop = new Int32Array(new SharedArrayBuffer(4));
-          this.#channel.post({ kind: "load", spec, stop: this.#stop });
+          this.#begun = true;
+          this.#channel.post({ kind: "load", spec, signals: this.#signals.block });
         }
       });
     } catch (e) {
@@ -111,6 +113,7 @@ export class EngineClient {
     if (this.#death) throw this.#death;
     if (this.#closed) throw new LatheError("model.closed", "The model is closed; load it again.");
     this.#channel.post(message);
+    this.#signals.sent(message);
   }
 
   /** Tells the engine the tokens' bytes, the first time it needs them. */
@@ -138,14 +141,14 @@ export class EngineClient {
     this.#closed = true;
     const error = new LatheError("model.closed", "The model was closed while it was answering.").toJSON();
     for (const [run, inbox] of this.#inboxes) inbox.push({ kind: "failed", run, error });
-    if (this.#stop && !this.#death) await this.#end(this.#stop);
+    if (this.#begun && !this.#death) await this.#end();
     await this.#channel.terminate();
   }
 
   /** Lets the engine come to its end; one that hangs is not waited for. A terminated thread would leave behind what it has mapped. */
-  async #end(stop: Int32Array): Promise<void> {
+  async #end(): Promise<void> {
     let timer: ReturnType<typeof setTimeout> | undefined;
-    Atomics.store(stop, 0, 1);
+    this.#signals.stop();
     this.#channel.hold(true);
     await new Promise<void>(resolve => {
       this.#ended = resolve;

@@ -6,6 +6,7 @@ import { LatheError } from "../errors.ts";
 import { embedTexts } from "./embed.ts";
 import type { FromEngine, Profile, ToEngine, WireError } from "./protocol.ts";
 import { type Events, Scheduler } from "./scheduler.ts";
+import { Signals } from "./signals.ts";
 
 const send = (message: FromEngine): void => parentPort!.postMessage(message);
 
@@ -25,6 +26,7 @@ let scheduler: Scheduler | undefined;
 let pumping = false;
 /** Whether the team can compute; the model is told to be loaded before, since its first request takes a while to come. */
 let ready = false;
+let signals = new Signals();
 
 function pump(): void {
   if (pumping || !ready || !scheduler?.busy) return;
@@ -36,10 +38,11 @@ function pump(): void {
   });
 }
 
-async function load({ spec, stop }: Extract<ToEngine, { kind: "load" }>): Promise<void> {
+async function load({ spec, signals: block }: Extract<ToEngine, { kind: "load" }>): Promise<void> {
   const begun = performance.now();
+  signals = new Signals(block);
   loaded = await loadModel(spec, (done, total) => {
-    if (Atomics.load(stop, 0)) throw new LatheError("model.closed", "The model was closed while it was loading.");
+    if (signals.stopped) throw new LatheError("model.closed", "The model was closed while it was loading.");
     send({ kind: "progress", stage: "pack", done, total });
   });
   const { stepper, team, pasts } = loaded;
@@ -51,7 +54,7 @@ async function load({ spec, stop }: Extract<ToEngine, { kind: "load" }>): Promis
     scored: (run, logprobs) => send({ kind: "scored", run, logprobs }),
     failed: (run, error) => send({ kind: "failed", run, error: wire(error) }),
   };
-  scheduler = new Scheduler(stepper, events, () => performance.now(), pasts);
+  scheduler = new Scheduler(stepper, events, { store: pasts, coming: signals });
   const begin = (): void => {
     ready = true;
     pump();
@@ -85,7 +88,7 @@ async function embed(run: number, texts: readonly Int32Array[]): Promise<void> {
   embedding.add(run);
   try {
     await loaded!.ready;
-    const work = embedTexts(loaded!.stepper, texts);
+    const work = embedTexts(loaded!.stepper, texts, signals.endComes);
     while (embedding.has(run)) {
       const turn = work.next();
       if (turn.done) return send({ kind: "embedded", run, vectors: turn.value });
@@ -151,6 +154,7 @@ async function handle(message: ToEngine): Promise<void> {
 }
 
 parentPort?.on("message", (message: ToEngine) => {
+  signals.handled(message);
   handle(message)
     .catch(e => send({ kind: "failed", run: "run" in message ? message.run : undefined, error: wire(e) }))
     .finally(pump);

@@ -54,6 +54,11 @@ function checkVocabulary(tokens: number, rows: number): void {
 const contextOf = (network: Network, wished: number | undefined): number =>
   wished ?? Math.min(network.trainedContext, network.bidirectional ? DEFAULT_ENCODER_CONTEXT : DEFAULT_CONTEXT);
 
+const beyondTraining = ({ trainedContext }: Network, context: number): string[] =>
+  context > trainedContext
+    ? [`The model was trained on texts of at most ${trainedContext} tokens; what it writes beyond them may make no sense.`]
+    : [];
+
 /**
  * Loads a model. Weights are read and packed on all threads. `name` is the path of a GGUF file or of a model folder of Hugging Face layout, or
  * names a model of the store: `hf:org/repo:Q4_K_M`, or the URL that it was pulled from.
@@ -97,8 +102,12 @@ export async function load(name: string, options: LoadOptions = {}): Promise<Mod
     const loading = client.load(spec, (done, total) => o.onProgress?.({ stage: "pack", done, total }), o.signal);
     const [tokenizer, info, model] = await Promise.all([tokenizerOf(gguf, network), loading, import("./model.ts")]);
     o.onProgress?.({ stage: "ready", done: 1, total: 1 });
+    const warnings = [...info.warnings, ...beyondTraining(network, context)];
     const title = textOf(gguf, "general.name", path.split(/[\\/]/).at(-1)!);
-    return new model.Model({ ...info, path, architecture, name: title, fileBytes }, tokenizer, gguf.metadata, client, { template, syntax });
+    return new model.Model({ ...info, warnings, path, architecture, name: title, fileBytes }, tokenizer, gguf.metadata, client, {
+      template,
+      syntax,
+    });
   } catch (e) {
     await client.close();
     throw e;
@@ -124,6 +133,7 @@ async function tokenizerOf(gguf: Gguf, network: Network): Promise<Tokenizer> {
   return tokenizer;
 }
 
+/** What a model's header tells. */
 export interface Inspection {
   readonly path: string;
   readonly name: string;
@@ -131,16 +141,22 @@ export interface Inspection {
   readonly supported: boolean;
   /** Why it is not. */
   readonly reason?: { readonly code: string; readonly message: string };
+  /** Number of weights. */
   readonly parameters: number;
   readonly fileBytes: number;
   /** Tensors and bytes of each type. */
   readonly types: Readonly<Record<string, { readonly tensors: number; readonly bytes: number }>>;
+  /** Numbers of the architecture, by name (layers, dim, heads ...). */
   readonly shape: Readonly<Record<string, number | string>>;
+  /** Tokens. */
   readonly trainedContext?: number;
+  /** Number of tokens. */
   readonly vocabulary?: number;
+  /** Its kind, as the file names it. */
   readonly tokenizer: string;
+  /** Whether the file brings one. */
   readonly chatTemplate: boolean;
-  /** Bytes in memory at that context. */
+  /** Bytes that are needed where the longest text has `context` tokens. */
   readonly memory?: {
     readonly context: number;
     readonly weights: number;
@@ -150,7 +166,7 @@ export interface Inspection {
   };
   /** The packed copy beside the file, if there is one; one that is not fresh is not used. */
   readonly packedCopy?: { readonly path: string; readonly bytes: number; readonly fresh: boolean };
-  /** What this machine has free, and whether the model fits. */
+  /** Bytes that this machine has free, whether the model fits into them, and both in words. */
   readonly machine: { readonly available: number; readonly fits?: boolean; readonly verdict: string };
 }
 
@@ -158,6 +174,7 @@ export interface Inspection {
  * What a model file is and whether it would run here; reads the header only. Unsupported models are described, not refused. `name` is a path, a
  * model of the store, or one that is not stored: of that the header alone is fetched. A model folder of Hugging Face layout is described as the
  * file that it would be converted to.
+ * @throws LatheError file.*, gguf.*, safetensors.*, folder.*, option.*, store.*, and where it is not stored remote.*.
  */
 export async function inspect(name: string, options: InspectOptions = {}): Promise<Inspection> {
   const { context, ...where } = resolveInspect(options);

@@ -47,9 +47,13 @@ interface CallOptions {
 /** What reaches the chat template. */
 export type ChatRenderOptions = Omit<RenderChatOptions, "bosText" | "eosText">;
 
+/** What is known of a loaded model. */
 export interface ModelInfo extends LoadedInfo {
+  /** Of its first file, or of its folder. */
   readonly path: string;
+  /** As `general.architecture` in the file. */
   readonly architecture: string;
+  /** As `general.name` in the file, else the file's name. */
   readonly name: string;
   /** Bytes of the model's files. */
   readonly fileBytes: number;
@@ -79,6 +83,7 @@ function provided(model: Model): Promise<Answerer> {
   throw new LatheError("request.unsupported", "This build has no server; import Lathe by its package name.");
 }
 
+/** A loaded model. It has a thread of its own and memory outside of JavaScript: close it, or let `await using` do so. */
 export class Model implements AsyncDisposable {
   readonly info: ModelInfo;
   /** Synchronous, on the caller's thread. */
@@ -141,7 +146,7 @@ export class Model implements AsyncDisposable {
     return new Session(this.#host(), undefined, (await this.#state(saved)).tokens);
   }
 
-  /** One answer to one prompt, in a session of its own. */
+  /** One answer to one prompt, in a session of its own. @throws what `session.generate` throws. */
   generate<S = undefined>(prompt: Prompt, options: GenerateOptions<S> = {}): Run<ValueOf<S>> {
     return this.#alone(session => session.generate(prompt, options));
   }
@@ -162,7 +167,7 @@ export class Model implements AsyncDisposable {
     return session ? answer(session) : this.#alone(answer);
   }
 
-  /** The token ids of a conversation, ready to be answered; `options` reach the chat template. */
+  /** The token ids of a conversation, ready to be answered; `options` reach the chat template. @throws LatheError template.missing, template.failed. */
   render(messages: readonly ChatMessage[], options: ChatRenderOptions = {}): Int32Array {
     return this.#encode(this.#segments(messages, options));
   }
@@ -300,7 +305,10 @@ export class Model implements AsyncDisposable {
     return decodeState(saved, { identity: await this.#identified(), vocabulary: this.tokenizer.size });
   }
 
-  /** Natural log-probability of each token after the first; the text is read in one go and must fit the context. */
+  /**
+   * Natural log-probability of each token after the first, given all before it.
+   * @throws LatheError option.invalid (a token id), context.overflow, model.closed; the signal's reason.
+   */
   async score(
     tokens: ArrayLike<number>,
     options: { signal?: AbortSignal; onProgress?: (done: number, total: number) => void } = {},
@@ -400,7 +408,7 @@ export class Model implements AsyncDisposable {
     return [...(event as { vectors: readonly Float32Array[] }).vectors];
   }
 
-  /** Microseconds, bytes and operations of each kernel launch of a step, with `context` tokens in the past. */
+  /** Microseconds, bytes and operations of each kernel launch of a step, with `context` tokens in the past. @throws LatheError option.*, model.closed. */
   async profile(options: ProfileOptions = {}): Promise<Profile> {
     const { context = 128, ...rest } = resolveProfile(options);
     const past = Math.max(1, Math.min(context, this.info.context - 1));

@@ -12,15 +12,17 @@ import { HeldCall } from "./held-call.ts";
 import { isModule, type PromptModule } from "./module-text.ts";
 import { isStandard, jsonSchemaOf } from "./standard.ts";
 
+/** What kernels are compiled to: x86-64 machine code, WebAssembly, nothing (they are interpreted, slowly), or the first that runs. */
 export type Target = "auto" | "native" | "wasm" | "interp";
 
 export interface LoadProgress {
-  /** `pull` counts bytes of a download; `header` is read at once; `pack` counts bytes of weights. */
+  /** `pull` counts bytes of a download, `pack` bytes of weights; `header` and `ready` are done at once (1 of 1). */
   readonly stage: "pull" | "header" | "pack" | "ready";
   readonly done: number;
   readonly total: number;
 }
 
+/** Options of `load`. What is out of its range, and what is unknown, is an error. */
 export interface LoadOptions {
   /** Tokens that a session can hold. Default: what the model was trained for, at most 4096. */
   readonly context?: number;
@@ -30,7 +32,7 @@ export interface LoadOptions {
   readonly cacheDir?: string;
   /** Most bytes of that folder, as a number or like "8GiB". Default "8GiB". */
   readonly cacheDisk?: number | string;
-  /** Threads that compute. Default: the cores of the machine. */
+  /** Threads that compute. Default: the cores of the machine, at most 16. */
   readonly threads?: number;
   /** Most bytes of memory, as a number or like "6GiB". Default: what the machine has free. */
   readonly memory?: number | string;

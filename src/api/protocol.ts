@@ -47,8 +47,8 @@ export interface WireVocabulary {
 }
 
 export type ToEngine =
-  /** `stop`: anything but 0 ends it early, while the engine does not look at messages. */
-  | { readonly kind: "load"; readonly spec: LoadSpec; readonly stop: Int32Array }
+  /** `signals`: the memory of `Signals`. */
+  | { readonly kind: "load"; readonly spec: LoadSpec; readonly signals: SharedArrayBuffer }
   | { readonly kind: "open"; readonly session: number; readonly from?: number }
   | { readonly kind: "drop"; readonly session: number }
   /** Once, before the first run with a constraint. */
@@ -69,6 +69,7 @@ export type ToEngine =
   /** Pasts are kept, where they are to outlive the engine, and what it holds outside of JavaScript is given back; it answers `closed`. */
   | { readonly kind: "close" };
 
+/** Counts of tokens. */
 export interface Usage {
   /** Tokens of the prompt, those already in the session included. */
   readonly promptTokens: number;
@@ -80,12 +81,17 @@ export interface Usage {
 }
 
 export interface Timings {
+  /** Milliseconds from the request to the first token of the answer, waiting for other runs included. */
   readonly promptMs: number;
+  /** Milliseconds from the first token to the last. */
   readonly completionMs: number;
+  /** Of the prompt's tokens that were computed. */
   readonly promptTokensPerSecond: number;
+  /** Of the answer's tokens after the first; 0 where there is no second. */
   readonly tokensPerSecond: number;
 }
 
+/** Why an answer ended: the model said so (or a stop text or a constraint), `maxTokens`, a full context, or the caller. */
 export type Finish = "stop" | "length" | "context" | "cancelled";
 
 export interface Finished {
@@ -95,6 +101,7 @@ export interface Finished {
   readonly seed: number;
 }
 
+/** A token of an answer: its id and its natural log-probability, before any sampler narrowed the choice. */
 export interface Token extends TokenLogprob {
   /** The likeliest tokens in its place, the likeliest first, where `alternatives` asks for them. */
   readonly alternatives?: readonly TokenLogprob[];
@@ -106,15 +113,22 @@ export interface Profile extends StepProfile {
 }
 
 export interface LoadedInfo {
+  /** Tokens of the longest session. */
   readonly context: number;
   readonly threads: number;
+  /** What kernels were compiled to: "native", "wasm" or "interp". */
   readonly target: string;
+  /** Number of tokens. */
   readonly vocabulary: number;
+  /** What packing and compiling took. */
   readonly seconds: number;
   /** What the user should know, one sentence each: that another target runs than the best one, for example. */
   readonly warnings: readonly string[];
+  /** Bytes of packed weights. */
   readonly weightBytes: number;
+  /** Bytes of activations and tables. */
   readonly workBytes: number;
+  /** Bytes of one page of keys and values, which holds 32 tokens. */
   readonly pageBytes: number;
   /** Bytes that the engine has taken: weights, pages and room for work. */
   readonly memoryBytes: number;

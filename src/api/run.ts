@@ -7,6 +7,7 @@ import type { Dropped } from "./context.ts";
 import type { Finish, Timings, Token, Usage } from "./protocol.ts";
 import type { ToolCall } from "./tools.ts";
 
+/** An answer that has ended. `T`: the type of its value, where a schema gives it one. */
 export interface Result<T = unknown> {
   readonly text: string;
   /** Under a schema: the answer's value, where it ended by itself. */
@@ -32,6 +33,7 @@ export interface Result<T = unknown> {
   readonly settings: { readonly seed?: number };
 }
 
+/** What happens while an answer comes, in order. Texts are pieces: all of a kind together are the whole. */
 export type Part<T = unknown> =
   /** Something does not fit and the caller allowed to drop it; comes first. */
   | ({ readonly type: "dropped" } & Dropped)

@@ -7,17 +7,17 @@
 import type { Constraint } from "../decode/constrain/constraint.ts";
 import { Constraints } from "../decode/constrain/source.ts";
 import { topLogprobs } from "../decode/logprobs.ts";
+import type { StepToken } from "../engine/step.ts";
 import { LatheError } from "../errors.ts";
 import { type Span, wholeLength } from "../kv/marks.ts";
-import type { Sequence } from "../kv/pages.ts";
-import type { PastStore } from "../kv/past-store.ts";
 import { type Past, Prefixes, usableOf } from "../kv/prefixes.ts";
 import { commonOf, logProbability, type Member, rowsOf, sizeOf, tokensOf } from "./batch.ts";
 import { keyOf, ModuleRuns } from "./module-runs.ts";
 import { Fairness, keepOrder } from "./policy.ts";
 import type { EngineStatus, Finish, RunRequest, WireVocabulary } from "./protocol.ts";
 import { ScheduledRun } from "./scheduled-run.ts";
-import type { Events, Steps } from "./scheduling.ts";
+import { type Coming, type Events, nothing, type Steps, type Surroundings } from "./scheduling.ts";
+import { Scorings } from "./scorings.ts";
 import { StepTime } from "./step-time.ts";
 
 export { AHEAD } from "./scheduled-run.ts";
@@ -37,15 +37,6 @@ const WORTH_ASKING = 6;
 /** Tokens that an answer is expected to have, for estimates. */
 const EXPECTED_ANSWER = 256;
 
-/** Scoring of a text: the log-probability of each token after the first. */
-interface Scoring {
-  readonly run: number;
-  readonly tokens: Int32Array;
-  readonly sequence: Sequence;
-  readonly logprobs: Float64Array;
-  done: number;
-}
-
 /** Of `most` tokens `fitting` would end in time: so many that the step has whole tiles, and that no few are left for a step of their own. */
 function wholeTiles(fitting: number, before: number, most: number): number {
   const whole = fitting - ((before + fitting) % (fitting < 2 * GRAIN ? LESSER : GRAIN));
@@ -59,11 +50,12 @@ export class Scheduler {
   readonly #steps: Steps;
   readonly #events: Events;
   readonly #now: () => number;
+  readonly #coming: Coming;
   readonly #sessions = new Map<number, Past>();
   readonly #pasts: Prefixes;
-  readonly #store: PastStore | undefined;
+  readonly #store: Surroundings["store"];
   readonly #runs = new Map<number, ScheduledRun>();
-  readonly #scorings: Scoring[] = [];
+  readonly #scorings: Scorings;
   readonly #fairness = new Fairness();
   readonly #time = new StepTime();
   #vocabulary: WireVocabulary | undefined;
@@ -73,14 +65,19 @@ export class Scheduler {
   #arrivals = 0;
   #turns = 0;
   #preempted = 0;
+  /** Whether the last step was. */
+  #brokenOff = false;
 
-  /** `now` in milliseconds; `store` keeps pasts that leave memory. */
-  constructor(steps: Steps, events: Events, now: () => number = () => performance.now(), store?: PastStore) {
+  constructor(steps: Steps, events: Events, { now = () => performance.now(), store, coming = nothing }: Surroundings = {}) {
     this.#steps = steps;
     this.#store = store;
     this.#pasts = new Prefixes(past => store?.keep(past.key, past.sequence));
     this.#events = events;
     this.#now = now;
+    this.#coming = coming;
+    this.#scorings = new Scorings(steps, events, pages => {
+      while (!this.#makeRoom(pages) && this.#preempt());
+    });
     this.#modules = new ModuleRuns(this.#pasts, {
       newSequence: () => steps.newSequence(),
       enter: (request, past, owner) => this.#enter(new ScheduledRun(request, past, undefined, owner.arrival, now())),
@@ -97,7 +94,7 @@ export class Scheduler {
 
   /** Whether a turn would do something. */
   get busy(): boolean {
-    return this.#scorings.length > 0 || [...this.#runs.values()].some(r => !r.running || r.ready || r.module);
+    return this.#scorings.size > 0 || [...this.#runs.values()].some(r => !r.running || r.ready || r.module);
   }
 
   status(): EngineStatus {
@@ -181,8 +178,7 @@ export class Scheduler {
   }
 
   score(run: number, tokens: Int32Array): void {
-    const logprobs = new Float64Array(Math.max(0, tokens.length - 1));
-    this.#scorings.push({ run, tokens, sequence: this.#steps.newSequence(), logprobs, done: 0 });
+    this.#scorings.add(run, tokens);
   }
 
   taken(run: number, count: number): void {
@@ -193,16 +189,14 @@ export class Scheduler {
   cancel(run: number): void {
     const found = this.#runs.get(run);
     if (found) this.#finish(found, "cancelled");
-    const at = this.#scorings.findIndex(s => s.run === run);
-    if (at >= 0) this.#scorings.splice(at, 1)[0].sequence.close();
+    this.#scorings.cancel(run);
   }
 
   /** One step. An error of the step ends the last run in it; one of a run's choice of token ends that run. */
   turn(): void {
     this.#turns++;
-    const scoring = this.#scorings[0];
     // By turns, so that neither waits for the other's end.
-    if (scoring && (this.#turns % 2 === 0 || !this.#runs.size)) this.#scoreTurn(scoring);
+    if (this.#scorings.size && (this.#turns % 2 === 0 || !this.#runs.size)) this.#scorings.turn();
     else this.#runTurn();
   }
 
@@ -316,8 +310,9 @@ export class Scheduler {
     let rows = most - spare;
     let room = maxTokens - rows;
     const least = taking.length ? LEAST_CHUNK : GRAIN;
-    const time = this.#time.allowed(taking.length ? sizeOf(members) : undefined);
-    for (const run of ready.filter(r => r.left > 1).sort(this.#fairness.order)) {
+    const prompts = ready.filter(r => r.left > 1).sort(this.#fairness.order);
+    const time = taking.length ? this.#time.besides(sizeOf(members)) : this.#time.ofPrompts(!this.#brokenOff && prompts.every(this.#alone));
+    for (const run of prompts) {
       if (room === 0 || rows === maxWanted) break;
       const most = Math.min(room, run.reach);
       const size = sizeOf(members);
@@ -330,6 +325,9 @@ export class Scheduler {
     }
     return members;
   }
+
+  /** Whether nobody waits for it but who needs it. */
+  #alone = (run: ScheduledRun): boolean => !this.#scorings.size && [...this.#runs.values()].every(r => r === run || r.awaits === run);
 
   /** Puts the module that comes next into the run's sequence. */
   #place(run: ScheduledRun, { start, end }: Span): void {
@@ -365,15 +363,16 @@ export class Scheduler {
     const rows = members.map(rowsOf);
     const size = sizeOf(members);
     const begun = this.#now();
-    let logits: Float32Array[];
+    let logits: Float32Array[] | undefined;
     try {
-      logits = this.#steps.step(batch);
+      logits = this.#compute(members, batch);
     } catch (e) {
       // Recurrent states run out in ways that pages do not tell: fewer runs need fewer.
       if (isShortage(e) && (this.#pasts.evict() || this.#preempt())) return;
       this.#fail(members[members.length - 1].run, e);
       return;
     }
+    if (!logits) return;
     this.#time.observe(size, this.#now() - begun);
     for (const { run, count } of members) this.#count(run, count);
     let row = 0;
@@ -381,6 +380,21 @@ export class Scheduler {
       this.#answer(run, logits.slice(row, row + rows[i]));
       row += rows[i];
     });
+  }
+
+  /**
+   * The step; undefined: it was broken off. That befalls steps of prompts alone, when somebody leaves, and where only one is served also when
+   * somebody comes; but not the step after one that was, so that whoever comes and goes cannot keep a prompt from its end.
+   */
+  #compute(members: readonly Member[], batch: readonly StepToken[]): Float32Array[] | undefined {
+    const again = this.#brokenOff;
+    this.#brokenOff = false;
+    if (again || members.some(m => m.run.left === 1)) return this.#steps.step(batch);
+    const { runComes, endComes } = this.#coming;
+    const alone = members.every(m => this.#alone(m.run));
+    const logits = this.#steps.attempt(batch, () => endComes() || (alone && runComes()));
+    this.#brokenOff = logits === undefined;
+    return logits;
   }
 
   /** The tokens after the rows' places, as long as the run goes on. */
@@ -468,27 +482,5 @@ export class Scheduler {
     run.past.busy = false;
     run.running = false;
     this.#fairness.leave(run.client);
-  }
-
-  #scoreTurn(s: Scoring): void {
-    const { maxTokens, maxWanted } = this.#steps.plan.options;
-    try {
-      const ids = s.tokens.subarray(s.done, Math.min(s.done + Math.min(maxTokens, maxWanted), s.tokens.length - 1));
-      if (ids.length) {
-        while (!this.#makeRoom(s.sequence.needs(ids.length)) && this.#preempt());
-        const rows = this.#steps.step([...ids].map(id => ({ id, sequence: s.sequence, wanted: true })));
-        rows.forEach((row, i) => {
-          s.logprobs[s.done + i] = logProbability(row, s.tokens[s.done + i + 1]);
-        });
-        s.done += ids.length;
-        this.#events.prompt(s.run, s.done, s.logprobs.length);
-      }
-      if (s.done < s.logprobs.length) return;
-      this.#events.scored(s.run, s.logprobs);
-    } catch (e) {
-      this.#events.failed(s.run, e);
-    }
-    this.#scorings.shift();
-    s.sequence.close();
   }
 }

@@ -1,6 +1,7 @@
 /** What a scheduler works with and whom it tells. */
 import type { StepToken } from "../engine/step.ts";
 import type { PageStore, Sequence } from "../kv/pages.ts";
+import type { PastStore } from "../kv/past-store.ts";
 import type { Finished, Token } from "./protocol.ts";
 
 export interface Events {
@@ -13,6 +14,22 @@ export interface Events {
   failed: (run: number, error: unknown) => void;
 }
 
+/** What is on its way to the scheduler and has not come through. */
+export interface Coming {
+  readonly runComes: () => boolean;
+  /** A run, or all of them, may end. */
+  readonly endComes: () => boolean;
+}
+export const nothing: Coming = { runComes: () => false, endComes: () => false };
+
+export interface Surroundings {
+  /** Milliseconds. */
+  readonly now?: () => number;
+  /** Keeps pasts that leave memory. */
+  readonly store?: PastStore | undefined;
+  readonly coming?: Coming;
+}
+
 /** What computes: a `Stepper`. */
 export interface Steps {
   readonly plan: { readonly options: { readonly maxTokens: number; readonly maxWanted: number; readonly context: number } };
@@ -21,4 +38,6 @@ export interface Steps {
   /** Appends a module's tokens, as `source` has them computed. */
   place?(source: Sequence, target: Sequence, tokens: readonly number[]): void;
   step(tokens: readonly StepToken[]): Float32Array[];
+  /** Undefined: broken off, with the sequences as they were. */
+  attempt(tokens: readonly StepToken[], interrupted: () => boolean): Float32Array[] | undefined;
 }

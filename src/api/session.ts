@@ -44,6 +44,10 @@ export function checkId(id: number, size: number): void {
 const isIds = (p: Prompt): p is Int32Array | readonly number[] =>
   typeof p !== "string" && (ArrayBuffer.isView(p) || typeof p[0] === "number");
 
+/**
+ * One timeline of tokens. Prompts and answers are appended to it, and what it holds is not computed again. Close it, or let `using` do so, to free
+ * its pages.
+ */
 export class Session implements Disposable {
   readonly #host: Host;
   readonly #id: number;

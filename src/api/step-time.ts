@@ -12,8 +12,10 @@ export interface StepSize {
   readonly context: number;
 }
 
-/** Milliseconds that a step of prompts should take at most, so that whoever comes or is cancelled does not wait long. */
+/** Milliseconds that a step of prompts should take at most, so that no prompt waits long for its turn. */
 const STEP_MS = 200;
+/** The same where only one is being read, which is broken off as soon as somebody comes: it tells how far it is. */
+const LONE_MS = 2000;
 /** How much longer prompts may make a step of answers: well below the double of the time between tokens. */
 const STRETCH = 1.75;
 /** Milliseconds of a step that no reader of an answer notices. */
@@ -85,10 +87,12 @@ export class StepTime {
     }
   }
 
-  /** Milliseconds that a step may take which has answers of that size, or none. */
-  allowed(answers: StepSize | undefined): number {
-    return answers ? Math.max(UNFELT_MS, STRETCH * this.predict(answers)) : STEP_MS;
+  /** Milliseconds that a step may take which has answers of that size. */
+  besides(answers: StepSize): number {
+    return Math.max(UNFELT_MS, STRETCH * this.predict(answers));
   }
+  /** Milliseconds that a step may take which has none. */
+  ofPrompts = (alone: boolean): number => (alone ? LONE_MS : STEP_MS);
 
   /** Milliseconds; 0 before anything was observed. */
   predict(size: StepSize): number {

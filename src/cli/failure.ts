@@ -21,6 +21,8 @@ function messageOf(error: LatheError): string {
 function fromCommander(error: CommanderError, flags: readonly string[]): LatheError {
   const code: ErrorCode = /unknown/.test(error.code) ? "option.unknown" : "option.invalid";
   const [first, ...rest] = error.message.replace(/^error: /, "").split("\n");
+  const choice = /^option '(--\S+).*' argument '(.*)' is invalid\. Allowed choices are (.*)\.$/.exec(first);
+  if (choice) return new LatheError(code, `${choice[1]} must be one of ${choice[3]}; it is "${choice[2]}".`, {}, { cause: error });
   const quotes = error.code === "commander.excessArguments" ? "Put a text of several words in quotes" : "";
   const abbreviated = /unknown option '(--[^']+)'/.exec(first)?.[1];
   const meant = abbreviated && flags.find(flag => flag.startsWith(abbreviated));

@@ -59,7 +59,7 @@ function program(): Command {
     .configureHelp({ styleTitle: text => paint("bold", text), styleSubcommandText: text => paint("cyan", text) })
     // Complaints are printed by failure.ts, in one form for all errors.
     .configureOutput({ outputError: () => {} });
-  for (const make of commands) all.addCommand(make().copyInheritedSettings(all));
+  for (const make of commands) all.addCommand(make().copyInheritedSettings(all).helpOption("-h, --help", "show this help"));
   return examples(
     all,
     "lathe run                                a story from the bundled model",

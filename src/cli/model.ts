@@ -34,7 +34,7 @@ export async function loadForCommand(path: string, flags: LoadFlags & CommonFlag
       },
     });
     progress.clear();
-    for (const warning of model.info.warnings) note(paintErr("yellow", warning));
+    if (!flags.quiet) for (const warning of model.info.warnings) note(paintErr("yellow", warning));
     return model;
   } finally {
     progress.clear();

@@ -53,7 +53,7 @@ function invalid(flag: string, accepts: string, value: string): LatheError {
 }
 
 /** A number; its limits are the library's business. */
-export function number(flag: string): (text: string) => number {
+function number(flag: string): (text: string) => number {
   return text => {
     const value = Number(text);
     if (text.trim() === "" || !Number.isFinite(value)) throw invalid(flag, "a number", text);
@@ -111,6 +111,11 @@ export async function readConstraints<F extends Pick<SamplingFlags, "schema" | "
   return { ...flags, ...(schema === undefined ? {} : { schema }), ...(grammar === undefined ? {} : { grammar }) };
 }
 
+/** What a model may be. */
+export const MODEL = "a GGUF file, a model folder, or a stored model by its name";
+/** And where none needs to be named. */
+export const MODEL_OR_BUNDLED = `${MODEL} such as hf:org/repo:Q4_K_M (default: the bundled model)`;
+
 /** `context`: what the command does when it is not given; false where the command decides it alone. */
 export function loadOptions(command: Command, context: string | false = "what the model was trained for, at most 4096"): Command {
   command.optionsGroup("Loading:");
@@ -126,20 +131,28 @@ export function loadOptions(command: Command, context: string | false = "what th
       .choices(["auto", "f16", "f32"])
       .default("auto"),
   );
-  command.option("--chat-template <name>", "a chat template by its short name, such as chatml or llama3, instead of the file's");
-  command.option("--tool-syntax <name>", "how the model writes tool calls, such as hermes or mistral (default: as its template shows)");
   add(command, "--batch-tokens <n>", "tokens of a prompt that are computed together (default: 64)");
   command.option("--cache-dir <folder>", "keep computed prompts there, beyond memory and this run");
   command.option("--cache-disk <size>", "most bytes of that folder (default: 8GiB)");
   return command.option("--pull", "download a model that is named by hf:... or a URL and not stored yet");
 }
 
+/** More of loading, for commands that put texts into a conversation. */
+export const templateOptions = (command: Command): Command =>
+  command.option("--chat-template <name>", "a chat template by its short name, such as chatml or llama3, instead of the file's");
+
+/** And for those that read what the model answers in it. */
+export const conversationOptions = (command: Command): Command =>
+  templateOptions(command).option(
+    "--tool-syntax <name>",
+    "how the model writes tool calls, such as hermes or mistral (default: as its template shows)",
+  );
+
 export function commonOptions(command: Command): Command {
   return command
     .optionsGroup("Output:")
     .option("--quiet", "no progress and no remarks on stderr")
-    .option("--debug", "show where an error comes from")
-    .helpOption("-h, --help", "show this help");
+    .option("--debug", "show where an error comes from");
 }
 
 export const jsonOption = (command: Command, text: string): Command => command.optionsGroup("Output:").option("--json", text);

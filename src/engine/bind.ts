@@ -51,13 +51,16 @@ export function bind(spec: Bindable): { source: Source; network: Network } {
   return { source, network };
 }
 
-/** Bytes that a model needs in memory: weights, keys, values and states of the context, and room for work. */
+/** Bytes of memory. */
 export interface Need {
   readonly weights: number;
+  /** Keys, values and states. */
   readonly cache: number;
+  /** Room for activations and tables, estimated. */
   readonly work: number;
 }
 
+/** What a model needs in memory for one text of `context` tokens. */
 export function memoryNeeded(source: Source, network: Network, context: number): Need {
   const weights = source.weights.reduce((sum, w) => sum + packedBytes(w), 0) + source.vectors.reduce((sum, v) => sum + 4 * v.length, 0);
   return { weights, cache: pagesFor(context) * network.pageBytes + LEAST_STATES * stateBytes(source.states), work: WORK_ESTIMATE };

@@ -22,7 +22,7 @@ import { makePlan, type PlanOptions, pagesFor, programsOf, schedules } from "./p
 import { arenaFor } from "./room.node.ts";
 import { Stepper } from "./step.ts";
 import { tuned } from "./tune.node.ts";
-import { openWeights, type WeightFiles, type WeightPlaces } from "./weight-files.node.ts";
+import { openWeights, readTensor, type WeightFiles, type WeightPlaces } from "./weight-files.node.ts";
 
 /** Seen with NODE_DEBUG=lathe. */
 const debug = debuglog("lathe");
@@ -143,28 +143,10 @@ function requireIndexable(source: Source, cache: number): void {
   throw new LatheError("memory.insufficient", message, { needed, available: INDEXABLE, suggestion: "use a shorter context" });
 }
 
-/** Values of a small F32, F16, BF16 or I32 tensor. */
-async function readTensor(tensor: TensorRecord, files: WeightFiles): Promise<Float32Array> {
-  // Files and all machines that this runs on are little-endian.
-  const { buffer } = await files.read(tensor.part, tensor.offset, tensor.bytes);
-  if (tensor.type.name === "F32") return new Float32Array(buffer);
-  if (tensor.type.name === "I32") return Float32Array.from(new Int32Array(buffer));
-  const half = tensor.type.name === "F16";
-  return Float32Array.from(new Uint16Array(buffer), bits => widen(bits, half));
-}
-
 async function readFinite(tensor: TensorRecord, files: WeightFiles): Promise<Float32Array> {
   const values = await readTensor(tensor, files);
   if (!values.every(Number.isFinite)) throw notFinite(tensor.name);
   return values;
-}
-
-function widen(bits: number, half: boolean): number {
-  if (!half) return new Float32Array(new Uint32Array([bits << 16]).buffer)[0];
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const mantissa = bits & 1023;
-  return sign * (exponent ? (1 + mantissa / 1024) * 2 ** (exponent - 15) : mantissa * 2 ** -24);
 }
 
 async function loadVectors(source: Source, files: WeightFiles, arena: Arena): Promise<void> {
@@ -245,7 +227,7 @@ async function bringWeights(
   arena: Arena,
   team: Team,
   backend: Backend,
-  progress: (done: number, total: number) => void,
+  progress: Progress,
 ): Promise<void> {
   const copy =
     spec.copy === false || spec.folder !== undefined ? { reason: "not asked for" } : openCopy(copyPath(spec.parts), weights, spec.parts);
@@ -287,7 +269,7 @@ export async function packWeights(
   arena: Arena,
   team: Team,
   backend: Backend,
-  progress: (done: number, total: number) => void,
+  progress: Progress,
 ): Promise<void> {
   const total = weights.reduce((sum, w) => sum + w.tensor.bytes, 0);
   const place = (list: readonly Weight[]): Pending[] => {

@@ -13,7 +13,7 @@ import { print } from "../ir/print.ts";
 import { pack } from "../kernels/pack.ts";
 import { packedBytes, type Weight } from "../nn/source.ts";
 
-export const COPY_ENDING = ".lathe-pack";
+const COPY_ENDING = ".lathe-pack";
 const MAGIC = Buffer.from("LATHEPK1");
 const PREFIX = MAGIC.length + 4 + 32;
 export const ALIGNMENT = 4096;
@@ -50,7 +50,7 @@ export interface CopyHeader {
   readonly entries: readonly Entry[];
 }
 
-export const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
 /** A format and its stand-ins. */
 const variantsOf = (format: WeightFormat): WeightFormat[] => [format, format.fallback, format.quads].filter(f => f !== undefined);

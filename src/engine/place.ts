@@ -3,7 +3,7 @@
  * place; keys are turned by the angle between both, which is what computing them there would give, but for rounding. Owns the copying, and the
  * reasons why a model's keys cannot be moved.
  */
-import { fromHalf, toHalf } from "../formats/encode/floats.ts";
+import { fromHalf, MOST_HALF, toHalf } from "../formats/encode/floats.ts";
 import { headBytes, keptBytes, PAGE } from "../kernels/attend.ts";
 import type { Sequence } from "../kv/pages.ts";
 import type { Network } from "../nn/arch.ts";
@@ -51,8 +51,6 @@ interface Numbers {
   readonly read: (i: number) => number;
   readonly write: (i: number, x: number) => void;
 }
-
-const MOST_HALF = 65504;
 
 function numbersOf({ pages, kept }: Plan["step"], arena: Arena): Numbers {
   if (kept === "f32") {

@@ -1,6 +1,6 @@
 /**
  * The one entry to compute: a step evaluates new tokens of any number of sequences and gives the logits of those rows that are wanted. Nothing
- * else runs the model. Which tokens share a step never changes a result (DESIGN ideas 4 and 6).
+ * else runs the model. Which tokens share a step never changes a result (docs/architecture.md, "one order of sums").
  */
 import { LatheError } from "../errors.ts";
 import { PAGE } from "../kernels/attend.ts";
@@ -30,16 +30,27 @@ export interface StepToken {
 /** Runs programs; a team of threads, or one thread. */
 export interface Runner {
   readonly variables: Float64Array;
-  run(program: number): void;
+  /** False: ended before its end, because `interrupted` said so. */
+  run(program: number, interrupted?: () => boolean): boolean;
   profile(program: number, times: Float64Array): void;
 }
 
 /** Tokens between checkpoints of a state, and most checkpoints of a sequence. */
 const CHECKPOINTS = { interval: 256, most: 16 };
 
+/** A step that can run. */
+interface Begun {
+  /** Indices of the tokens whose logits are. */
+  readonly wanted: readonly number[];
+  /** Lengths before it. */
+  readonly before: ReadonlyMap<Sequence, number>;
+}
+
 /** Where a step's tokens go: a slot for each, and the segments of each sequence's state. */
 interface Places {
   readonly slots: readonly Slot[];
+  /** Lengths before. */
+  readonly before: ReadonlyMap<Sequence, number>;
   readonly segments: ReadonlyMap<Sequence, readonly StateSegment[]>;
 }
 
@@ -104,19 +115,40 @@ export class Stepper {
    * each wanted token, valid until the next step. If pages or states run out, sequences are left as they were.
    */
   step(tokens: readonly StepToken[], times?: Float64Array): Float32Array[] {
+    const begun = this.#begin(tokens);
+    if (times) this.#runner.profile(0, times);
+    else this.#runner.run(0);
+    return this.#end(begun);
+  }
+
+  /**
+   * As `step`, unless `interrupted`, which is asked after each launch, says that the step need not come to its end: then, where states can be had
+   * to go back to, it gives undefined within milliseconds, and sequences are left as they were.
+   */
+  attempt(tokens: readonly StepToken[], interrupted: () => boolean): Float32Array[] | undefined {
+    const begun = this.#begin(tokens, true);
+    const revocable = [...begun.before.keys()].every(s => s.revocable);
+    if (this.#runner.run(0, revocable ? interrupted : undefined)) return this.#end(begun);
+    for (const [sequence, length] of begun.before) sequence.retract(length);
+    return undefined;
+  }
+
+  #begin(tokens: readonly StepToken[], revocable = false): Begun {
     const { maxTokens, maxWanted } = this.plan.options;
     const wanted = tokens.flatMap((t, i) => (t.wanted ? [i] : []));
     if (!tokens.length || tokens.length > maxTokens || wanted.length > maxWanted) throw new RangeError(`a step of ${tokens.length} tokens`);
     if (this.network.bidirectional) requireWhole(tokens);
     if (this.network.reader) for (const { sequence } of tokens) this.#read(sequence.source);
-    const { slots, segments } = this.#append(tokens);
+    const { slots, segments, before } = this.#append(tokens, revocable);
     this.#fill(tokens, slots, wanted);
     if (this.store.states) this.#fillSegments(tokens, segments);
     this.#runner.variables[vars.tokens] = tokens.length;
     this.#runner.variables[vars.wanted] = wanted.length;
-    if (times) this.#runner.profile(0, times);
-    else this.#runner.run(0);
-    for (const sequence of segments.keys()) sequence.settle();
+    return { wanted, before };
+  }
+
+  #end({ wanted, before }: Begun): Float32Array[] {
+    for (const sequence of before.keys()) sequence.settle();
     const { region, stride } = this.plan.logits;
     return wanted.map((_, i) => this.#arena.f32(region.address + i * stride, this.network.columns));
   }
@@ -139,15 +171,15 @@ export class Stepper {
     this.#runner.run(1);
   }
 
-  #append(tokens: readonly StepToken[]): Places {
+  #append(tokens: readonly StepToken[], revocable = false): Places {
     const before = new Map<Sequence, number>();
     for (const { sequence } of tokens) if (!before.has(sequence)) before.set(sequence, sequence.length);
     try {
       const slots = tokens.map(t => t.sequence.append(t.id));
       const keep = (s: Sequence): number[] =>
         slots.flatMap(({ position }, i) => (tokens[i].checkpoint && tokens[i].sequence === s ? [position] : []));
-      const segments = new Map([...before.keys()].map(s => [s, s.segments(keep(s))] as const));
-      return { slots, segments };
+      const segments = new Map([...before.keys()].map(s => [s, s.segments(keep(s), revocable)] as const));
+      return { slots, segments, before };
     } catch (e) {
       for (const [sequence, length] of before) sequence.retract(length);
       throw e;

@@ -3,6 +3,7 @@
  * folder also tensors that are made on the way (put together, reordered, decoded), which only the thread that opened the folder can read.
  */
 import { LatheError } from "../errors.ts";
+import { decodeFloats } from "../files/hf/floats.ts";
 import type { Folder } from "../files/hf/folder.ts";
 import { bytesOf, type LazyTensor } from "../files/hf/lazy.ts";
 import { openModelFolder } from "../files/hf/open.node.ts";
@@ -52,6 +53,17 @@ export async function openWeights({ parts, folder, tensors }: WeightPlaces): Pro
     await opened?.close();
     throw cause;
   }
+}
+
+/** Values of a whole F32, F16, BF16 or I32 tensor, all at once: for small ones. Throws what `files.read` throws. */
+export async function readTensor(
+  { type, part, offset, bytes: length }: TensorRecord,
+  files: Pick<WeightFiles, "read">,
+): Promise<Float32Array> {
+  const bytes = await files.read(part, offset, length);
+  if (type.name !== "I32") return decodeFloats(type.name, bytes);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return Float32Array.from({ length: length / 4 }, (_, i) => view.getInt32(4 * i, true));
 }
 
 function readFile<T>(action: () => T): T {

@@ -38,7 +38,7 @@ function bytesOf({ name, dtype, shape }: SafetensorsEntry): number {
  * Writes one file to `sink` and returns its size in bytes. Throws `option.invalid` where tensors or their data contradict the format or each
  * other, and what `sink` and the data functions throw.
  */
-export async function writeSafetensors(content: SafetensorsContent, sink: ByteSink): Promise<number> {
+async function writeSafetensors(content: SafetensorsContent, sink: ByteSink): Promise<number> {
   const tensors = [...content.tensors].sort(
     (a, b) => dtypeBits[b.dtype] - dtypeBits[a.dtype] || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
   );

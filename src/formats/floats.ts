@@ -43,9 +43,9 @@ const rebased: Weight = (w, at) =>
     .and(0x8fffe000 | 0)
     .as("f32", 8);
 
-export const p32 = floats("p32", 4, (w, at) => w.load("f32", 8, at), 1);
-export const p16half = floats("p16half", 2, rebased, 2 ** BASE);
-export const p16bfloat = floats("p16bfloat", 2, (w, at) => w.load("u16", 8, at).upper().as("f32", 8), 1);
+const p32 = floats("p32", 4, (w, at) => w.load("f32", 8, at), 1);
+const p16half = floats("p16half", 2, rebased, 2 ** BASE);
+const p16bfloat = floats("p16bfloat", 2, (w, at) => w.load("u16", 8, at).upper().as("f32", 8), 1);
 
 /** Moves each value of the block through `change`. */
 function packEach<T extends "u16" | "i32">(b: PackBlock, type: T, size: number, change: (v: Val<T, 1>) => AnyVal, to: number): void {

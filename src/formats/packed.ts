@@ -94,7 +94,7 @@ export interface Packed {
   readonly activation: Form;
   /**
    * Adds the block at byte offset `at` to the sums of each token, which start as zero. The order of the sums is the same for any number of
-   * tokens (DESIGN idea 4).
+   * tokens (docs/architecture.md, "one order of sums").
    */
   readonly accumulate: (w: Bytes, at: Int, tokens: readonly Activations[], sums: readonly Rows[]) => readonly Rows[];
   /** The rows' results from the sums over all blocks; absent: the sums themselves. */
@@ -157,9 +157,4 @@ export const byteOf = (word: Int, i: number): Int => word.shr(8 * i).and(255);
 /** Puts a number that fits `type` into its place at `to`, where the eight rows' bytes lie side by side. */
 export function packByte(b: PackBlock, type: "i8" | "u8", value: Int, to: IntLike): void {
   b.target.store(b.at.add(b.row).add(to), value.saturate(type));
-}
-
-/** Copies the row's 32-bit word at `from` to its place at `to`, where the eight rows' lie side by side. */
-export function packWord(b: PackBlock, from: IntLike, to: IntLike): void {
-  b.target.store(b.at.add(b.row.mul(4)).add(to), b.source.load("i32", 1, b.from.add(from)));
 }

@@ -12,7 +12,7 @@ const words = 16;
 /** Where input i of a four lies. */
 const place = [0, 2, 1, 3];
 
-export const p8: Packed = {
+const p8: Packed = {
   name: "p8",
   inputs: 32,
   bytes: 16 + 256,

@@ -117,7 +117,7 @@ const roundEven = (x: number): number => {
   return up === 0 && x < 0 ? -0 : up;
 };
 
-/** `groups` neighbours of the byte or word products are added: the exact integer dot of STYLE.md 4.1. */
+/** `groups` neighbours of the byte or word products are added: an exact integer dot. */
 const dot = (name: string, group: 2 | 4): OpInfo => ({
   name,
   shape: ([w, x]) => {

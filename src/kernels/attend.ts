@@ -1,7 +1,7 @@
 /**
  * Rotary positions, writing keys and values into pages, and attention over pages. A page holds PAGE tokens of every layer and key-value head:
  * keys as [dimension][token] and values as [token][dimension], as f32 or f16. Attention goes page by page with a running maximum and sum
- * (online softmax), always in the same order, so a token's result does not depend on what else is in the batch (DESIGN idea 4).
+ * (online softmax), always in the same order, so a token's result does not depend on what else is in the batch (docs/architecture.md, "one order of sums").
  */
 import type { Kernel } from "../ir/node.ts";
 import { type AnyVal, type Bytes, each, fold, kernel, konst, LINE, type Slots, type Val } from "../ir/trace.ts";
@@ -39,7 +39,7 @@ const keyBytes = (h: HeadShape): number => headBytes(h.headDim, 0, h.kept);
 
 const read = ({ kept }: HeadShape, pages: Bytes, lanes: number, at: Int): AnyVal =>
   kept === "f16" ? pages.load("u16", lanes, at).fromHalf() : pages.load("f32", lanes, at);
-/** Lanes of a f32 load as pages keep them: `narrow` is for the lanes that are stored together. */
+/** Lanes of an f32 load as pages keep them: `narrow` is for the lanes that are stored together. */
 const rounded = ({ kept }: HeadShape, x: AnyVal): AnyVal => (kept === "f16" ? toHalf(x) : x);
 const narrow = ({ kept }: HeadShape, x: AnyVal): AnyVal => (kept === "f16" ? x.saturate("u16") : x);
 

@@ -1,4 +1,5 @@
 /** Transcendental functions of vectors, built from the operations of the language. Errors are given against the exact value. */
+import { MOST_HALF } from "../formats/encode/floats.ts";
 import { konst, type Val } from "../ir/trace.ts";
 
 const LOG2E = Math.LOG2E;
@@ -70,8 +71,8 @@ export function geluTanh<L extends number>(x: F32<L>): F32<L> {
   return x.mul(sigmoid(cubic.mul(2 * Math.sqrt(2 / Math.PI))));
 }
 
-/** The greatest half, and the smallest normal one as bits of f32. */
-const [MOST_HALF, LEAST_NORMAL] = [65504, 0x38800000];
+/** The smallest normal half as bits of f32. */
+const LEAST_NORMAL = 0x38800000;
 /** Halves have ten bits of mantissa where f32 has 23, and a bias of 15 where it has 127. */
 const [MANTISSA, BIAS] = [23 - 10, (127 - 15) << 10];
 

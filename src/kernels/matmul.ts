@@ -1,6 +1,6 @@
 /**
  * y = W x for one packed weight and any number of tokens: matrix times vector and matrix times matrix are the same kernel with different
- * tiles. Whatever the tile of rows and tokens, each (row, token) is summed in the same order (DESIGN idea 4).
+ * tiles. Whatever the tile of rows and tokens, each (row, token) is summed in the same order (docs/architecture.md, "one order of sums").
  */
 import { Activations, activationBytes, type Int, type Packed, type Rows } from "../formats/packed.ts";
 import type { Kernel } from "../ir/node.ts";

@@ -11,7 +11,7 @@ const INNER = 2 ** 29;
 /** The id that the model knows. */
 export const idOf = (token: number): number => token & ID;
 /** The first token of a module: it sees itself alone. */
-export const beginsModule = (token: number): boolean => (token & FIRST) !== 0;
+const beginsModule = (token: number): boolean => (token & FIRST) !== 0;
 /** A later token of a module: it sees the module up to itself. */
 const inModule = (token: number): boolean => (token & INNER) !== 0;
 /** Whether it is an id of a vocabulary of that size, with or without a mark. */

@@ -125,15 +125,20 @@ export class Sequence {
     return this.#length;
   }
 
-  /** Takes back the tokens from position `length` on, which were appended and not evaluated. */
+  /** Takes back the tokens from position `length` on, which were appended and not evaluated, or not wholly and `revocable`. */
   retract(length: number): void {
     this.#state?.abandon();
     this.#shorten(length);
   }
 
-  /** The state's segments for the tokens appended since the last `settle`; checkpoints at the positions `keep`. */
-  segments(keep: readonly number[]): StateSegment[] {
-    return this.#state?.reserve(this.#length, keep) ?? [];
+  /** Whether the tokens appended since the last `settle` can still be taken back once their step has begun. */
+  get revocable(): boolean {
+    return this.#state?.apart ?? true;
+  }
+
+  /** The state's segments for the tokens appended since the last `settle`; checkpoints at the positions `keep`. `apart`: they shall be `revocable`. */
+  segments(keep: readonly number[], apart = false): StateSegment[] {
+    return this.#state?.reserve(this.#length, keep, apart) ?? [];
   }
 
   /** Appends tokens whose keys and values the caller brings. Throws "memory.insufficient"; the sequence is then as before. */

@@ -184,9 +184,10 @@ export class SequenceState {
 
   /**
    * The segments of a step that takes the sequence to `length`; checkpoints at `keep` (positions) and at the store's interval where slots can be
-   * had. Nothing changes until `settle`; `abandon` takes it back. Throws "memory.insufficient".
+   * had. Nothing changes until `settle`; `abandon` takes it back. `apart`: the state before is not written over if a slot can be had. Throws
+   * "memory.insufficient".
    */
-  reserve(length: number, keep: readonly number[]): StateSegment[] {
+  reserve(length: number, keep: readonly number[], apart = false): StateSegment[] {
     const { pool, interval } = this.#store;
     const [taken, kept, segments]: [number[], { position: number; slot: number }[], StateSegment[]] = [[], [], []];
     const known = new Set(this.#live().map(c => c.position));
@@ -197,8 +198,8 @@ export class SequenceState {
     const wanted = [...new Set([...keep, ...every])].filter(p => p > 0 && !known.has(p)).sort((a, b) => a - b);
     const here = wanted.includes(this.#position);
     const own = pool.sole(this.#slot) && !here;
-    const last = own ? this.#slot : pool.take();
-    if (!own) taken.push(last);
+    const last = own ? ((apart ? pool.tryTake() : undefined) ?? this.#slot) : pool.take();
+    if (last !== this.#slot) taken.push(last);
     if (here) kept.push({ position: this.#position, slot: this.#slot });
     let [at, from] = [this.#position, this.#slot];
     for (const position of wanted.filter(p => p > this.#position && p < length)) {
@@ -230,10 +231,15 @@ export class SequenceState {
     while (this.#checkpoints.length > this.#store.most) this.#thin();
   }
 
-  /** The step will not run. */
+  /** The step will not run, or not to its end. */
   abandon(): void {
     for (const t of this.#pending?.taken ?? []) this.#store.pool.release(t);
     this.#pending = undefined;
+  }
+
+  /** Whether the state before outlives the step that is reserved, so that the step may be broken off. */
+  get apart(): boolean {
+    return this.#pending?.slot !== this.#slot;
   }
 
   close(): void {

@@ -1,6 +1,6 @@
 /**
  * Sums of exact byte dots in the narrowest lanes that provably hold them. `dot4(w, x) + dot4(v, y) + ...` in i32 becomes pair products
- * added in i16 and widened once per group, wherever the value ranges show that no 16-bit lane can overflow (DESIGN idea 2). A number of 16 bits
+ * added in i16 and widened once per group, wherever the value ranges show that no 16-bit lane can overflow. A number of 16 bits
  * that multiplies such a sum does so while it is widened. Targets whose machine sums four bytes into 32 bits in one instruction do not run this
  * pass.
  */

@@ -28,9 +28,6 @@ export interface Machine {
   readonly strict?: boolean;
 }
 
-/** The same machine, rounding every product and every sum, as all machines can. */
-export const strictly = (machine: Machine): Machine => ({ ...machine, strict: true });
-
 export interface NamedPass {
   readonly name: string;
   readonly run: (kernel: Kernel, machine: Machine) => Kernel;

@@ -246,7 +246,7 @@ interface Heads {
 }
 
 /** The projections to queries, keys and values, apart or fused as the file has them. Rows are brought into the order of split pairs. */
-export function projections(source: Source, at: string, o: AttentionOptions): (step: Step, x: Input) => Heads {
+function projections(source: Source, at: string, o: AttentionOptions): (step: Step, x: Input) => Heads {
   const { dim, heads, kvHeads, headDim, valueDim = headDim, names = {} } = o;
   const order = pairOrder(o);
   const [qRows, kRows, vRows] = [heads * headDim, kvHeads * headDim, kvHeads * valueDim];

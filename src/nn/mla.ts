@@ -107,7 +107,7 @@ function beginnings(step: Step, x: Tensor, heads: number, size: number): Tensor 
 }
 
 /** Queries of all heads: first the rotated parts, then the others. Also gives what the projection multiplies (for an indexer). */
-export function mlaQueries(source: Source, at: string, o: MlaOptions) {
+function mlaQueries(source: Source, at: string, o: MlaOptions) {
   const { dim, heads, ropeDim, keyDim, queryRank, rope } = o;
   const plain = keyDim - ropeDim;
   const turn = rope?.pairs === "neighbours" ? splitPairs(ropeDim, ropeDim) : undefined;

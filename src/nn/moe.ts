@@ -112,7 +112,7 @@ export function fitting(schedule: MatmulSchedule, rows: number): MatmulSchedule 
 type ExpertLinear = (step: Step, routes: Routes, x: Input) => Tensor;
 
 /** The matrices `<name>.weight` [inputs, outputs, experts], each for its own rows of sorted x, and their scales and biases where the file has them. */
-export function expertLinear(source: Source, name: string, inputs: number, outputs: number, experts: number): ExpertLinear {
+function expertLinear(source: Source, name: string, inputs: number, outputs: number, experts: number): ExpertLinear {
   const weight: Weight = source.matrix(`${name}.weight`, inputs, outputs, { parts: experts });
   const bias = source.has(`${name}.bias`) ? source.vector(`${name}.bias`, outputs * experts) : undefined;
   const scales = source.scales(name, experts);

@@ -25,7 +25,7 @@ export type Output =
     };
 
 /** What the metadata asks for; undefined: logits. */
-export function poolingOf(source: Source): Pooling | undefined {
+function poolingOf(source: Source): Pooling | undefined {
   if (!source.hasKey("pooling_type")) return undefined;
   return poolings[source.size("pooling_type", { min: 0, max: poolings.length - 1 })];
 }

@@ -33,7 +33,7 @@ const unusable = (why: string): LatheError =>
   new LatheError("gguf.malformed", `The model's rotary positions cannot be computed: ${why}; the file is damaged.`);
 
 /** frequency[i] = base^(-2i / dim) / factor[i], slowed by the scaling. */
-export function rotation({ dim, base, scaling, factors, magnitude = 1 }: RopeOptions): Rotation {
+function rotation({ dim, base, scaling, factors, magnitude = 1 }: RopeOptions): Rotation {
   const plain = Float64Array.from({ length: dim / 2 }, (_, i) => base ** ((-2 * i) / dim) / (factors?.[i] ?? 1));
   if (!(base > 0) || !plain.every(f => f >= 0 && Number.isFinite(f))) throw unusable("its base or its factors are not above 0");
   if (scaling.kind === "none") return { frequencies: plain, magnitude };

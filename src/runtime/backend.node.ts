@@ -47,7 +47,7 @@ export async function targetHere(asked: TargetName | "auto"): Promise<TargetName
 }
 
 /** Machine code for this processor, or why there is none. LATHE_CHECK=on has its registers checked, as the tests do. */
-export async function openNative(arena: Arena, numerics: Numerics = "fast"): Promise<NativeBackend | { readonly reason: string }> {
+async function openNative(arena: Arena, numerics: Numerics = "fast"): Promise<NativeBackend | { readonly reason: string }> {
   const found = await machine();
   if ("reason" in found) return found;
   const { system, levels } = found;

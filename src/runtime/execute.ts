@@ -11,6 +11,18 @@ const OPERATIONS = 50;
 /** Pieces of a member's share in a launch that does not say what it costs. */
 const PIECES = 4;
 
+/**
+ * How a run may end before its end. The leader says behind which launch, in a word that all members see, before it comes to the barrier there
+ * itself: so nobody passes that barrier without knowing. They meet once more, so that nobody has yet to look when the word is set anew.
+ */
+export interface Ending {
+  readonly word: Int32Array;
+  /** The leader's: whether to end now. */
+  readonly interrupted?: () => boolean;
+}
+/** What the word says of a run that goes on. */
+export const NOWHERE = 2 ** 31 - 1;
+
 interface Prepared {
   readonly kernel: BoundKernel;
   readonly grid: Arg;
@@ -44,24 +56,31 @@ export class PreparedProgram {
 
   /**
    * Does this member's part. `profile` synchronises after every launch; its `times`, if given, get the milliseconds that each launch and the
-   * waiting after it took.
+   * waiting after it took. False: it was ended before its end.
    */
-  run(variables: Float64Array, shares: Shares, barrier: Barrier, profile?: { readonly times?: Float64Array }): void {
+  run(variables: Float64Array, shares: Shares, barrier: Barrier, ending: Ending, profile?: { readonly times?: Float64Array }): boolean {
     this.#settleArguments(variables);
     const times = profile?.times;
+    const last = this.#launches.length - 1;
     let mark = times ? performance.now() : 0;
-    for (let i = 0; i < this.#launches.length; i++) {
+    for (let i = 0; i <= last; i++) {
       const launch = this.#launches[i];
       const grid = resolve(launch.grid, variables);
       if (shares.active === 1) {
         if (grid > 0) launch.kernel.run(0, grid);
+        if (i < last && ending.interrupted?.()) return false;
       } else {
         const cost = grid > 0 ? (launch.bytes / BYTES + (launch.operations * variables[0]) / OPERATIONS) / grid : 0;
         const least = cost > 0 ? PIECE / cost : grid / (shares.active * PIECES);
         shares.take(grid, Math.ceil(Math.min(grid, least)), cost, launch.kernel);
         if (launch.sync || profile) {
+          if (i < last && ending.interrupted?.()) Atomics.store(ending.word, 0, i);
           barrier.wait();
           shares.passed();
+          if (i < last && Atomics.load(ending.word, 0) <= i) {
+            barrier.wait();
+            return false;
+          }
         }
       }
       if (times) {
@@ -70,6 +89,7 @@ export class PreparedProgram {
         mark = now;
       }
     }
+    return true;
   }
 
   /** Arguments change only with the variables, and steps of one token follow each other with the same ones. */

@@ -3,7 +3,7 @@
  * leader (rank 0) is the engine's own thread; team.ts directs, member.node.ts is the others' entry.
  */
 import { BARRIER_WORDS, Barrier, Patience, signalChange } from "./barrier.ts";
-import { PreparedProgram } from "./execute.ts";
+import { type Ending, NOWHERE, PreparedProgram } from "./execute.ts";
 import type { BoundKernel, KernelFunction, KernelTable, Program } from "./launch.ts";
 import { Shares, shareNumbers, shareWords } from "./shares.ts";
 
@@ -15,6 +15,8 @@ export const control = {
   program: 1,
   /** Members whom it concerns: the first ones. */
   active: 2,
+  /** The launch behind which the run ends early. */
+  ending: 3,
   /** Next packing task to be taken. */
   task: 4,
   /** Set by a member that could not read the file. */
@@ -103,6 +105,7 @@ export class Member {
   readonly #complaint: Uint8Array;
   readonly #calls: Int32Array;
   readonly #patience = new Patience();
+  readonly #ending: Ending;
   #seen = 0;
   #kernels: KernelTable = new Map();
   #programs: readonly Program[] = [];
@@ -113,6 +116,7 @@ export class Member {
     const at = layout(size);
     this.rank = rank;
     this.#words = new Int32Array(block, 0, control.words);
+    this.#ending = { word: this.#words.subarray(control.ending, control.ending + 1) };
     this.barrier = new Barrier(this.#words.subarray(control.barrier), size);
     this.variables = new Float64Array(block, at.variables, VARIABLES);
     const numbers = new Float64Array(block, at.numbers, shareNumbers(size));
@@ -131,6 +135,7 @@ export class Member {
 
   /** The leader gives an order to the first `active` members; those before have been carried out. */
   call(kind: number, program: number, active: number): void {
+    Atomics.store(this.#words, control.ending, NOWHERE);
     Atomics.store(this.#words, control.kind, kind);
     Atomics.store(this.#words, control.program, program);
     Atomics.store(this.#words, control.active, active);
@@ -155,14 +160,15 @@ export class Member {
     this.#prepared = [];
   }
 
-  run(program: number): void {
+  /** False: the run was ended before its end, as `interrupted` had asked the leader to. */
+  run(program: number, interrupted?: () => boolean): boolean {
     this.join();
-    this.#program(program).run(this.variables, this.#shares, this.barrier);
+    return this.#program(program).run(this.variables, this.#shares, this.barrier, { ...this.#ending, interrupted });
   }
 
   profile(program: number, times?: Float64Array): void {
     this.join();
-    this.#program(program).run(this.variables, this.#shares, this.barrier, { times });
+    this.#program(program).run(this.variables, this.#shares, this.barrier, this.#ending, { times });
   }
 
   /** The leader, before a run is ordered: cuts it for `active` members, by what they have shown before. */

@@ -99,18 +99,19 @@ export class Team {
   }
 
   /**
-   * Runs a program on as many members as have been found to be fastest; returns when it is done. Throws "engine.failed" if one has failed, now
-   * or before.
+   * Runs a program on as many members as have been found to be fastest; returns when it is done, or, with false, soon after `interrupted`, which is
+   * asked after each launch, has said so. Throws "engine.failed" if a member has failed, now or before.
    */
-  run(program: number): void {
+  run(program: number, interrupted?: () => boolean): boolean {
     const work = Math.max(1, this.variables[0]);
     const pace = this.#paces.of(work);
     const { active } = pace;
     const begun = performance.now();
     this.#leader.cut(active);
-    this.#together(orders.run, program, active, leader => leader.run(program));
+    const whole = this.#together(orders.run, program, active, leader => leader.run(program, interrupted));
     const took = performance.now() - begun;
-    pace.took(took / work, took >= LONG_MS);
+    if (whole) pace.took(took / work, took >= LONG_MS);
+    return whole;
   }
 
   /** Runs a program on all members, adding the milliseconds of each launch to `times`. */

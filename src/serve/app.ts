@@ -35,7 +35,7 @@ export interface App {
 }
 
 /** Every route of the server. */
-export const routesOf = (watchdog: Watchdog): readonly Route[] => [
+const routesOf = (watchdog: Watchdog): readonly Route[] => [
   generationRoute(openaiChat),
   generationRoute(openaiCompletions),
   generationRoute(openaiResponses),

@@ -22,7 +22,7 @@ import { bodyOf, framings } from "./stream.ts";
 const EXPECTED_ANSWER = 256;
 
 /** Header that names the fields of a request that had no effect. */
-export const IGNORED = "lathe-ignored-fields";
+const IGNORED = "lathe-ignored-fields";
 
 export const newId = (prefix: string): string => `${prefix}${randomBytes(12).toString("hex")}`;
 

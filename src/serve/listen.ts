@@ -21,7 +21,7 @@ export interface ListenOptions extends AppOptions {
   readonly drainMs?: number;
 }
 
-export const DEFAULT_PORT = 11500;
+const DEFAULT_PORT = 11500;
 const HEADERS_MS = 10_000;
 const REQUEST_MS = 120_000;
 const KEEP_ALIVE_MS = 20_000;

@@ -4,7 +4,7 @@
  */
 
 /** Milliseconds that a reader may take nothing. */
-export const READER_PATIENCE_MS = 30_000;
+const READER_PATIENCE_MS = 30_000;
 
 /** One server-sent event. */
 export const event = (data: unknown, name?: string): string =>

@@ -12,7 +12,7 @@ import type { Route } from "./route.ts";
  * Only the page's own files: no inline scripts or styles, nothing from elsewhere, no frames around or inside it. Trusted types without a policy
  * mean that no text can become markup or code at all.
  */
-export const contentPolicy = [
+const contentPolicy = [
   "default-src 'self'",
   "base-uri 'none'",
   "form-action 'none'",

@@ -8,7 +8,7 @@ import { codePointAt } from "./unicode.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
 /** A token of more UTF-16 units is never made out of parts that are only known by score or rank, which bounds the work of looking for them. */
-export const LONGEST = 256;
+const LONGEST = 256;
 
 /** Small integers for texts. Those from the vocabulary's size on have no token of their own. */
 export class Symbols {

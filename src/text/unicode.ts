@@ -13,7 +13,7 @@ export const MARK = 8;
 export const PUNCTUATION = 16;
 export const SYMBOL = 32;
 /** Everything else: controls, format characters, unassigned and private code points. */
-export const REST = 64;
+const REST = 64;
 /** Lu, Lt, Lm, Lo, M: what may stand in the capital part of a word. */
 export const CAPITAL = 128;
 /** Ll, Lm, Lo, M: what may stand in the small part of a word. */

@@ -9,7 +9,7 @@ export const NORMAL = 1;
 export const UNKNOWN = 2;
 export const CONTROL = 3;
 export const USER_DEFINED = 4;
-export const UNUSED = 5;
+const UNUSED = 5;
 export const BYTE = 6;
 
 /** Tokens with one of these texts end a generation, and are control tokens whatever the file says. */

@@ -1,7 +1,7 @@
 /**
  * A world for the scheduler without a model: pages are short arrays that remember, for each place, a digest of all tokens up to there, read
  * through the page tables as attention does. So an answer depends on exactly the tokens that the pages hold, and a page that is lost, shared by
- * mistake or overwritten gives another answer. Steps may fail; time passes by a formula.
+ * mistake or overwritten gives another answer. Steps may fail or be broken off; time passes by a formula.
  */
 
 import type { Steps } from "../../src/api/scheduler.ts";
@@ -36,14 +36,15 @@ export function expectedAnswer(prompt: readonly number[], most: number, context:
 }
 
 export interface World {
-  readonly steps: Steps;
+  readonly steps: { -readonly [K in keyof Steps]: Steps[K] };
   /** The bytes of its pages, for stores of pasts. */
   readonly memory: PastMemory;
   readonly now: () => number;
   /** Whether the next step fails, asked once for each. */
   fails: () => boolean;
-  /** Tokens computed so far. */
+  /** Tokens computed so far, and steps broken off. */
   computed: number;
+  brokenOff: number;
 }
 
 export function simulatedWorld(pages: number, pageTokens: number, options: Steps["plan"]["options"]): World {
@@ -67,25 +68,34 @@ export function simulatedWorld(pages: number, pageTokens: number, options: Steps
     now: () => clock,
     fails: () => false,
     computed: 0,
+    brokenOff: 0,
     steps: {
       plan: { options },
       store,
       newSequence: () => new Sequence(store),
-      step(tokens: readonly StepToken[]): Float32Array[] {
-        if (!tokens.length || tokens.length > options.maxTokens) throw new RangeError("a step of a wrong size");
-        clock += 5 + tokens.length;
-        if (world.fails()) throw new Error("the step failed");
-        const rows: Float32Array[] = [];
-        for (const { id, sequence, wanted } of tokens) {
-          const { position, page, place } = sequence.append(id);
-          memory[page][place] = mix(digestAt(sequence, position - 1), id);
-          if (wanted) rows.push(logitsOf(memory[page][place]));
-        }
-        world.computed += tokens.length;
-        if (rows.length > options.maxWanted) throw new RangeError("too many rows");
-        return rows;
-      },
+      step: tokens => compute(tokens, () => false)!,
+      attempt: compute,
     },
   };
+  function compute(tokens: readonly StepToken[], interrupted: () => boolean): Float32Array[] | undefined {
+    if (!tokens.length || tokens.length > options.maxTokens) throw new RangeError("a step of a wrong size");
+    clock += 5 + tokens.length;
+    if (world.fails()) throw new Error("the step failed");
+    const rows: Float32Array[] = [];
+    const before = new Map(tokens.map(({ sequence }) => [sequence, sequence.length]));
+    for (const { id, sequence, wanted } of tokens) {
+      if (interrupted()) {
+        for (const [s, length] of before) s.retract(length);
+        world.brokenOff++;
+        return undefined;
+      }
+      const { position, page, place } = sequence.append(id);
+      memory[page][place] = mix(digestAt(sequence, position - 1), id);
+      if (wanted) rows.push(logitsOf(memory[page][place]));
+    }
+    world.computed += tokens.length;
+    if (rows.length > options.maxWanted) throw new RangeError("too many rows");
+    return rows;
+  }
   return world;
 }

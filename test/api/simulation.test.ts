@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from "vitest";
 import { type Events, Scheduler } from "../../src/api/scheduler.ts";
+import type { Coming } from "../../src/api/scheduling.ts";
 import { Random } from "../fixtures/random.ts";
 import { expectedAnswer, simulatedWorld, VOCABULARY, type World } from "./simulated.ts";
 
@@ -29,7 +30,7 @@ class Simulation {
   readonly slow = new Set<number>();
   #next = 0;
 
-  constructor(world: World) {
+  constructor(world: World, coming?: Coming) {
     this.world = world;
     const end = (run: number, how: string): void => {
       const asked = this.asked.get(run)!;
@@ -51,7 +52,7 @@ class Simulation {
       scored: () => {},
       failed: run => end(run, "failed"),
     };
-    this.scheduler = new Scheduler(world.steps, events, world.now);
+    this.scheduler = new Scheduler(world.steps, events, { now: world.now, coming });
   }
 
   ask(prompt: readonly number[], most: number, options: { client?: string; salt?: string; priority?: number } = {}): number {
@@ -90,10 +91,11 @@ function promptOf(random: Random): number[] {
   return [...head, ...Array.from({ length: 1 + random.below(8) }, () => random.below(VOCABULARY))];
 }
 
-function stormy(seed: number, turns: number): { preempted: number; cached: number; ended: Record<string, number> } {
+function stormy(seed: number, turns: number) {
   const random = new Random(seed);
   const world = simulatedWorld(24, 4, sizes);
-  const sim = new Simulation(world);
+  const sometimes = (): boolean => random.below(40) === 0;
+  const sim = new Simulation(world, { runComes: sometimes, endComes: sometimes });
   let failing = false;
   world.fails = () => failing && random.below(50) === 0;
   const counts: Record<string, number> = {};
@@ -134,19 +136,21 @@ function stormy(seed: number, turns: number): { preempted: number; cached: numbe
   sim.scheduler.forget();
   const { pagesUsed, preempted } = sim.scheduler.status();
   expect(pagesUsed).toBe(0);
-  return { preempted, cached, ended: counts };
+  return { preempted, cached, brokenOff: world.brokenOff, ended: counts };
 }
 
 describe("in a storm of requests", () => {
   it("every request ends once with its own answer and no page is lost, in a million steps", () => {
-    const total = { preempted: 0, cached: 0 };
+    const total = { preempted: 0, cached: 0, brokenOff: 0 };
     for (let seed = 1; seed <= 10; seed++) {
-      const { preempted, cached, ended } = stormy(seed, 100_000);
+      const { preempted, cached, brokenOff, ended } = stormy(seed, 100_000);
+      total.brokenOff += brokenOff;
       total.preempted += preempted;
       total.cached += cached;
       for (const how of ["stop", "length", "cancelled", "failed"]) expect(ended[how], how).toBeGreaterThan(0);
     }
     expect(total.preempted).toBeGreaterThan(100);
+    expect(total.brokenOff).toBeGreaterThan(1000);
     expect(total.cached).toBeGreaterThan(10_000);
   }, 120_000);
 });
@@ -178,6 +182,69 @@ describe("order", () => {
     sim.finish();
     expect(sim.ended.indexOf(one)).toBeLessThan(8);
     expect(sim.ended.filter(r => r !== one)).toEqual(greedyClient);
+  });
+});
+
+describe("a step of prompts", () => {
+  const wide = { maxTokens: 64, maxWanted: 4, context: 4096 };
+  const prompt = (n: number, first: number): number[] => [100 + first, ...Array.from({ length: n - 1 }, (_, i) => i % VOCABULARY)];
+  /** A world whose pace is known after a while, and tokens of steps; what is on its way is told by `coming`. */
+  function watched(coming: { runs: () => boolean; ends: () => boolean }) {
+    const world = simulatedWorld(4000, 4, wide);
+    const steps: number[] = [];
+    const { attempt, step } = world.steps;
+    const slow = 20; // milliseconds a token
+    let clock = 0;
+    const timed = (rows: Float32Array[] | undefined, tokens: number) => {
+      clock += slow * tokens;
+      steps.push(rows ? tokens : -tokens);
+      return rows;
+    };
+    world.steps.step = tokens => timed(step(tokens), tokens.length)!;
+    world.steps.attempt = (tokens, interrupted) => timed(attempt(tokens, interrupted), tokens.length);
+    const sim = new Simulation({ ...world, now: () => clock }, { runComes: () => coming.runs(), endComes: () => coming.ends() });
+    const turns = (n: number): number[] => {
+      steps.length = 0;
+      for (let i = 0; i < n; i++) sim.scheduler.turn();
+      return [...steps];
+    };
+    sim.ask(prompt(400, 0), 1);
+    sim.finish(); // the pace is known
+    return { sim, turns };
+  }
+
+  it("is long for one who is alone, and short for two", () => {
+    const { sim, turns } = watched({ runs: () => false, ends: () => false });
+    const one = sim.ask(prompt(1000, 1), 1);
+    expect(turns(2)).toEqual([64, 64]);
+    sim.ask(prompt(1000, 2), 1);
+    for (const n of turns(4)) expect(n).toBeLessThanOrEqual(12);
+    sim.scheduler.cancel(one);
+    expect(turns(2)).toEqual([64, 64]);
+  });
+
+  it("is broken off when somebody comes or leaves, but not twice in a row, and then short", () => {
+    let [runs, ends] = [false, false];
+    const { sim, turns } = watched({ runs: () => runs, ends: () => ends });
+    sim.ask(prompt(1000, 1), 1);
+    [runs, ends] = [true, false];
+    expect(turns(4)).toEqual([-64, 12, -64, 12]);
+    [runs, ends] = [false, true];
+    expect(turns(4)).toEqual([-64, 12, -64, 12]);
+    sim.ask(prompt(1000, 2), 1);
+    expect(turns(4).map(n => n < 0)).toEqual([true, false, true, false]);
+    [runs, ends] = [true, false];
+    expect(turns(4).every(n => n > 0)).toBe(true); // two are served: who comes waits for a short step
+  });
+
+  it("that an answer takes part in is never broken off", () => {
+    const { sim, turns } = watched({ runs: () => true, ends: () => true });
+    const lasting = (first: number): boolean => expectedAnswer(prompt(4, first), 20, 4096).length === 20;
+    sim.ask(prompt(4, Array.from({ length: 999 }, (_, i) => i).find(lasting)!), 20);
+    expect(turns(3)).toEqual([-4, 4, 1]);
+    sim.ask(prompt(1000, 2), 1);
+    expect(turns(15).every(n => n > 0)).toBe(true);
+    expect(turns(20).some(n => n < 0)).toBe(true); // the answer has ended
   });
 });
 

@@ -1,5 +1,5 @@
 /**
- * DESIGN idea 4: a request's logits are the same in every bit alone or in a crowd, on one thread or several, in one piece or many, after a
+ * One order of sums (docs/architecture.md): a request's logits are the same in every bit alone or in a crowd, on one thread or several, in one piece or many, after a
  * fork, after going back. And memory that was freed holds nothing that matters.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -114,6 +114,25 @@ describe.each(Object.entries(models))("%s", (_, { kept, ...changes }) => {
       } finally {
         await team.close();
       }
+    }
+  });
+
+  it("does not depend on steps that were broken off, wherever that was", async () => {
+    for (const threads of changes.tied ? [1, 2] : [2]) {
+      const team = await openEngine(path, { threads, kept });
+      const s = team.stepper.newSequence();
+      const rows: Float32Array[] = [];
+      for (let asked = 0; rows.length < prompt.length; asked++) {
+        const batch = prompt.slice(rows.length, rows.length + 25).map((id): StepToken => ({ id, sequence: s, wanted: true }));
+        let left = asked % 2 ? 1e9 : random.below(team.stepper.plan.program.length - 1); // launches, or barriers, until it is broken off
+        const found = team.stepper.attempt(batch, () => left-- <= 0);
+        if (!found) expect(s.length).toBe(rows.length);
+        else rows.push(...found.map(r => r.slice()));
+        if (asked % 2) expect(found).toBeDefined();
+        else if (threads === 1) expect(found).toBeUndefined();
+      }
+      expect(sameRows(rows, truth)).toBe(true);
+      await team.close();
     }
   });
 

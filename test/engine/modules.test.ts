@@ -64,7 +64,7 @@ class Asked {
         this.scheduler.drop(run);
       },
     };
-    this.scheduler = new Scheduler(engine.stepper, events, undefined, engine.pasts);
+    this.scheduler = new Scheduler(engine.stepper, events, { store: engine.pasts });
   }
   add(parts: readonly Part[], options: object = {}): Told {
     const run = this.told.length;

@@ -43,7 +43,7 @@ class Asked {
         throw error;
       },
     };
-    this.scheduler = new Scheduler(engine.stepper, events, undefined, engine.pasts);
+    this.scheduler = new Scheduler(engine.stepper, events, { store: engine.pasts });
   }
   ask(prompt: readonly number[], client = ""): Told {
     const run = this.#told.length;

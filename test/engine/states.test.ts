@@ -49,6 +49,24 @@ describe.each(runs)("%s", (_, toy) => {
     for (const chunk of [3, 17, 40]) expect(sameRows(fed(prompt, chunk), truth), `pieces of ${chunk}`).toBe(true);
   });
 
+  it("does not depend on steps that were broken off, with states to go back to or without", () => {
+    const s = engine.stepper.newSequence();
+    const rows: Float32Array[] = [];
+    const taken: number[] = [];
+    const { pool } = engine.stepper.store.states!;
+    for (let asked = 0; rows.length < prompt.length; asked++) {
+      const batch = prompt.slice(rows.length, rows.length + 7).map((id): StepToken => ({ id, sequence: s, wanted: true }));
+      let left = asked % 2 ? 1e9 : random.below(engine.stepper.plan.program.length / 2);
+      if (rows.length > 20) for (let slot = pool.tryTake(); slot !== undefined; slot = pool.tryTake()) taken.push(slot);
+      const found = engine.stepper.attempt(batch, () => left-- <= 0);
+      expect(found === undefined).toBe(asked % 2 === 0 && taken.length === 0);
+      if (found) rows.push(...found.map(r => r.slice()));
+    }
+    expect(sameRows(rows, truth)).toBe(true);
+    for (const slot of taken) pool.release(slot);
+    s.close();
+  });
+
   it("does not depend on who else is in the step, or on the order of tokens of different sequences", () => {
     const [s, t] = [engine.stepper.newSequence(), engine.stepper.newSequence()];
     const rows: Float32Array[] = [];

@@ -54,69 +54,70 @@ export const ropeCase = (h: HeadShape, heads: number): KernelCase => {
   };
 };
 
+/** Tokens whose keys and values are written: rows of `kvHeads` heads, and the places that they go to. `row` makes a row of so many numbers. */
+function written(h: HeadShape, kvHeads: number, ids: readonly number[], places: readonly number[], row: (columns: number) => Float32Array) {
+  const columns = kvHeads * h.headDim;
+  const [keys, values] = [0, 1].map(() => ids.map(() => row(columns)));
+  const tables = ids.map((_, t) => tableOf(h.ropeDim / 2, 5 * t));
+  const own = (x: Float32Array, head: number) => x.subarray(head * h.headDim, (head + 1) * h.headDim);
+  const tokens = ids.flatMap((id, t) =>
+    Array.from({ length: kvHeads }, (_, head) => {
+      const key = turned(own(keys[t], head), tables[t], h);
+      return { what: `token ${t}, head ${head}`, id, place: places[t], head, key, value: own(values[t], head) };
+    }),
+  );
+  return {
+    kernel: writeKv(h),
+    bytes: ids.length * columns * (h.kept === "f16" ? 12 : 16),
+    operations: ids.length * kvHeads * h.ropeDim * 3,
+    tokens,
+    /** Pages of `pageBytes` of which the layer at `layerAt` is written. */
+    lay: (image: Image, count: number, pageBytes: number, layerAt: number) => {
+      const at = [keys, values, tables].map(x => image.f32(together(x)));
+      const lists = [image.i32(ids), image.i32(places)];
+      const pages = image.space(count * pageBytes, 0x55);
+      return { pages, grid: kvHeads, args: [...at, ...lists, pages, ids.length, 4 * columns, 4 * columns, pageBytes, layerAt] };
+    },
+  };
+}
+
 /** Two layers, of which the second is written; pages out of order; everything else in them must stay. */
 export const writeKvCase = (h: HeadShape, kvHeads: number): KernelCase => {
   const random = new Random(42);
-  const [ids, places] = [
-    [2, 0, 0, 2],
-    [31, 0, 17, 30],
-  ];
-  const columns = kvHeads * h.headDim;
-  const [keys, values] = [0, 1].map(() => ids.map(() => random.floats(columns)));
-  const tables = ids.map((_, t) => tableOf(h.ropeDim / 2, 5 * t));
+  const { lay, tokens, ...about } = written(h, kvHeads, [2, 0, 0, 2], [31, 0, 17, 30], columns => random.floats(columns));
   const layerBytes = kvHeads * headBytes(h.headDim);
   return {
+    ...about,
     name: `write keys and values, ${h.ropeDim} in ${h.headDim}, ${kvHeads} heads`,
-    kernel: writeKv(h),
-    bytes: ids.length * columns * 16,
-    operations: ids.length * kvHeads * h.ropeDim * 3,
     lay: image => {
-      const at = [together(keys), together(values), together(tables)].map(x => image.f32(x));
-      const lists = [image.i32(ids), image.i32(places)];
-      const pages = image.space(3 * 2 * layerBytes, 0x55);
-      const expected = ids.flatMap((id, t) =>
-        Array.from({ length: kvHeads }, (_, head) => {
-          const base = pages + id * 2 * layerBytes + layerBytes + head * headBytes(h.headDim);
-          const own = (x: Float32Array) => x.subarray(head * h.headDim, (head + 1) * h.headDim);
-          const key = turned(own(keys[t]), tables[t], h);
-          const scattered = Array.from({ length: h.headDim }, (_, d): Expected => {
-            const bounds = [key.bounds[d]];
-            return { what: `key ${t}, head ${head}, ${d}`, at: base + 4 * (d * PAGE + places[t]), values: [key.values[d]], bounds };
-          });
-          const value = own(values[t]);
-          const valueAt = base + 4 * h.headDim * (PAGE + places[t]);
-          return [...scattered, { what: `value ${t}`, at: valueAt, values: value, bounds: new Float64Array(h.headDim) }];
-        }).flat(),
-      );
-      const args = [...at, ...lists, pages, ids.length, 4 * columns, 4 * columns, 2 * layerBytes, layerBytes];
-      return { grid: kvHeads, args, expected };
+      const { pages, ...laid } = lay(image, 3, 2 * layerBytes, layerBytes);
+      const expected = tokens.flatMap(({ what, id, place, head, key, value }) => {
+        const base = pages + (2 * id + 1) * layerBytes + head * headBytes(h.headDim);
+        const scattered = Array.from({ length: h.headDim }, (_, d): Expected => {
+          const bounds = [key.bounds[d]];
+          return { what: `key of ${what}, ${d}`, at: base + 4 * (d * PAGE + place), values: [key.values[d]], bounds };
+        });
+        const valueAt = base + 4 * h.headDim * (PAGE + place);
+        return [...scattered, { what: `value of ${what}`, at: valueAt, values: value, bounds: new Float64Array(h.headDim) }];
+      });
+      return { ...laid, expected };
     },
   };
 };
 
 /** As `writeKvCase`, in f16: each number is the half next to the true one, and everything else stays. */
 export const writeHalvesCase = (h: HeadShape, kvHeads: number): KernelCase => {
-  const half: HeadShape = { ...h, kept: "f16" };
-  const [random, columns, size] = [new Random(45), kvHeads * h.headDim, headBytes(h.headDim, h.headDim, "f16") / 2];
-  const [ids, places, extremes] = [
-    [1, 0, 1],
-    [31, 0, 2],
-    [1e-9, 3e-6, -7e-5, 0, 65504, 65519, 1e6, -3e38],
-  ];
+  const [random, size] = [new Random(45), headBytes(h.headDim, h.headDim, "f16") / 2];
+  const extremes = [1e-9, 3e-6, -7e-5, 0, 65504, 65519, 1e6, -3e38];
   // Magnitudes from below the least half to beyond the greatest.
-  const row = () => random.floats(columns).map((x, i) => (i < extremes.length ? extremes[i] : x * 2 ** ((i % 40) - 28)));
-  const [keys, values] = [0, 1].map(() => ids.map(row));
-  const tables = ids.map((_, t) => tableOf(h.ropeDim / 2, 5 * t));
+  const row = (columns: number) => random.floats(columns).map((x, i) => (i < extremes.length ? extremes[i] : x * 2 ** ((i % 40) - 28)));
+  const { lay, tokens, ...about } = written({ ...h, kept: "f16" }, kvHeads, [1, 0, 1], [31, 0, 2], row);
   return {
+    ...about,
     name: `write keys and values as f16, ${h.ropeDim} in ${h.headDim}, ${kvHeads} heads`,
-    kernel: writeKv(half),
-    bytes: ids.length * columns * 12,
-    operations: ids.length * kvHeads * h.ropeDim * 3,
     lay: image => {
-      const at = [together(keys), together(values), together(tables)].map(x => image.f32(x));
-      const lists = [image.i32(ids), image.i32(places)];
       const bytes = 2 * kvHeads * size * 2;
-      const pages = image.space(bytes, 0x55);
+      const { pages, ...laid } = lay(image, 2, kvHeads * size * 2, 0);
       const check = (memory: Uint8Array): void => {
         const got = new Uint16Array(memory.slice(pages, pages + bytes).buffer);
         const seen = new Set<number>();
@@ -126,21 +127,16 @@ export const writeHalvesCase = (h: HeadShape, kvHeads: number): KernelCase => {
           expect(fromHalf(got[i]), what).toBeGreaterThanOrEqual(low);
           expect(fromHalf(got[i]), what).toBeLessThanOrEqual(high);
         };
-        ids.forEach((id, t) => {
-          for (let head = 0; head < kvHeads; head++) {
-            const base = (id * kvHeads + head) * size;
-            const own = (x: Float32Array) => x.subarray(head * h.headDim, (head + 1) * h.headDim);
-            const key = turned(own(keys[t]), tables[t], h);
-            own(values[t]).forEach((value, d) => {
-              expectHalf(base + d * PAGE + places[t], key.values[d], key.bounds[d], `key ${t}, head ${head}, ${d}`);
-              expectHalf(base + (PAGE + places[t]) * h.headDim + d, value, 0, `value ${t}, head ${head}, ${d}`);
-            });
-          }
-        });
+        for (const { what, id, place, head, key, value } of tokens) {
+          const base = (id * kvHeads + head) * size;
+          value.forEach((x, d) => {
+            expectHalf(base + d * PAGE + place, key.values[d], key.bounds[d], `key of ${what}, ${d}`);
+            expectHalf(base + (PAGE + place) * h.headDim + d, x, 0, `value of ${what}, ${d}`);
+          });
+        }
         expect(got.filter((x, i) => !seen.has(i) && x !== 0x5555)).toEqual(new Uint16Array(0));
       };
-      const args = [...at, ...lists, pages, ids.length, 4 * columns, 4 * columns, kvHeads * size * 2, 0];
-      return { grid: kvHeads, args, expected: [], scratch: [{ at: pages, bytes }], check };
+      return { ...laid, expected: [], scratch: [{ at: pages, bytes }], check };
     },
   };
 };

@@ -79,6 +79,25 @@ describe.each([1, 2, 3])("a team of %i", threads => {
     }
   });
 
+  it("ends a run behind the launch where it is told to, and does the next ones whole", async () => {
+    const { arena, team, a, b } = await startTeam(threads);
+    const launches = 12;
+    const whole = program(a, b, 1);
+    await team.setPrograms([Array.from({ length: launches }, (_, i) => whole[i % 2])]);
+    team.variables[0] = 1;
+    for (let run = 0; run < 400; run++) {
+      const end = run % (launches + 1);
+      let expected = Array.from({ length: N + 2 }, (_, i) => (i > 0 && i <= N ? i + run : 0));
+      arena.i32(a, N + 2).set(expected);
+      let asked = 0;
+      expect(team.run(0, () => ++asked === end)).toBe(end === 0 || end >= launches);
+      const done = end === 0 || end >= launches ? launches : end;
+      for (let i = 0; i < done; i++) expected = spreadOnce(expected, i % 2 ? 1 : 3);
+      expect([...arena.i32(done % 2 ? b : a, N + 2)]).toEqual(expected);
+    }
+    await team.close();
+  });
+
   it("packs every task once, between runs as well, rearranging and padding rows", async () => {
     const { arena, team } = await startTeam(threads);
     const [rows, rowBytes] = [24, 128];

@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import type { Model } from "../../api/model.ts";
 import { checkOptions, loadForCommand } from "../model.ts";
-import { type CommonFlags, commonOptions, examples, integer, jsonOption, type LoadFlags, loadOptions } from "../options.ts";
+import { type CommonFlags, commonOptions, examples, integer, jsonOption, type LoadFlags, loadOptions, MODEL } from "../options.ts";
 import { ProgressLine } from "../progress.ts";
 import { paint, print, printable, printJson } from "../terminal.ts";
 import { bytes, duration, median, rate, table } from "../units.ts";
@@ -34,7 +34,7 @@ export function benchCommand(): Command {
     .description(
       "Measures loading, reading a prompt (prefill) and writing (decode), with random tokens of a fixed seed. A first run is not counted.",
     )
-    .argument("<model>", "a GGUF file, or a stored model by its name")
+    .argument("<model>", MODEL)
     .option("--prompt-tokens <n>", "tokens to read", integer("--prompt-tokens", 1), 256)
     .option("--gen-tokens <n>", "tokens to write", integer("--gen-tokens", 2), 64)
     .option("--runs <n>", "runs that count", integer("--runs", 1, 1000), 3);

@@ -16,9 +16,11 @@ import { bundledModel, checkOptions, describe, loadForCommand } from "../model.t
 import {
   type CommonFlags,
   commonOptions,
+  conversationOptions,
   examples,
   type LoadFlags,
   loadOptions,
+  MODEL_OR_BUNDLED,
   type SamplingFlags,
   samplingFlags,
   samplingOptions,
@@ -39,11 +41,11 @@ export function chatCommand(): Command {
       "Talks with a model. Models without a chat template continue the text that you both write; an empty line lets them go on. " +
         "/help shows the commands. From a pipe, each line is answered on one line (line breaks become spaces).",
     )
-    .argument("[model]", "a GGUF file, or a stored model by its name such as hf:org/repo:Q4_K_M (default: the bundled model)")
+    .argument("[model]", MODEL_OR_BUNDLED)
     .option("--raw", "continue the text even if the model has a chat template")
     .option("--system <text>", "what the model is told before the first message");
   samplingOptions(command);
-  loadOptions(command);
+  conversationOptions(loadOptions(command));
   examples(
     commonOptions(command),
     "lathe chat",
@@ -149,7 +151,7 @@ function remark({ usage, timings, finish }: Result, conversation: Conversation):
   const { context } = conversation.model.info;
   const parts = [
     counted(usage.completionTokens, "token"),
-    `${rate(timings.tokensPerSecond)} tokens/s`,
+    ...(usage.completionTokens > 1 ? [`${rate(timings.tokensPerSecond)} tokens/s`] : []),
     `${conversation.used} of ${context} in the context`,
   ];
   if (finish === "context") parts.push("which is full: /clear begins anew");

@@ -3,7 +3,7 @@ import { Command } from "commander";
 import type { Answers } from "../../api/decide.ts";
 import { LatheError } from "../../errors.ts";
 import { checkOptions, loadForCommand } from "../model.ts";
-import { type CommonFlags, commonOptions, examples, jsonOption, type LoadFlags, loadOptions } from "../options.ts";
+import { type CommonFlags, commonOptions, examples, jsonOption, type LoadFlags, loadOptions, MODEL, templateOptions } from "../options.ts";
 import { paint, print, printable, printJson } from "../terminal.ts";
 import { table } from "../units.ts";
 
@@ -17,12 +17,12 @@ export function decideCommand(): Command {
   const command = new Command("decide")
     .summary("answer a question about a text by yes or no, a choice or a score")
     .description("Gives the probability of each possible answer to a question about a text: yes and no, or those of --answers or --score.")
-    .argument("<model>", "a GGUF file, or a stored model by its name")
+    .argument("<model>", MODEL)
     .argument("<text>", "the text")
     .requiredOption("--question <text>", "what is asked")
     .option("--answers <list>", "the possible answers, parted by commas")
     .option("--score <from-to>", "whole numbers, such as 1-5");
-  loadOptions(command, "as trained");
+  templateOptions(loadOptions(command, "as trained"));
   jsonOption(command, "print one JSON object: value and probabilities");
   examples(
     commonOptions(command),

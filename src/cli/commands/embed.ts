@@ -16,7 +16,7 @@ export function embedCommand(): Command {
   const command = new Command("embed")
     .summary("turn texts into vectors")
     .description("Turns texts into vectors of unit length with an embedding model. Without --json the cosines between the texts are shown.")
-    .argument("<model>", "a GGUF file of an embedding model")
+    .argument("<model>", "an embedding model: a GGUF file, a model folder, or a stored model by its name")
     .argument("[texts...]", "the texts")
     .option("--file <path>", 'one text a line; "-" is stdin')
     .option("--raw", "leave the vectors as long as they come");

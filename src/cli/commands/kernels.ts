@@ -7,7 +7,7 @@ import type { Model } from "../../api/model.ts";
 import type { Profile } from "../../api/protocol.ts";
 import { LatheError } from "../../errors.ts";
 import { checkOptions, loadForCommand } from "../model.ts";
-import { type CommonFlags, commonOptions, examples, integer, jsonOption, type LoadFlags, loadOptions } from "../options.ts";
+import { type CommonFlags, commonOptions, examples, integer, jsonOption, type LoadFlags, loadOptions, MODEL } from "../options.ts";
 import { ProgressLine } from "../progress.ts";
 import { paint, print, printable, printJson } from "../terminal.ts";
 import { rate, table } from "../units.ts";
@@ -41,7 +41,7 @@ export function kernelsCommand(): Command {
       "Times every kernel of a step: of one token as in decoding, or of --tokens as in reading a prompt. Bytes are those that are read " +
         "and written, each operand once; operations are additions and multiplications. GB are 10^9 bytes. Memory is the share of the speed at which the same threads read memory, measured in the same run.",
     )
-    .argument("<model>", "a GGUF file, or a stored model by its name")
+    .argument("<model>", MODEL)
     .option("--context <n>", "tokens in the past", integer("--context", 1), 128)
     .option("--steps <n>", "decode steps to average over", integer("--steps", 1, 10_000), 16)
     .option("--code [kernel]", "print the code of one kernel, or of all");

@@ -8,7 +8,7 @@ import type { Model } from "../../api/model.ts";
 import { LatheError } from "../../errors.ts";
 import { readText } from "../input.ts";
 import { checkOptions, loadForCommand } from "../model.ts";
-import { type CommonFlags, commonOptions, examples, integer, jsonOption, type LoadFlags, loadOptions } from "../options.ts";
+import { type CommonFlags, commonOptions, examples, integer, jsonOption, type LoadFlags, loadOptions, MODEL } from "../options.ts";
 import { ProgressLine } from "../progress.ts";
 import { note, paint, paintErr, print, printJson } from "../terminal.ts";
 import { duration, rate, table } from "../units.ts";
@@ -27,7 +27,7 @@ export function perplexityCommand(): Command {
       "Measures how well a model predicts a text. The text is cut into windows of the context length that do not overlap. " +
         "Each begins anew, with the BOS token where the model expects one, and all its tokens count.",
     )
-    .argument("<model>", "a GGUF file, or a stored model by its name")
+    .argument("<model>", MODEL)
     .requiredOption("--file <path>", 'the text, in UTF-8; "-" is stdin')
     .option("--windows <n>", "read the first n windows only (default: all)", integer("--windows", 1));
   loadOptions(command, `${CONTEXT}`);

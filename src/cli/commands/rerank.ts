@@ -16,7 +16,7 @@ export function rerankCommand(): Command {
   const command = new Command("rerank")
     .summary("order documents by how well they answer a query")
     .description("Orders documents by the score that a reranking model gives to each with the query, best first.")
-    .argument("<model>", "a GGUF file of a reranking model")
+    .argument("<model>", "a reranking model: a GGUF file, a model folder, or a stored model by its name")
     .argument("[documents...]", "the documents")
     .requiredOption("--query <text>", "what is looked for")
     .option("--file <path>", 'one document a line; "-" is stdin');

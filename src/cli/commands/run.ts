@@ -15,11 +15,13 @@ import {
   type CommonFlags,
   commonOptions,
   constraintOptions,
+  conversationOptions,
   examples,
   jsonOption,
   type LoadFlags,
   loadFlags,
   loadOptions,
+  MODEL_OR_BUNDLED,
   readConstraints,
   type SamplingFlags,
   samplingFlags,
@@ -42,14 +44,14 @@ export function runCommand(): Command {
       "Writes one answer to stdout as it comes. Models with a chat template answer the prompt as a user's message; " +
         "others continue it. Without a model, the bundled story writer runs.",
     )
-    .argument("[model]", "a GGUF file, or a stored model by its name such as hf:org/repo:Q4_K_M (default: the bundled model)")
+    .argument("[model]", MODEL_OR_BUNDLED)
     .argument("[prompt]", 'the text; "-", or a pipe in its place, reads it from stdin without its last newline')
     .option("--chat", "answer the prompt as a message (default where the model has a chat template)")
     .option("--raw", "continue the prompt as it is (default where it has none)")
     .option("--system <text>", "what the model is told before the message");
   samplingOptions(command);
   constraintOptions(command);
-  loadOptions(command);
+  conversationOptions(loadOptions(command));
   jsonOption(command, "print one JSON object at the end: text, tokens, finish, usage, timings, settings");
   examples(
     commonOptions(command),
@@ -129,10 +131,10 @@ async function stream(answer: Run, continued: string, flags: RunFlags): Promise<
 }
 
 /** What was done how fast, on one line. */
-export function speed({ usage, timings, finish }: Result): string {
+function speed({ usage, timings, finish }: Result): string {
   const read = usage.promptTokens - usage.cachedTokens;
   const parts = [
-    `${counted(usage.completionTokens, "token")}, ${rate(timings.tokensPerSecond)} tokens/s`,
+    counted(usage.completionTokens, "token") + (usage.completionTokens > 1 ? `, ${rate(timings.tokensPerSecond)} tokens/s` : ""),
     `prompt ${read}, ${rate(timings.promptTokensPerSecond)} tokens/s`,
     `first after ${duration(timings.promptMs)}`,
   ];

@@ -8,15 +8,25 @@ import { LatheError } from "../../errors.ts";
 import type { Listening } from "../../serve/listen.ts";
 import { onInterrupt } from "../interrupt.ts";
 import { bundledModel } from "../model.ts";
-import { type CommonFlags, commonOptions, examples, integer, jsonOption, type LoadFlags, loadFlags, loadOptions } from "../options.ts";
+import {
+  type CommonFlags,
+  commonOptions,
+  conversationOptions,
+  examples,
+  integer,
+  jsonOption,
+  type LoadFlags,
+  loadFlags,
+  loadOptions,
+} from "../options.ts";
 import { note, paintErr, print, printable } from "../terminal.ts";
 
 interface ServeFlags extends CommonFlags, LoadFlags {
   host?: string;
   port?: number;
-  apiKey: string[];
-  allowHost: string[];
-  allowOrigin: string[];
+  apiKey?: string[];
+  allowHost?: string[];
+  allowOrigin?: string[];
   lazy?: boolean;
   keepAlive?: number;
   memoryForModels?: string;
@@ -26,7 +36,7 @@ interface ServeFlags extends CommonFlags, LoadFlags {
   padEvents?: boolean;
 }
 
-const list = (text: string, all: string[]): string[] => [...all, text];
+const list = (text: string, all: string[] = []): string[] => [...all, text];
 
 export function serveCommand(): Command {
   const command = new Command("serve")
@@ -35,13 +45,13 @@ export function serveCommand(): Command {
       "Serves models to clients of OpenAI, Anthropic and Ollama on this machine. Without a model, the bundled story writer is served. " +
         "docs/server.md lists routes and fields.",
     )
-    .argument("[models...]", "GGUF files, or stored models by name; name=path gives one a name of its own")
+    .argument("[models...]", "GGUF files, model folders, or stored models by name; name=path gives one a name of its own")
     .optionsGroup("Listening:")
     .option("--host <address>", "where to listen; others than this machine need --api-key", "127.0.0.1")
     .option("--port <n>", "port; 0: any that is free (default: 11500)", integer("--port", 0, 65_535))
-    .option("--api-key <key>", "ask for this key; may be given several times (also LATHE_API_KEY)", list, [])
-    .option("--allow-host <name>", "another host name by which clients may address the server", list, [])
-    .option("--allow-origin <origin>", "web pages of this origin may use the server", list, [])
+    .option("--api-key <key>", "ask for this key; may be given several times (also LATHE_API_KEY)", list)
+    .option("--allow-host <name>", "another host name by which clients may address the server; may be given several times", list)
+    .option("--allow-origin <origin>", "web pages of this origin may use the server; may be given several times", list)
     .option("--drain <seconds>", "what open answers get when the server stops", integer("--drain", 0, 3600), 30)
     .option("--no-web", "no web chat at /")
     .option("--pad-events", "streamed pieces get one of four lengths, so that encrypted traffic tells less about the text")
@@ -49,7 +59,7 @@ export function serveCommand(): Command {
     .option("--lazy", "load a model when it is first asked for, not at once")
     .option("--keep-alive <seconds>", "unload a model that was idle for so long (default: never)", integer("--keep-alive", 0, 2 ** 30))
     .option("--memory-for-models <size>", "most memory of loaded models together, such as 12GiB; idle ones make room");
-  loadOptions(command);
+  conversationOptions(loadOptions(command));
   command.optionsGroup("Output:").option("--log", "one line of JSON on stderr for each request; never its contents");
   jsonOption(command, "print one JSON object when the server listens: url, port, models");
   examples(commonOptions(command), "lathe serve model.gguf", "lathe serve small=a.gguf large=b.gguf --lazy --memory-for-models 12GiB");
@@ -78,7 +88,7 @@ async function serve(given: string[], flags: ServeFlags): Promise<void> {
     version,
     host: flags.host,
     port: flags.port,
-    keys: [...flags.apiKey, ...(environment ? [environment] : [])],
+    keys: [...(flags.apiKey ?? []), ...(environment ? [environment] : [])],
     hosts: flags.allowHost,
     origins: flags.allowOrigin,
     web: flags.web,

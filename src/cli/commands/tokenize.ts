@@ -52,7 +52,7 @@ async function tokenize(path: string, flags: TokenizeFlags): Promise<void> {
 }
 
 /** The text of a token; bytes that are no whole character as `<0xE2>`; control tokens as the vocabulary writes them. */
-export function piece(tokenizer: Tokenizer, id: number): string {
+function piece(tokenizer: Tokenizer, id: number): string {
   const own = tokenizer.bytes(id);
   if (own.length === 0) return tokenizer.text(id);
   try {

@@ -4,10 +4,11 @@
  *
  * Source: ggml `src/ggml-common.h`, `src/ggml-quants.c` (dequantize_row_*).
  */
-import { halfToNumber, smallFloats } from "./floats.ts";
+import { fromHalf } from "../../formats/encode/floats.ts";
+import { smallFloats } from "./floats.ts";
 
 /** Twice the values of E2M1. */
-export const doubledE2M1 = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12] as const;
+const doubledE2M1 = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12] as const;
 
 interface Grid {
   /** Smallest and largest whole number that a block holds. */
@@ -20,7 +21,7 @@ interface Grid {
 }
 
 /** Types of 32 whole numbers that share one binary16 scale in front, the narrowest first. */
-export const grids = {
+const grids = {
   Q4_0: {
     low: -8,
     high: 7,
@@ -86,7 +87,7 @@ export function gridBlocks(type: GridType, numbers: Int16Array, scaleBits: Uint1
   return out;
 }
 
-const readHalf = (bytes: Uint8Array, at: number): number => halfToNumber(bytes[at] | (bytes[at + 1] << 8));
+const readHalf = (bytes: Uint8Array, at: number): number => fromHalf(bytes[at] | (bytes[at + 1] << 8));
 
 function gridValues(type: GridType, blocks: Uint8Array): Float32Array<ArrayBuffer> {
   const { bytes, take } = grids[type];

@@ -10,7 +10,7 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 export const isObject = (value: unknown): value is JsonObject => typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** `folder.malformed` for a file whose content is wrong; `why` is a clause. */
-export function wrongFile(file: string, why: string, details: Record<string, unknown> = {}): LatheError {
+function wrongFile(file: string, why: string, details: Record<string, unknown> = {}): LatheError {
   return new LatheError("folder.malformed", `"${file}" cannot be used, because ${why}; download the model again.`, { file, ...details });
 }
 

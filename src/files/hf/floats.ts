@@ -1,48 +1,10 @@
 /**
- * Float types of checkpoints as bytes: decoding to f32 and encoding with rounding to the nearest, ties to even. Owns the conversions of
- * F64, F32, F16, BF16 and the 8-bit floats; block types are in `blocks.ts`. All are little-endian.
+ * Float types of checkpoints as bytes: decoding to f32 and encoding, whole tensors at a time. Owns which types there are (F64, F32, F16, BF16 and the
+ * 8-bit floats) and what the 8-bit ones mean; block types are in `blocks.ts`. All are little-endian.
  *
- * Sources: IEEE 754 (binary16), OCP 8-bit floating point specification 1.0 (E4M3, E5M2), OCP microscaling formats 1.0 (E8M0).
+ * Sources: OCP 8-bit floating point specification 1.0 (E4M3, E5M2), OCP microscaling formats 1.0 (E8M0).
  */
-
-const word = new Uint32Array(1);
-const float = new Float32Array(word.buffer);
-
-/** The value of a binary16. */
-export function halfToNumber(bits: number): number {
-  const exponent = (bits >> 10) & 31;
-  const mantissa = bits & 1023;
-  const sign = bits & 0x8000 ? -1 : 1;
-  if (exponent === 31) return mantissa ? Number.NaN : sign * Infinity;
-  return sign * (exponent ? (1024 + mantissa) * 2 ** (exponent - 25) : mantissa * 2 ** -24);
-}
-
-/** The nearest binary16 of an f32; what is too large becomes an infinity. */
-export function numberToHalf(value: number): number {
-  float[0] = value;
-  const bits = word[0];
-  const sign = (bits >>> 16) & 0x8000;
-  const magnitude = bits & 0x7fffffff;
-  if (magnitude > 0x7f800000) return sign | 0x7e00;
-  // From 65520 on, half-way between the largest half and the next power of two.
-  if (magnitude >= 0x477ff000) return sign | 0x7c00;
-  if (magnitude < 0x38800000) {
-    // Below 2^-14 the last place is 2^-24; multiplying and rounding is exact, since a double holds both.
-    const scaled = Math.abs(float[0]) * 2 ** 24;
-    const floor = Math.floor(scaled);
-    const rest = scaled - floor;
-    return sign | (floor + (rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? 1 : 0));
-  }
-  return sign | ((magnitude - 0x38000000 + 0xfff + ((magnitude >> 13) & 1)) >>> 13);
-}
-
-/** The nearest bfloat16 of an f32. */
-export function numberToBfloat(value: number): number {
-  float[0] = value;
-  const bits = word[0];
-  if ((bits & 0x7fffffff) > 0x7f800000) return (bits >>> 16) | 0x40;
-  return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
-}
+import { fromHalf, toBfloat, toHalf } from "../../formats/encode/floats.ts";
 
 /** Exponent bits, their bias, and whether the largest exponent is for infinities and NaN (else only all ones are NaN). */
 function smallFloat(bits: number, exponentBits: number, bias: number, special: boolean): number {
@@ -67,7 +29,7 @@ export const smallFloats = {
 } as const;
 
 let halves: Float32Array | undefined;
-const halfTable = (): Float32Array => (halves ??= Float32Array.from({ length: 65536 }, (_, bits) => halfToNumber(bits)));
+const halfTable = (): Float32Array => (halves ??= Float32Array.from({ length: 65536 }, (_, bits) => fromHalf(bits)));
 
 type Decode = (view: DataView, out: Float32Array) => void;
 const each =
@@ -118,7 +80,7 @@ export type FloatType = "F32" | "F16" | "BF16";
 export function encodeFloats(type: FloatType, values: Float32Array): Uint8Array<ArrayBuffer> | undefined {
   if (type === "F32") return new Uint8Array(Float32Array.from(values).buffer);
   const out = new Uint16Array(values.length);
-  const encode = type === "F16" ? numberToHalf : numberToBfloat;
+  const encode = type === "F16" ? toHalf : toBfloat;
   for (let i = 0; i < values.length; i++) {
     out[i] = encode(values[i]);
     if (type === "F16" && (out[i] & 0x7fff) === 0x7c00 && Number.isFinite(values[i])) return undefined;

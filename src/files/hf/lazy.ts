@@ -29,11 +29,6 @@ export interface StoredTensor extends SafeTensor {
   readonly source: ByteSource;
 }
 
-/** Reads all values of a small float tensor. */
-export async function storedFloats(tensor: StoredTensor): Promise<Float32Array<ArrayBuffer>> {
-  return decodeFloats(tensor.dtype, await tensor.source.read(tensor.offset, tensor.bytes));
-}
-
 /** A stored tensor as it is. Undefined where ggml has no such type. */
 export function stored(tensor: StoredTensor): LazyTensor | undefined {
   const type = ggmlTypeNamed(tensor.dtype);
@@ -133,7 +128,7 @@ export function transposed(stored: LazyTensor): LazyTensor {
 }
 
 /** Values of a tensor of a float type or one of `blockValues`. */
-export async function floatsOf(tensor: LazyTensor, first: number, count: number): Promise<Float32Array<ArrayBuffer>> {
+async function floatsOf(tensor: LazyTensor, first: number, count: number): Promise<Float32Array<ArrayBuffer>> {
   const { name } = tensor.type;
   const bytes = await tensor.read(first, count);
   return isFloat(name) ? decodeFloats(name, bytes) : blockValues[name](bytes);

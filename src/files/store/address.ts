@@ -13,7 +13,7 @@ export type ModelAddress =
 /** What needs the store or the network. */
 export type RemoteAddress = Exclude<ModelAddress, { kind: "file" }>;
 
-export const defaultRevision = "main";
+const defaultRevision = "main";
 
 /** A segment of a repository's name, a revision or a path: no separators, not `..`, nothing that a URL would need to escape except blanks. */
 const segment = /^(?!\.{1,2}$)[\w.+ -]{1,200}$/;

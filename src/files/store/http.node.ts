@@ -152,7 +152,7 @@ export class HttpClient {
       const own: Record<string, string> = { ...headers, "accept-encoding": "identity", "user-agent": "lathe" };
       const { token, tokenOrigin } = this.#options;
       if (token !== undefined && new URL(url).origin === tokenOrigin) own["authorization"] = `Bearer ${token}`;
-      const response = await fetch(url, { headers: own, redirect: "manual", signal: watch.signal });
+      const response = await watch.over(fetch(url, { headers: own, redirect: "manual", signal: watch.signal }));
       watch.alive();
       const encoding = response.headers.get("content-encoding");
       if (encoding !== null && encoding !== "identity" && response.status < 300)
@@ -190,12 +190,19 @@ export class HttpClient {
   }
 }
 
-/** Ends a request on the caller's signal or after silence, and afterwards knows which of them it was. */
+/**
+ * Ends a request on the caller's signal or after silence, and afterwards knows which of them it was. It does so itself: Node 20's `fetch` now and
+ * then never tells those who wait that it was aborted.
+ */
 class Watch {
   readonly #controller = new AbortController();
   readonly #outer: AbortSignal | undefined;
   readonly #stallMs: number;
-  readonly #abort = (): void => this.#controller.abort();
+  readonly #abort = (): void => {
+    this.#controller.abort();
+    this.#giveUp?.(this.#controller.signal.reason);
+  };
+  #giveUp: ((reason: unknown) => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
   #stalled = false;
 
@@ -209,6 +216,15 @@ class Watch {
 
   get signal(): AbortSignal {
     return this.#controller.signal;
+  }
+
+  /** What `work` gives, or a rejection as soon as the request is ended. One at a time. */
+  over<T>(work: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#giveUp = reject;
+      work.then(resolve, reject);
+      if (this.signal.aborted) reject(this.signal.reason);
+    });
   }
 
   alive(): void {
@@ -240,7 +256,7 @@ async function* pieces(response: Response, watch: Watch, url: string): AsyncGene
   const reader = response.body?.getReader();
   try {
     while (reader) {
-      const { done, value } = await reader.read();
+      const { done, value } = await watch.over(reader.read());
       if (done) return;
       watch.alive();
       yield value;

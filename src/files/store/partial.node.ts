@@ -10,7 +10,7 @@ import { Journal, type JournalHead } from "./journal.node.ts";
 import { syncFolder, writeFully, writing } from "./system.node.ts";
 
 export const partialName = (path: string): string => `${path}.part`;
-export const journalName = (path: string): string => `${path}.journal`;
+const journalName = (path: string): string => `${path}.journal`;
 
 export interface Checked {
   /** Of the whole file. */

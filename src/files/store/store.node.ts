@@ -171,7 +171,8 @@ export class Store {
 }
 
 export function notStored(name: string): LatheError {
-  const message = `"${name}" is not in the model store; "lathe pull ${name}" gets it, "lathe list" shows what is there.`;
+  const pulled = /^hf:|:\/\//.test(name) ? `"lathe pull ${name}" gets it, ` : "";
+  const message = `"${name}" is not in the model store; ${pulled}"lathe list" shows what is there.`;
   return new LatheError("store.not-found", message, { name });
 }
 

@@ -1,5 +1,8 @@
 /** Rounding f32 to the 16- and 8-bit floats that files hold, to nearest even, in bits; and back where an encoder needs what a decoder will see. */
 
+/** The greatest half. */
+export const MOST_HALF = 65504;
+
 const float = new Float32Array(1);
 const bits = new Uint32Array(float.buffer);
 

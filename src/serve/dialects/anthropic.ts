@@ -40,7 +40,7 @@ const promptFields = {
   ),
 };
 
-export const messagesSchema = z.object({
+const messagesSchema = z.object({
   ...promptFields,
   max_tokens: fields.maxTokens,
   stream: optional(fields.stream),
@@ -56,7 +56,7 @@ type Body = z.output<typeof messagesSchema>;
 const countSchema = z.object(promptFields);
 type PromptBody = z.output<typeof countSchema>;
 
-export function anthropicError({ status, code, message }: Failure): object {
+function anthropicError({ status, code, message }: Failure): object {
   const known: Record<number, string> = {
     401: "authentication_error",
     403: "permission_error",

@@ -39,7 +39,7 @@ const shared = {
 };
 
 const call = z.looseObject({ function: z.looseObject({ name: z.string().max(256), arguments: z.record(z.string(), z.unknown()) }) });
-export const ollamaChatSchema = z.object({
+const ollamaChatSchema = z.object({
   ...shared,
   messages: optional(
     z
@@ -55,7 +55,7 @@ export const ollamaChatSchema = z.object({
   ).describe("the conversation, oldest first; none: load or unload the model"),
   tools: optional(z.array(z.looseObject({ type: z.string().max(64) })).max(limits.tools)).describe("functions that the model may call"),
 });
-export const ollamaGenerateSchema = z.object({
+const ollamaGenerateSchema = z.object({
   ...shared,
   prompt: optional(longText).describe(
     "a message, or a text to be continued where `raw` is set or the model has no chat template; none: load or unload",

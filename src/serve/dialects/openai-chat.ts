@@ -21,7 +21,7 @@ const message = z.looseObject({
   tool_calls: optional(z.array(call).max(limits.tools)),
   tool_call_id: optional(z.string().max(256)),
 });
-export const messagesField = z.array(message).min(1).max(limits.messages).describe("the conversation, oldest first");
+const messagesField = z.array(message).min(1).max(limits.messages).describe("the conversation, oldest first");
 
 const tool = z.looseObject({
   type: z.string().max(64),
@@ -33,7 +33,7 @@ const format = z.discriminatedUnion("type", [
   z.object({ type: z.literal("json_schema"), json_schema: z.looseObject({ name: optional(z.string().max(256)), schema: z.unknown() }) }),
 ]);
 
-export const chatSchema = z.object({
+const chatSchema = z.object({
   messages: messagesField,
   model: optional(fields.model),
   stream: optional(fields.stream),

@@ -12,7 +12,7 @@ const tokens = z
   .min(1)
   .max(2 ** 22);
 
-export const completionSchema = z.object({
+const completionSchema = z.object({
   prompt: z
     .union([longText, tokens, z.array(longText).min(1).max(limits.prompts), z.array(tokens).min(1).max(limits.prompts)])
     .describe(`a text, a list of token ids, or up to ${limits.prompts} of either`),

@@ -27,7 +27,7 @@ const tool = z.looseObject({
 });
 const format = z.looseObject({ type: z.enum(["text", "json_object", "json_schema"]), schema: z.unknown() });
 
-export const responsesSchema = z.object({
+const responsesSchema = z.object({
   input: z
     .union([longText, z.array(item).max(limits.messages)])
     .describe("a message, or a list of items: messages, calls and their results"),

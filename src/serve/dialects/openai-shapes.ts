@@ -40,7 +40,7 @@ export const usageOf = ({ promptTokens, completionTokens, cachedTokens, reasonin
 });
 
 /** By the names of llama.cpp's server. */
-export const timingsOf = (usage: Usage, t: Timings): object => ({
+const timingsOf = (usage: Usage, t: Timings): object => ({
   cache_n: usage.cachedTokens,
   prompt_n: usage.promptTokens - usage.cachedTokens,
   prompt_ms: t.promptMs,

@@ -1,6 +1,5 @@
 /** What the WebAssembly of this runtime can do, found by asking it to validate tiny modules. */
 import { Bytecode, encodeModule, instruction } from "./encode.ts";
-import type { Features } from "./rules.ts";
 
 const memory = { shared: true, memory64: false, initialPages: 1, maximumPages: 1 };
 
@@ -13,8 +12,5 @@ function validates(body: [string, ...number[]][], memory64 = false): boolean {
 
 const v = (n: number): [string, number] => ["local.get", n];
 
-export const hasSimd = (): boolean => validates([v(0), v(0), ["i32x4.dot_i16x8_s"], ["local.set", 2]]);
 export const hasRelaxedSimd = (): boolean => validates([v(0), v(0), ["i16x8.relaxed_dot_i8x16_i7x16_s"], ["local.set", 2]]);
 export const hasMemory64 = (): boolean => validates([v(1), ["i64.extend_i32_s"], ["v128.load", 0], ["local.set", 2]], true);
-
-export const detectFeatures = (): Features => ({ relaxed: hasRelaxedSimd(), memory64: hasMemory64() });

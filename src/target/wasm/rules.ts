@@ -32,7 +32,7 @@ export interface Program extends Selected {
   readonly steps: readonly Step[];
 }
 
-export const ins = (name: string, ...imm: number[]): Ins => ({ ins: name, imm });
+const ins = (name: string, ...imm: number[]): Ins => ({ ins: name, imm });
 const shapes: Readonly<Record<Elem, string>> = {
   i8: "i8x16",
   u8: "i8x16",

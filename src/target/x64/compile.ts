@@ -90,7 +90,7 @@ function formOf(key: string): Form {
 }
 
 /** Registers that need no saving first. rax and rdx are scratch, rsp and rbp the frame. */
-export function description({ convention, levels }: Options): Description {
+function description({ convention, levels }: Options): Description {
   const { savedGp, savedVec } = conventions[convention];
   const order = (all: readonly number[], saved: readonly number[]): number[] => [
     ...all.filter(r => !saved.includes(r)),
@@ -120,7 +120,7 @@ function row(key: string) {
 }
 
 /** One kernel with its registers. */
-export function allocated(kernel: Kernel, options: Options): Allocation & { readonly pool: ReturnType<Emitter["emit"]>["pool"] } {
+function allocated(kernel: Kernel, options: Options): Allocation & { readonly pool: ReturnType<Emitter["emit"]>["pool"] } {
   const argument: Fixed = { fixed: conventions[options.convention].argument, cls: "gp" };
   const { lines, pool } = new Emitter(
     lower(kernel, { ...machineOf(options.levels), strict: options.strict }),

@@ -27,8 +27,8 @@ import { vectorRules } from "./rules-vector.ts";
 
 const rules: readonly Rule[] = [...vectorRules, ...scalarRules, ...shapeRules];
 
-export const RAX: Fixed = { fixed: 0, cls: "gp" };
-export const RDX: Fixed = { fixed: 2, cls: "gp" };
+const RAX: Fixed = { fixed: 0, cls: "gp" };
+const RDX: Fixed = { fixed: 2, cls: "gp" };
 
 /** Constants that the code reads from behind itself. */
 export interface PoolEntry {
@@ -43,7 +43,7 @@ export interface Emitted {
 
 const isFree = (n: Node): boolean => ["const", "param", "address", "index", "carry", "result"].includes(n.op);
 
-export function program(node: Node, c: Context): Program {
+function program(node: Node, c: Context): Program {
   if (node.op === "offset") return { steps: [], operands: node.args }; // an address: formed where it is used
   for (const rule of rules) {
     const found = rule(node, node.args, c);
@@ -303,7 +303,7 @@ function wideIndices(scope: Scope, found = new Set<Node>()): Set<Node> {
   return found;
 }
 
-export function copy(to: Variable, from: Register): Instruction {
+function copy(to: Variable, from: Register): Instruction {
   const bytes = to.cls === "gp" ? 8 : to.bytes;
   return { key: to.cls === "gp" ? "mov.q" : `vmovaps.${wide(bytes)}`, operands: [to, from] };
 }

@@ -124,7 +124,7 @@ export interface Ins {
 /** Names of the general-purpose registers by number. */
 export const gpNames = "rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15".split(" ");
 /** Names of the conditions by their number in opcodes. */
-export const conditions = "o no b ae e ne be a s ns p np l ge le g".split(" ");
+const conditions = "o no b ae e ne be a s ns p np l ge le g".split(" ");
 
 const levels = new Set("base avx2 avxvnni avx512 avx512vnni avx512vbmi avx512bitalg avx512bf16 amx".split(" "));
 const registers: Readonly<Record<string, readonly [RegClass, number]>> = {

@@ -25,7 +25,7 @@ function gpName(reg: number, bits: number): string {
 const vectorName = (reg: number, bits: number): string => `${{ 128: "xmm", 256: "ymm", 512: "zmm" }[bits]}${reg}`;
 
 /** A register by number, as an operand of this kind. */
-export function registerName(reg: number, spec: Pick<OperandSpec, "cls" | "bits">): string {
+function registerName(reg: number, spec: Pick<OperandSpec, "cls" | "bits">): string {
   if (spec.cls === "mask") return `k${reg}`;
   if (spec.cls === "tile") return `tmm${reg}`;
   return spec.cls === "vec" ? vectorName(reg, spec.bits) : gpName(reg, spec.bits);

@@ -27,7 +27,7 @@ const sign = (type: Elem): "s" | "z" => (elems[type].signed ? "s" : "z");
 
 /** The instruction that brings `bytes` bytes from memory into a register. */
 const vectorLoads: Readonly<Record<number, string>> = { 64: "vmovdqu.z", 32: "vmovdqu.y", 16: "vmovdqu.x", 8: "vmovq.x", 4: "vmovd.x" };
-export const scalarLoads: Readonly<Record<Elem, string>> = {
+const scalarLoads: Readonly<Record<Elem, string>> = {
   i8: "movsx.d.8",
   u8: "movzx.d.8",
   i16: "movsx.d.16",

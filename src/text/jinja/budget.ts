@@ -18,11 +18,11 @@ export function fail(message: string, line?: number): never {
   throw new Failure(message, line);
 }
 
-export const MAX_STEPS = 1_000_000;
+const MAX_STEPS = 1_000_000;
 /** Elements of one `range()`; the same number as in the sandbox of Jinja2. */
 export const MAX_RANGE = 100_000;
 /** Levels of expressions, statements and macro calls inside one another; measured to fit a small thread's stack. */
-export const MAX_DEPTH = 600;
+const MAX_DEPTH = 600;
 /** Levels of lists and dicts inside one another when they are printed or compared. */
 export const MAX_NESTING = 100;
 const MIB = 1 << 20;

@@ -55,7 +55,7 @@ function floatPower(base: number, exponent: number): number {
 }
 
 /** The binary operators of numbers by their signs. */
-export const arithmetic: ReadonlyMap<string, Arithmetic> = new Map(
+const arithmetic: ReadonlyMap<string, Arithmetic> = new Map(
   Object.entries({
     "+": { whole: (a: bigint, b: bigint) => checked(a + b), float: (a: number, b: number) => a + b },
     "-": { whole: (a: bigint, b: bigint) => checked(a - b), float: (a: number, b: number) => a - b },

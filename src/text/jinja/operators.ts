@@ -84,7 +84,7 @@ export function plus(v: Value): Value {
 }
 
 /** `needle in container` */
-export function isIn(needle: Value, container: Value, { budget }: Runtime): boolean {
+function isIn(needle: Value, container: Value, { budget }: Runtime): boolean {
   if (container instanceof Text) {
     if (needle instanceof Text) return contains(container, needle, budget);
     return fail(`'in <string>' requires string as left operand, not ${typeName(needle)}`);

@@ -8,7 +8,7 @@ import { own } from "./text.ts";
 
 type Parse = (s: TokenStream) => Expr;
 
-export const noArgs: Arguments = { positional: [], named: [] };
+const noArgs: Arguments = { positional: [], named: [] };
 
 /** `a if b else c`, the widest expression. */
 export const parseExpression: Parse = s =>
@@ -104,7 +104,7 @@ const WORDS: ReadonlyMap<string, null | boolean> = new Map<string, null | boolea
   ["None", null],
 ]);
 
-export function parsePrimary(s: TokenStream): Expr {
+function parsePrimary(s: TokenStream): Expr {
   const { kind, text, value, line } = s.current;
   if (kind === "name") {
     s.next();
@@ -211,7 +211,7 @@ function parseSubscript(s: TokenStream, target: Expr): Expr {
 }
 
 /** The arguments of a call, with the brackets around them. */
-export function parseArguments(s: TokenStream): Arguments {
+function parseArguments(s: TokenStream): Arguments {
   s.expect("operator", "(");
   const positional: Expr[] = [];
   const named: [string, Expr][] = [];

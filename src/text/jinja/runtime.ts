@@ -26,9 +26,6 @@ export interface Runtime {
 export type Member<S extends Value = Value, R = Value> = (self: S, call: Call, rt: Runtime) => R;
 export type Params = readonly (Value | undefined)[];
 
-export const noArguments: Call = { positional: [], named: new Map() };
-export const positional = (...values: Value[]): Call => ({ positional: values, named: new Map() });
-
 /** Arguments by the names in a signature such as `"old new count?"`; a question mark ends the name of one that may be left out. */
 export function bind(names: readonly string[], call: Call): Params {
   if (call.positional.length > names.length) fail(`takes at most ${names.length} arguments, got ${call.positional.length}`);

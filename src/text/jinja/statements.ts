@@ -29,7 +29,7 @@ function applyFilters(value: Value, steps: readonly FilterStep[], scope: Scope, 
   return steps.reduce((v, { name, args }) => m.filter(name, v, evaluateArguments(args, scope, m)), value);
 }
 
-export function assign(target: Target, value: Value, scope: Scope, m: Executor): void {
+function assign(target: Target, value: Value, scope: Scope, m: Executor): void {
   if (target.kind === "name") scope.set(target.name, value);
   else if (target.kind === "targets") unpack(target.items, value, scope, m);
   else {

@@ -96,7 +96,7 @@ function precompiled(base64: string): Normalizer {
 }
 
 /** Throws `tokenizer.malformed` for what is no base64. */
-export function fromBase64(base64: string): Uint8Array {
+function fromBase64(base64: string): Uint8Array {
   try {
     return Uint8Array.from(atob(base64), char => char.charCodeAt(0));
   } catch (cause) {

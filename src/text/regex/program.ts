@@ -11,7 +11,7 @@ export const CHAR = 0;
 export const SPLIT = 1;
 /** Go on at `next` if the part that starts at `x` matches here (AHEAD) or does not (NOT_AHEAD). */
 export const AHEAD = 2;
-export const NOT_AHEAD = 3;
+const NOT_AHEAD = 3;
 /** Go on at `next` if the character before is of class `x` (BEHIND), or is not (NOT_BEHIND). */
 export const BEHIND = 4;
 export const NOT_BEHIND = 5;

@@ -31,7 +31,7 @@ export function fieldsOf(value: unknown, place: string): ReadonlyMap<string, unk
   return new Map(Object.entries(value));
 }
 
-export function component(value: unknown, place: string): Component {
+function component(value: unknown, place: string): Component {
   const fields = fieldsOf(value, `the ${place}`);
   const type = fields.get("type");
   if (typeof type !== "string") throw malformedJson(`the ${place} has no type`);

@@ -25,7 +25,7 @@ export const attention: Names = {
 export const feedForward: Names = { "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down" };
 
 /** Mixtures of experts: Qwen's and DeepSeek's names, Mixtral's, and stacks in one tensor. */
-export const mixture: Names = {
+const mixture: Names = {
   "mlp.gate": "ffn_gate_inp",
   "mlp.experts.*.gate_proj": "ffn_gate_exps",
   "mlp.experts.*.up_proj": "ffn_up_exps",
@@ -98,7 +98,7 @@ export const apart = (from: readonly string[], to: Family["to"], more: Partial<F
 });
 
 /** The same with pairs side by side in GGUF. */
-export const sideBySide = (from: readonly string[], to: Family["to"], more: Partial<Family> = {}): Family =>
+const sideBySide = (from: readonly string[], to: Family["to"], more: Partial<Family> = {}): Family =>
   apart(from, to, { ...more, repairs: { attn_q: turnPairs(keys.headsOf), attn_k: turnPairs(keys.kvHeadsOf), ...more.repairs } });
 
 /** Of Granite: attention and both residual branches are scaled, logits divided. */
@@ -123,7 +123,7 @@ const temperature: readonly keys.Keys[] = [
 ];
 
 /** Windows of attention, and which layers have them where the configuration lists it. */
-export const windows: keys.Keys = config => {
+const windows: keys.Keys = config => {
   if (!config.has("sliding_window")) return [];
   const pattern = config.has("layer_types") ? config.strings("layer_types").map(kind => Number(kind === "sliding_attention")) : undefined;
   return [

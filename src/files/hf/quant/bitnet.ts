@@ -4,8 +4,9 @@
  *
  * Source: transformers `integrations/bitnet.py` (packing; "autobitlinear" multiplies by the scale, "bitlinear" divides).
  */
+import { fromHalf, toHalf } from "../../../formats/encode/floats.ts";
 import { ternaryBlocks } from "../blocks.ts";
-import { halfToNumber, isFloat, numberToHalf } from "../floats.ts";
+import { isFloat } from "../floats.ts";
 import { cast, computed, type LazyTensor, type StoredTensor, typeNamed } from "../lazy.ts";
 import { allFloats } from "./integers.ts";
 import type { Scheme } from "./scheme.ts";
@@ -46,9 +47,9 @@ export const bitnet: Scheme = {
     if (!isFloat(tensor.dtype) || tensor.shape[0] !== 1) throw parts.wrong("its scale is not one number");
     const [stored] = await allFloats(tensor);
     const scale = Math.fround(parts.config.string("quantization_config.linear_class", "bitlinear") === "bitlinear" ? 1 / stored : stored);
-    const bits = numberToHalf(scale);
+    const bits = toHalf(scale);
     const whole = inputs % 256 === 0;
-    if (whole && halfToNumber(bits) === scale) return { ".weight": ternary(weight, bits) };
+    if (whole && fromHalf(bits) === scale) return { ".weight": ternary(weight, bits) };
     if (whole && /bitnet/i.test(String(parts.config.find("architectures")))) {
       return { ".weight": ternary(weight, HALF_ONE), ".scale": computed([1], (_, out) => void out.fill(scale)) };
     }

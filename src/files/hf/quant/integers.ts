@@ -2,8 +2,9 @@
  * Matrices of whole numbers with a scale for each group of inputs, as GPTQ, AWQ and compressed-tensors have them in different arrangements:
  * the choice of a ggml type that holds the same values exactly, and the conversion. Owns streams of packed bits too.
  */
+import { fromHalf, toHalf } from "../../../formats/encode/floats.ts";
 import { gridBlocks, narrowestGrid } from "../blocks.ts";
-import { decodeFloats, type FloatType, halfToNumber, numberToHalf } from "../floats.ts";
+import { decodeFloats, type FloatType } from "../floats.ts";
 import { cast, computed, type LazyTensor, type StoredTensor, typeNamed } from "../lazy.ts";
 
 /** The number of `bits` bits (at most 8) at bit `at` of a stream whose 32-bit words are `stride` apart from word `start` on, low bits first. */
@@ -48,7 +49,7 @@ export interface IntegerMatrix {
 export function integerTensor(matrix: IntegerMatrix, inexact: FloatType, name: string): LazyTensor {
   const { inputs, outputs, groupSize, groupOf, low, high, scales } = matrix;
   const even = groupOf === undefined && groupSize % 32 === 0 && inputs % 32 === 0;
-  const exact = even && scales.every(s => halfToNumber(numberToHalf(s)) === s);
+  const exact = even && scales.every(s => fromHalf(toHalf(s)) === s);
   const type = exact ? narrowestGrid(low, high) : undefined;
   const held = heldRows(matrix);
   const rowsOf = async (first: number, count: number, take: (rows: IntegerRows, row: number, at: number) => void): Promise<void> => {
@@ -77,7 +78,7 @@ export function integerTensor(matrix: IntegerMatrix, inexact: FloatType, name: s
       await rowsOf(first / inputs, count / inputs, (rows, row, at) => {
         rows.numbers(row, numbers.subarray(at * inputs, (at + 1) * inputs));
         for (let b = 0; b < inputs / 32; b++) {
-          scaleBits[(at * inputs) / 32 + b] = numberToHalf(rows.scale(row, Math.floor((32 * b) / groupSize)));
+          scaleBits[(at * inputs) / 32 + b] = toHalf(rows.scale(row, Math.floor((32 * b) / groupSize)));
         }
       });
       return gridBlocks(type, numbers, scaleBits);

@@ -21,8 +21,6 @@ export async function attach(list: Iterable<File>): Promise<void> {
   }
 }
 
-export const focusComposer = (): void => document.getElementById("draft")?.focus();
-
 async function submit(): Promise<void> {
   if (!models.value.length) await refreshModels(); // the page is new, or the server was away
   const text = draft.value.trim();
