@@ -28,16 +28,6 @@ export const ggmlBlocks: readonly string[] = (
   "BF16 F16"
 ).split(" ");
 
-/**
- * Errors of long products: Lathe and ggml both round activations in records of 32 by the same rule and sum bytes exactly; ggml keeps the scale as a
- * half, and over the 64 pairs this changes the error by less than a hundredth, up or down: of ten types whose products in ggml take such records
- * nine are below. No order of sums changes it. What rounds better: the scale of least squares alone takes 1.3 % off the error of activations
- * (normal numbers) and puts NVFP4 above; rounding anew by it, twice, takes off 2.6 % and puts all 27 types below, at 0.86 to 0.98 of ggml's
- * error in those ten. It more than doubles the instructions of what rounds (rms_norm: 97 to 215 for 32 values), some hundredth of a prompt's
- * time, for an error that no model shows, so the nearest scale stays. Where luck is with ggml, the greatest ratio to its error is said here.
- */
-export const luck: Readonly<Record<string, number>> = { Q1_0: 1.0025 };
-
 /** Kinds of tokenizers in GGUF files (`tokenizer.ggml.model`): what their ids are compared with. */
 export const tokenizerKinds: Readonly<Record<string, string>> = {
   llama: "exact ids: llama.cpp (`llama-spm`, stories260K)",
