@@ -20,7 +20,7 @@ export interface TaggedForm {
   readonly lines?: boolean;
 }
 
-/** How one call of a form is written by a program, from the tool's name on. */
+/** How one call is written as elements, from the tool's name on. */
 export interface CallElements {
   /** Behind the tool's name. */
   readonly named: string;

@@ -2,10 +2,18 @@
 import type { Expr, Grammar } from "../grammar.ts";
 import { regexExpr } from "../regex.ts";
 import { chars, LAST } from "../utf8.ts";
-import { type Component, compareComponent, expressionComponent, multipleComponent } from "./components.ts";
+import {
+  acceptsText,
+  bothComponent,
+  type Component,
+  compareComponent,
+  expressionComponent,
+  multipleComponent,
+  withoutComponent,
+} from "./components.ts";
 import type { Context } from "./context.ts";
 import { type Atom, EQUAL, type Formula, NUMBER, STRING } from "./formula.ts";
-import { anyChar, anyInteger, anyNumber, contentByte, contentChar, decimalNumber } from "./json.ts";
+import { anyChar, anyInteger, anyNumber, canHold, contentByte, contentChar, decimalNumber, quoted } from "./json.ts";
 import { type Condition, Product } from "./product.ts";
 
 const allBytes = Array.from({ length: 256 }, (_, i) => i);
@@ -80,12 +88,15 @@ export class Scalars {
   readonly #products = new Map<Formula, Product>();
   readonly #listed = new Map<Formula, string[]>();
   readonly #patterns = new Map<string, Component>();
-  readonly #anyText: Component;
+  /** The texts that a string can hold. */
+  readonly anyText: Component;
   #anyString: Expr | undefined;
 
   constructor(context: Context) {
     this.#context = context;
-    this.#anyText = expressionComponent(context.grammar, context.grammar.repeat(chars(context.grammar, [[0, LAST]]), 0));
+    const { grammar, profile } = context;
+    const all = expressionComponent(grammar, grammar.repeat(chars(grammar, [[0, LAST]]), 0));
+    this.anyText = profile.values.texts === "raw" ? bothComponent(all, withoutComponent(profile.values.quote)) : all;
   }
 
   /** Whether text that matches a pattern somewhere, as a machine; one per pattern. */
@@ -105,7 +116,7 @@ export class Scalars {
     const { grammar, profile, formulas } = this.#context;
     const atoms = atomsOf(formula);
     const written = (): Expr => (profile.plainNumbers && isInteger(formula) ? anyInteger : decimalNumber)(grammar, profile);
-    const base = type === STRING ? this.#anyText : expressionComponent(grammar, written());
+    const base = type === STRING ? this.anyText : expressionComponent(grammar, written());
     const components = [base, ...[...atoms.keys()].map(f => this.#component((f as Extract<Formula, { kind: "atom" }>).atom))];
     const condition: Condition = {
       holds: accepts => accepts(0) && holds(formula, f => accepts(1 + atoms.get(f)!)),
@@ -159,17 +170,16 @@ export class Scalars {
         this.#context.formulas.step();
         return this.#isTrueOf((f as Extract<Formula, { kind: "atom" }>).atom, text);
       });
-    const found = choice.values.filter(text => choice.also.every(part => isTrue(part, text)));
+    const { values } = this.#context.profile;
+    const held = type === STRING ? choice.values.filter(text => canHold(values, text)) : choice.values;
+    const found = held.filter(text => choice.also.every(part => isTrue(part, text)));
     this.#listed.set(formula, found);
     return found;
   }
 
   #isTrueOf(atom: Atom, text: string): boolean {
     if (atom.kind === "equal") return atom.text === text;
-    const machine = this.#component(atom);
-    let state = machine.start;
-    for (const byte of encoder.encode(text)) if (state >= 0) state = machine.step(state, byte);
-    return state >= 0 && machine.accepts(state);
+    return acceptsText(this.#component(atom), encoder.encode(text));
   }
 
   /** What the contents of strings must be: one of some texts, or what a product accepts. */
@@ -178,19 +188,23 @@ export class Scalars {
     return this.#texts(formula, STRING) ?? this.product(formula, STRING);
   }
 
-  /** JSON strings of which the formula is true. */
+  /** Strings of which the formula is true. */
   string(formula: Formula): Expr {
-    const { grammar } = this.#context;
-    const quote = grammar.text('"');
+    const { grammar, profile } = this.#context;
+    const { values } = profile;
+    const quote = grammar.text(values.quote);
     if (formula.kind === "false") return grammar.fail;
-    if (formula.kind === "true") return (this.#anyString ??= this.#stringOf(0, Number.POSITIVE_INFINITY));
+    // What ends a text that stands as it is must be watched for state by state.
+    const escaped = values.texts !== "raw";
+    if (escaped && formula.kind === "true") return (this.#anyString ??= this.#stringOf(0, Number.POSITIVE_INFINITY));
     const texts = this.#texts(formula, STRING);
-    if (texts) return grammar.literals(texts.map(t => JSON.stringify(t)));
-    const range = lengthOnly(formula);
+    if (texts) return grammar.literals(texts.map(t => quoted(t, values)));
+    const range = escaped ? lengthOnly(formula) : undefined;
     if (range) return this.#stringOf(range.min, range.max);
-    if (formula.kind === "atom" && formula.atom.kind === "pattern") {
+    if (escaped && formula.kind === "atom" && formula.atom.kind === "pattern") {
       const { source } = formula.atom;
-      return grammar.lazy(`pattern ${source}`, () => grammar.seq(quote, regexExpr(grammar, source, true, contentChar), quote));
+      const char: typeof chars = (g, set) => contentChar(g, set, values.texts);
+      return grammar.lazy(`pattern ${source}`, () => grammar.seq(quote, regexExpr(grammar, source, true, char), quote));
     }
     const product = this.product(formula, STRING);
     if (!product.alive(product.start)) return grammar.fail;
@@ -199,17 +213,19 @@ export class Scalars {
 
   #stringOf(min: number, max: number): Expr {
     const { grammar } = this.#context;
-    const quote = grammar.text('"');
-    return grammar.lazy(`string ${min},${max}`, () => grammar.seq(quote, grammar.repeat(anyChar(grammar), min, max), quote));
+    const { quote: mark, texts } = this.#context.profile.values;
+    const quote = grammar.text(mark);
+    return grammar.lazy(`string ${min},${max}`, () => grammar.seq(quote, grammar.repeat(anyChar(grammar, texts), min, max), quote));
   }
 
   /** What is left of a string, the closing quote with it. */
   #content(product: Product, name: string, state: number): Expr {
-    const { grammar } = this.#context;
+    const { grammar, profile } = this.#context;
+    const { texts, quote } = profile.values;
     return grammar.lazy(`content ${name}:${state}`, () => {
       const then = (next: number): Expr | undefined => (product.alive(next) ? this.#content(product, name, next) : undefined);
-      const more = contentByte(grammar, byte => product.step(state, byte), then);
-      return product.accepts(state) ? grammar.alt(grammar.text('"'), more) : more;
+      const more = contentByte(grammar, texts, byte => product.step(state, byte), then);
+      return product.accepts(state) ? grammar.alt(grammar.text(quote), more) : more;
     });
   }
 
