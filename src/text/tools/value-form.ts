@@ -5,8 +5,10 @@ export interface ValueForm {
   readonly words: readonly [yes: string, no: string, nothing: string];
   /** Around texts. */
   readonly quote: string;
-  /** Between the quotes: JSON's escapes; those of them that Python knows too; the text as it is, which then cannot hold the quote. */
+  /** Between the quotes: JSON's escapes; those of them that Python knows too; the text as it is. */
   readonly texts: "json" | "escaped" | "raw";
+  /** What no text and no name holds, because it would end more than it should; a mark that does not begin as it ends. */
+  readonly without?: string;
   /** Names of properties: as texts are, or as they are, which then must be identifiers. */
   readonly names: "text" | "bare";
 }
@@ -15,7 +17,13 @@ export const jsonValues: ValueForm = { words: ["true", "false", "null"], quote: 
 export const pythonValues: ValueForm = { ...jsonValues, words: ["True", "False", "None"], texts: "escaped" };
 /** JSON's words between Python's brackets. */
 export const mixedValues: ValueForm = { ...jsonValues, texts: "escaped" };
-export const markedValues = (quote: string, names: ValueForm["names"]): ValueForm => ({ ...jsonValues, quote, texts: "raw", names });
+export const markedValues = (quote: string, names: ValueForm["names"]): ValueForm => ({
+  ...jsonValues,
+  quote,
+  texts: "raw",
+  without: quote,
+  names,
+});
 
 /** How one call is written as a program would, from the tool's name on. */
 export interface CallLiterals {

@@ -5,7 +5,7 @@
  */
 import { LatheError } from "../../../errors.ts";
 import type { CallElements } from "../../../text/tools/tagged.ts";
-import type { CallLiterals } from "../../../text/tools/value-form.ts";
+import { type CallLiterals, jsonValues } from "../../../text/tools/value-form.ts";
 import type { Compiled } from "../constraint.ts";
 import type { Expr } from "../grammar.ts";
 import { regexExpr } from "../regex.ts";
@@ -25,7 +25,7 @@ export type CallForm = CallElements | CallLiterals;
 function element(values: Values, form: CallElements, formula: Formula): Expr {
   const { grammar, formulas } = values;
   const { value, before, mark, after } = form;
-  const text = grammar.seq(grammar.text(value[0]), values.rawString(formula, { mark, before }));
+  const text = values.string(formula, { open: value[0], close: before + mark, texts: "raw" });
   const others = formulas.and(formula, formulas.types(ANY & ~STRING));
   const isOther = values.satisfiable(others);
   const other = isOther ? grammar.seq(grammar.text(value[1]), values.value(others), grammar.text(before + mark)) : grammar.fail;
@@ -59,7 +59,8 @@ function literals(values: Values, form: CallLiterals): ObjectForm {
 export function compileCall(text: string, form: CallForm): Compiled {
   const schemas = JSON.parse(text) as JsonObject;
   const root = { anyOf: Object.values(schemas).filter(isObject) };
-  const own = "is" in form ? { values: form.values, whitespace: form.whitespace } : {};
+  // A value's mark ends it wherever it stands, in a JSON text as well.
+  const own = "is" in form ? { values: form.values, whitespace: form.whitespace } : { values: { ...jsonValues, without: form.mark } };
   const read = reader(root, { ...generating, ...own });
   const { values } = read;
   const { grammar } = values;

@@ -30,13 +30,12 @@ const escapes: readonly (readonly [letter: string, byte: number])[] = [
 const escapesOf = (texts: ValueForm["texts"]): typeof escapes =>
   texts === "json" ? escapes : escapes.filter(([letter]) => letter !== "/");
 
-/** The text of a string. Escapes that `JSON.stringify` writes are known to every form that knows any. */
-export const quoted = (text: string, { texts, quote }: ValueForm): string =>
-  texts === "raw" ? quote + text + quote : JSON.stringify(text);
+/** What stands between the quotes of a string. Escapes that `JSON.stringify` writes are known to every form that knows any. */
+export const between = (text: string, texts: ValueForm["texts"]): string => (texts === "raw" ? text : JSON.stringify(text).slice(1, -1));
 
-/** Whether a form can write a text: one that stands as it is holds no quote, and no half of a character, which has no UTF-8. */
-export const canHold = ({ texts, quote }: ValueForm, text: string): boolean =>
-  texts !== "raw" || (!text.includes(quote) && !/\p{Cs}/u.test(text));
+/** Whether a text can be written; one that stands as it is has no half of a character in it, which UTF-8 cannot say. */
+export const canHold = (text: string, texts: ValueForm["texts"], without?: string): boolean =>
+  !(without !== undefined && text.includes(without)) && !(texts === "raw" && /\p{Cs}/u.test(text));
 
 /** One character of a string with escapes, however it is written. */
 export function anyChar(grammar: Grammar, texts: ValueForm["texts"]): Expr {

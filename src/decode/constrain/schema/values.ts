@@ -11,8 +11,7 @@ import { ARRAY, BOOLEAN, type Formula, Formulas, NULL, NUMBER, OBJECT, STRING, T
 import { whitespace } from "./json.ts";
 import type { NameTest } from "./names.ts";
 import { type ObjectForm, Objects } from "./objects.ts";
-import { type RawEnd, rawText } from "./raw.ts";
-import { Scalars } from "./scalars.ts";
+import { Scalars, type StringForm } from "./scalars.ts";
 import { Simplifier } from "./simplify.ts";
 
 /** Formulas that are taken apart before anything is generated. */
@@ -104,10 +103,9 @@ export class Values implements Context {
     return this.grammar.anyOf(parts);
   }
 
-  /** The text that strings of which the formula is true hold, as it is, and `end`, which is the first of its kind (raw.ts). */
-  rawString(formula: Formula, end: RawEnd): Expr {
-    const own = this.under(formula, STRING);
-    return rawText(this.grammar, this.#scalars.content(own), end, `${own.id} ${end.before}${end.mark}`);
+  /** The strings of which the formula is true, written in another form than values are. */
+  string(formula: Formula, form: StringForm): Expr {
+    return this.#scalars.string(this.under(formula, STRING), form);
   }
 
   #typed(formula: Formula, type: number): Expr {
