@@ -1,13 +1,13 @@
-/** What holds an answer to a call that is not written as JSON, in place of a schema. */
+/** What holds an answer to a call that is no JSON object, in place of a schema. */
+import type { CallForm } from "../decode/constrain/schema/calls.ts";
 import type { ConstraintSource } from "../decode/constrain/source.ts";
-import type { CallElements } from "../text/tools/tagged.ts";
 import type { ToolSpec } from "./tools.ts";
 
 export class HeldCall {
   readonly source: ConstraintSource;
 
   /** A call of one of the tools, written as `form` says. */
-  constructor(wanted: readonly ToolSpec[], form: CallElements) {
+  constructor(wanted: readonly ToolSpec[], form: CallForm) {
     // An address of its own for each, so that references inside of it stay there.
     const schemas = wanted.map(
       ({ function: f }) => [f.name, { $id: `json-schema:///tools/${f.name}`, ...(f.parameters ?? { type: "object" }) }] as const,

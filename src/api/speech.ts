@@ -69,7 +69,7 @@ export class Speech {
     const form = forced && forcedForm(manner.syntax!, forced);
     this.#form = form;
     this.#forced = form?.open(forced?.length === 1 ? forced[0].function.name : undefined) ?? "";
-    this.schema = form && (form.elements ? new HeldCall(forced!, form.elements) : callSchema(forced!, form));
+    this.schema = form && (form.call ? new HeldCall(forced!, form.call) : callSchema(forced!, form));
     const reads = specs.length > 0 || manner.syntax?.whole !== undefined;
     this.#manner = { ...manner, syntax: form && this.#forced === "" ? bareSyntax : reads ? manner.syntax : undefined };
     const marks = marksOf(this.#manner);
@@ -77,7 +77,7 @@ export class Speech {
     this.stops = stops.filter(s => !marked(s));
     this.markStops = stops.filter(marked);
     // Under a constraint only text can be written: where that has marks in it, they are read as text.
-    const apart = form?.elements ? [] : marks.filter(m => host.isMark(m) && !stops.some(s => s.includes(m)));
+    const apart = form?.call ? [] : marks.filter(m => host.isMark(m) && !stops.some(s => s.includes(m)));
     this.marks = codesOf(apart);
   }
 
@@ -105,8 +105,9 @@ export class Speech {
 
 /** The syntax's own form where it can hold these calls, otherwise JSON. */
 function forcedForm({ forced: form }: ToolSyntax, wanted: readonly ToolSpec[]): ForcedForm {
-  const own = form?.open(wanted.length === 1 ? wanted[0].function.name : undefined) === undefined ? undefined : form;
-  return own ?? bareSyntax.forced!;
+  const names = wanted.map(w => w.function.name);
+  const can = form?.open(names.length === 1 ? names[0] : undefined) !== undefined && names.every(n => form.tools?.test(n) ?? true);
+  return can ? form : bareSyntax.forced!;
 }
 
 /** The tools of a request that are functions. @throws LatheError option.invalid for what is no tool. */

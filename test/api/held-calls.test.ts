@@ -1,6 +1,6 @@
 /**
- * Calls that must be made by models whose families write them as elements: held to the family's own syntax, whatever the model would say; what the
- * parser hears in the stream, however it is cut, is one call whose arguments are valid by the tool's schema.
+ * Calls that must be made by models whose families write them as elements or as a program's literals: held to the family's own syntax, whatever the
+ * model would say; what the parser hears in the stream, however it is cut, is one call whose arguments are valid by the tool's schema.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { HeldCall } from "../../src/api/held-call.ts";
@@ -26,6 +26,11 @@ const written = {
   seed: "<seed:tool_call>\n<function=book>\n<parameter=city>\nOslo\n</parameter>\n<parameter=nights>\n3\n</parameter>\n</function>\n</seed:tool_call>",
   "deepseek-3.2":
     '<｜DSML｜function_calls>\n<｜DSML｜invoke name="book">\n<｜DSML｜parameter name="city" string="true">Oslo</｜DSML｜parameter>\n<｜DSML｜parameter name="nights" string="false">3</｜DSML｜parameter>\n</｜DSML｜invoke>\n</｜DSML｜function_calls>',
+  "gemma-4": '<|tool_call>call:book{city:<|"|>Oslo<|"|>,nights:3}',
+  functiongemma: "<start_function_call>call:book{city:<escape>Oslo<escape>,nights:3}",
+  lfm2: '<|tool_call_start|>[book(city="Oslo", nights=3)]',
+  "olmo-3": '<function_calls>book(city="Oslo", nights=3)',
+  "gemma-3": '```tool_code\nbook(city="Oslo", nights=3)',
 } as const;
 const syntaxes = Object.keys(written) as (keyof typeof written)[];
 
@@ -46,7 +51,7 @@ const specs = [specOf("book", book), specOf("now", { type: "object", properties:
 
 function heldBy(name: string, wanted: readonly ToolSpec[] = specs) {
   const form = chosenSyntax(name).forced!;
-  return { opening: form.open(undefined)!, source: new HeldCall(wanted, form.elements!).source };
+  return { opening: form.open(undefined)!, source: new HeldCall(wanted, form.call!).source };
 }
 
 describe.each(syntaxes)("%s", name => {
@@ -65,8 +70,8 @@ describe.each(syntaxes)("%s", name => {
     const wrong = [
       ["Oslo", "oslo"],
       ["Oslo", "Osloooooooooo"],
-      [/(?<=\D)3(?=\D*$)|3(?=\n?<)/, "15"],
-      [/(?<=\D)3(?=\D*$)|3(?=\n?<)/, "three"],
+      [/3(?=\D*$)/, "15"],
+      [/3(?=\D*$)/, "three"],
       ["nights", "days"],
       [/book/, "took"],
     ] as const;
@@ -90,6 +95,9 @@ describe.each(syntaxes)("%s", name => {
       "</p",
       "arg_value>",
       "eter>",
+      '<|"|>',
+      "<escape>",
+      "None",
     ];
     const bytes = vocabulary.map(t => new TextEncoder().encode(t));
     const shared = { size: bytes.length, bytes: (id: number) => bytes[id], ends: [] };
@@ -101,7 +109,7 @@ describe.each(syntaxes)("%s", name => {
         const mask = constraint.mask();
         const allowed = vocabulary.map((_, id) => id).filter(id => (mask[id >> 5] >>> (id & 31)) & 1);
         // Marks are rare among all characters, so they are preferred, and texts come to an end.
-        const marks = allowed.filter(id => /[<>/\n]/.test(vocabulary[id]));
+        const marks = allowed.filter(id => /[<>/\n)}\]"]/.test(vocabulary[id]));
         const id = marks.length && random.below(3) === 0 ? marks[random.below(marks.length)] : allowed[random.below(allowed.length)];
         expect(constraint.accept(id)).toBe("text");
         text += vocabulary[id];

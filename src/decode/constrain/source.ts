@@ -3,15 +3,14 @@
  * compiled is kept for the next request with the same source.
  */
 import { LatheError } from "../../errors.ts";
-import type { CallElements } from "../../text/tools/tagged.ts";
 import { compileChoices } from "./choices.ts";
 import { type Compiled, type Constraint, SharedConstraint } from "./constraint.ts";
 import { compileGbnf } from "./gbnf.ts";
 import { Grammar } from "./grammar.ts";
 import { regexExpr } from "./regex.ts";
+import { type CallForm, compileCall } from "./schema/calls.ts";
 import { compileSchema } from "./schema/compile.ts";
 import { generating, type Profile } from "./schema/context.ts";
-import { compileCall } from "./schema/tagged.ts";
 import { Trie } from "./trie.ts";
 
 /** How objects are written under a schema. */
@@ -23,7 +22,7 @@ export type ConstraintSource =
   | { readonly kind: "grammar" | "regex"; readonly text: string }
   | { readonly kind: "choices"; readonly texts: readonly string[] }
   /** A call of one of the tools: JSON text of the schema of each one's arguments by its name. */
-  | { readonly kind: "call"; readonly text: string; readonly form: CallElements };
+  | { readonly kind: "call"; readonly text: string; readonly form: CallForm };
 
 /** @throws LatheError grammar.*, regex.*, schema.*, option.invalid. */
 export function compileSource(source: ConstraintSource): Compiled {

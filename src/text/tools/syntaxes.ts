@@ -7,6 +7,7 @@ import { type Body, type BodyReader, closed, jsonCalls, type NamedForm, namedArg
 import { type AnswerReader, functionary, harmony, harmonyMarks } from "./channels.ts";
 import { literalCalls, marked, python } from "./literals.ts";
 import { type CallElements, type TaggedForm, taggedArguments, taggedCalls } from "./tagged.ts";
+import { type CallLiterals, markedValues, mixedValues, pythonValues, type ValueForm } from "./value-form.ts";
 
 export interface ToolSyntax {
   readonly name: string;
@@ -26,7 +27,7 @@ export interface ToolSyntax {
 }
 
 /**
- * An answer that is held to a call: the prompt goes on with `open`, and a schema holds the rest, which is JSON, or written as `elements` say from the
+ * An answer that is held to a call: the prompt goes on with `open`, and a schema holds the rest, which is JSON, or written as `call` says from the
  * tool's name on.
  */
 export interface ForcedForm {
@@ -36,7 +37,11 @@ export interface ForcedForm {
   readonly keys?: readonly [name: string, args: string];
   /** The object stands in a list. */
   readonly list?: boolean;
-  readonly elements?: CallElements;
+  /** In place of the two, the tool's name stands as the key of its arguments. */
+  readonly keyed?: boolean;
+  readonly call?: CallElements | CallLiterals;
+  /** Names of tools that it can write; absent: all. */
+  readonly tools?: RegExp;
 }
 
 const objects = (open: string, keys: readonly [string, string] = ["name", "arguments"]): ForcedForm => ({ open: () => open, keys });
@@ -69,7 +74,7 @@ function element(open: string, form: TaggedForm, close: string, typed?: CallElem
   const [before, named, mark] = form.argument;
   const line = form.lines ? "\n" : "";
   const value = `${named}${form.value === undefined ? "" : `\n${form.value}`}${line}`;
-  const elements = {
+  const call = {
     named: `${form.named ?? ""}\n`,
     open: before,
     value: typed ?? ([value, value] as const),
@@ -78,8 +83,17 @@ function element(open: string, form: TaggedForm, close: string, typed?: CallElem
     after: "\n",
     close: form.call === undefined ? close : `${form.close}\n${close}`,
   };
-  return { open: () => (form.call === undefined ? open : `${open}\n${form.call}`), elements };
+  return { open: () => (form.call === undefined ? open : `${open}\n${form.call}`), call };
 }
+
+/** Held to one call as a program would write it. No mark ends it: many are tokens that a constraint cannot write. */
+const literal = (open: string, shape: Omit<CallLiterals, "values">, values: ValueForm): ForcedForm => ({
+  open: () => open,
+  call: { ...shape, values },
+  tools: /^[A-Za-z_][\w.$-]*(?<!\.call)$/,
+});
+const inParentheses = { named: "(", is: "=", close: ")", whitespace: "some" } as const;
+const inBraces = { named: "{", is: ":", close: "}", whitespace: "none" } as const;
 
 /** What stands in `<tool_call>`: several families write different things there, and their models mix them. */
 const toolCall: BodyReader = function* (body) {
@@ -215,6 +229,7 @@ export const toolSyntaxes: readonly ToolSyntax[] = [
     open: ["<|tool_call>"],
     marks: ["<tool_call|>", '<|"|>'],
     body: literalCalls(marked('<|"|>'), ["<tool_call|>"]),
+    forced: literal("<|tool_call>call:", inBraces, markedValues('<|"|>', "bare")),
   },
   {
     name: "functiongemma",
@@ -222,6 +237,7 @@ export const toolSyntaxes: readonly ToolSyntax[] = [
     open: ["<start_function_call>"],
     marks: ["<end_function_call>", "<escape>"],
     body: literalCalls(marked("<escape>"), ["<end_function_call>"]),
+    forced: literal("<start_function_call>call:", inBraces, markedValues("<escape>", "text")),
   },
   {
     name: "lfm2",
@@ -229,7 +245,7 @@ export const toolSyntaxes: readonly ToolSyntax[] = [
     open: ["<|tool_call_start|>"],
     marks: ["<|tool_call_end|>"],
     body: either(["<|tool_call_end|>"]),
-    forced: list("<|tool_call_start|>"),
+    forced: literal("<|tool_call_start|>[", { ...inParentheses, close: ")]" }, pythonValues),
   },
   {
     name: "glm",
@@ -255,7 +271,10 @@ export const toolSyntaxes: readonly ToolSyntax[] = [
     forced: named(name => `<function=${name}>`),
   },
   inTags("command-r", "<|START_ACTION|>", "<|END_ACTION|>", { forced: list("<|START_ACTION|>", ["tool_name", "parameters"]) }),
-  inTags("apertus", "<|tools_prefix|>", "<|tools_suffix|>", { body: closed(jsonCalls(true), ["<|tools_suffix|>"]), forced: undefined }),
+  inTags("apertus", "<|tools_prefix|>", "<|tools_suffix|>", {
+    body: closed(jsonCalls(true), ["<|tools_suffix|>"]),
+    forced: { open: () => "<|tools_prefix|>", keyed: true, list: true },
+  }),
   inTags("nemotron", "<TOOLCALL>", "</TOOLCALL>"),
   inTags("phi-4", "<|tool_call|>", "<|/tool_call|>"),
   { name: "granite-3", signs: [["<|tool_call|>"]], open: ["<|tool_call|>"], body: jsonCalls(), forced: list("<|tool_call|>") },
@@ -265,6 +284,7 @@ export const toolSyntaxes: readonly ToolSyntax[] = [
     open: ["<function_calls>"],
     marks: ["</function_calls>"],
     body: literalCalls(python, ["</function_calls>"]),
+    forced: literal("<function_calls>", inParentheses, mixedValues),
   },
   {
     name: "hermes",
@@ -285,7 +305,13 @@ export const toolSyntaxes: readonly ToolSyntax[] = [
     body: closed(jsonCalls(), ["```"]),
     forced: list("Action:```json\n", ["tool_name", "parameters"]),
   },
-  { name: "gemma-3", signs: [["```tool_code"]], open: ["```tool_code"], body: literalCalls(python, ["```"]) },
+  {
+    name: "gemma-3",
+    signs: [["```tool_code"]],
+    open: ["```tool_code"],
+    body: literalCalls(python, ["```"]),
+    forced: literal("```tool_code\n", inParentheses, pythonValues),
+  },
   {
     name: "llama",
     signs: [["<|python_tag|>"], ["<|start_header_id|>", '"parameters"'], ["<|header_start|>"]],

@@ -20,7 +20,7 @@ export interface TaggedForm {
   readonly lines?: boolean;
 }
 
-/** How one call of a form is written by a program, from the tool's name on. */
+/** How one call is written as elements, from the tool's name on. */
 export interface CallElements {
   /** Behind the tool's name. */
   readonly named: string;
@@ -30,7 +30,7 @@ export interface CallElements {
   readonly value: readonly [text: string, other: string];
   /** Between a value and the mark that ends it. */
   readonly before: string;
-  /** Ends a value. No text holds it. */
+  /** Ends a value. No text holds it, and it does not begin as it ends. */
   readonly mark: string;
   /** Behind that mark. */
   readonly after: string;

@@ -14,6 +14,13 @@ export interface Component {
   accepts(state: number): boolean;
 }
 
+/** The answer about a whole text. */
+export function acceptsText(component: Component, text: Uint8Array): boolean {
+  let state = component.start;
+  for (let i = 0; state >= 0 && i < text.length; i++) state = component.step(state, text[i]);
+  return state >= 0 && component.accepts(state);
+}
+
 /** Gives numbers to states that are described by texts. */
 class Numbering<S> {
   readonly states: S[] = [];
@@ -43,6 +50,35 @@ export function expressionComponent(grammar: Grammar, root: Expr): Component {
     start: number(automaton.start(root)),
     step: (state, byte) => number(automaton.step(states[state], byte)),
     accepts: state => states[state].ends,
+  };
+}
+
+/** Texts that do not hold the other, which does not begin as it ends. */
+export function withoutComponent(other: string): Component {
+  const mark = new TextEncoder().encode(other);
+  return {
+    start: 0,
+    // A state is how much of the mark was just read.
+    step: (state, byte) => {
+      const read = [...mark.subarray(0, state), byte];
+      while (read.some((b, i) => b !== mark[i])) read.shift();
+      return read.length === mark.length ? -1 : read.length;
+    },
+    accepts: () => true,
+  };
+}
+
+/** What both say. */
+export function bothComponent(a: Component, b: Component): Component {
+  const numbering = new Numbering<readonly [number, number]>();
+  const number = (x: number, y: number): number => (x < 0 || y < 0 ? -1 : numbering.of([x, y], `${x},${y}`));
+  return {
+    start: number(a.start, b.start),
+    step: (state, byte) => {
+      const [x, y] = numbering.states[state];
+      return number(a.step(x, byte), b.step(y, byte));
+    },
+    accepts: state => a.accepts(numbering.states[state][0]) && b.accepts(numbering.states[state][1]),
   };
 }
 

@@ -1,9 +1,12 @@
-/** What the parts of the schema compiler share: the stores they build in, how JSON is written, and each other's services. */
+/** What the parts of the schema compiler share: the stores they build in, how values are written, and each other's services. */
+import { jsonValues, type ValueForm } from "../../../text/tools/value-form.ts";
 import type { Expr, Grammar } from "../grammar.ts";
 import type { Formula, Formulas } from "./formula.ts";
 
 /** Which texts of a valid value are allowed. Every profile allows only valid values. */
 export interface Profile {
+  /** How values are written. */
+  readonly values: ValueForm;
   /** `declared`: properties come in the order in which the schema names them, others last. `any`: in any order. */
   readonly order: "declared" | "any";
   /** Between JSON's marks. `none`; `some`: a blank, or a line break and up to 20 blanks, where it helps reading; `any`: as JSON allows. */
@@ -25,6 +28,7 @@ export interface Profile {
 
 /** For models to write by. */
 export const generating: Profile = {
+  values: jsonValues,
   order: "declared",
   whitespace: "some",
   formats: "assert",
@@ -35,6 +39,7 @@ export const generating: Profile = {
 
 /** For reading what others wrote: every text of a valid value, but for the exotic ones that docs/structured-output.md lists. */
 export const reading: Profile = {
+  values: jsonValues,
   order: "any",
   whitespace: "any",
   formats: "assert",

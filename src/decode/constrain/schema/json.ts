@@ -1,4 +1,5 @@
-/** How JSON is written: white space, strings and numbers as expressions. */
+/** How values are written: white space, strings and numbers as expressions. JSON, and what other forms of values change of it. */
+import type { ValueForm } from "../../../text/tools/value-form.ts";
 import type { Expr, Grammar } from "../grammar.ts";
 import { type CharSet, chars, complement, LAST } from "../utf8.ts";
 import type { Profile } from "./context.ts";
@@ -25,8 +26,19 @@ const escapes: readonly (readonly [letter: string, byte: number])[] = [
   ["t", 9],
 ];
 
-/** One character of a JSON string, however it is written. */
-export function anyChar(grammar: Grammar): Expr {
+/** A slash is escaped in JSON alone. */
+const escapesOf = (texts: ValueForm["texts"]): typeof escapes =>
+  texts === "json" ? escapes : escapes.filter(([letter]) => letter !== "/");
+
+/** What stands between the quotes of a string. Escapes that `JSON.stringify` writes are known to every form that knows any. */
+export const between = (text: string, texts: ValueForm["texts"]): string => (texts === "raw" ? text : JSON.stringify(text).slice(1, -1));
+
+/** Whether a text can be written; one that stands as it is has no half of a character in it, which UTF-8 cannot say. */
+export const canHold = (text: string, texts: ValueForm["texts"], without?: string): boolean =>
+  !(without !== undefined && text.includes(without)) && !(texts === "raw" && /\p{Cs}/u.test(text));
+
+/** One character of a string with escapes, however it is written. */
+export function anyChar(grammar: Grammar, texts: ValueForm["texts"]): Expr {
   const hex = grammar.ranges([
     [0x30, 0x39],
     [0x41, 0x46],
@@ -50,23 +62,25 @@ export function anyChar(grammar: Grammar): Expr {
   const high = grammar.seq(d, grammar.alt(grammar.ranges([[0x38, 0x39]]), digits("a", "b")), hex, hex);
   const second = grammar.seq(d, digits("c", "f"), hex, hex);
   const coded = grammar.seq(grammar.text("u"), grammar.alt(unit, grammar.seq(high, grammar.text("\\u"), second)));
-  const letters = grammar.anyOf(escapes.map(([letter]) => grammar.text(letter)));
+  const letters = grammar.anyOf(escapesOf(texts).map(([letter]) => grammar.text(letter)));
   return grammar.alt(plain, grammar.seq(grammar.text("\\"), grammar.alt(letters, coded)));
 }
 
-/** Characters that a JSON string holds as they are. */
+/** Characters that a string with escapes holds as they are. */
 const unescaped: CharSet = [
   [0x20, 0x21],
   [0x23, 0x5b],
   [0x5d, LAST],
 ];
 
-/** One character of a set in a JSON string: as it is, or by its escape of one letter; control characters by number where they have none. */
-export function contentChar(grammar: Grammar, set: CharSet): Expr {
+/** One character of a set in a string with escapes: as it is, or by its escape of one letter; control characters by number where they have none. */
+export function contentChar(grammar: Grammar, set: CharSet, texts: ValueForm["texts"]): Expr {
   const has = (code: number): boolean => set.some(([from, to]) => from <= code && code <= to);
   const outside = complement(unescaped);
   const plain = complement([...complement(set), ...outside]);
-  const letters = escapes.filter(([, byte]) => has(byte)).map(([letter]) => grammar.text(letter));
+  const letters = escapesOf(texts)
+    .filter(([, byte]) => has(byte))
+    .map(([letter]) => grammar.text(letter));
   return grammar.alt(chars(grammar, plain), grammar.seq(grammar.text("\\"), grammar.anyOf([...letters, ...numbered(grammar, has)])));
 }
 
@@ -78,12 +92,19 @@ function numbered(grammar: Grammar, has: (code: number) => boolean): Expr[] {
 
 /**
  * The next byte of a string's content, on which what follows depends: `step` gives the state after a byte of the content's UTF-8 or -1, `then`
- * what follows in a state, or undefined. Control characters are written as escapes, everything else as itself or by its escape of one letter.
+ * what follows in a state, or undefined. With escapes, control characters are written as such, everything else as itself or by its escape of one
+ * letter.
  */
-export function contentByte(grammar: Grammar, step: (byte: number) => number, then: (state: number) => Expr | undefined): Expr {
+export function contentByte(
+  grammar: Grammar,
+  texts: ValueForm["texts"],
+  step: (byte: number) => number,
+  then: (state: number) => Expr | undefined,
+): Expr {
+  const raw = texts === "raw";
   const groups = new Map<number, [number, number][]>();
-  for (let byte = 0x20; byte < 256; byte++) {
-    if (byte === 0x22 || byte === 0x5c) continue;
+  for (let byte = raw ? 0 : 0x20; byte < 256; byte++) {
+    if (!raw && (byte === 0x22 || byte === 0x5c)) continue;
     const next = step(byte);
     const group = groups.get(next);
     if (group) group.push([byte, byte]);
@@ -96,7 +117,8 @@ export function contentByte(grammar: Grammar, step: (byte: number) => number, th
     return expr;
   };
   const parts = [...groups].map(([state, ranges]) => grammar.seq(grammar.ranges(ranges), after(state)));
-  const escaped = escapes.map(([letter, byte]) => grammar.seq(grammar.text(letter), after(step(byte))));
+  if (raw) return grammar.anyOf(parts);
+  const escaped = escapesOf(texts).map(([letter, byte]) => grammar.seq(grammar.text(letter), after(step(byte))));
   for (let byte = 0; byte < 0x20; byte++) {
     if (escapes.some(e => e[1] === byte)) continue;
     escaped.push(grammar.seq(grammar.text(`u00${byte.toString(16).padStart(2, "0")}`), after(step(byte))));

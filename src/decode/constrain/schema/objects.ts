@@ -3,8 +3,9 @@
  * into being when they are reached, so that any order of any number of properties costs only what is written.
  */
 import { LatheError } from "../../../errors.ts";
+import type { ValueForm } from "../../../text/tools/value-form.ts";
 import type { Expr } from "../grammar.ts";
-import type { Component } from "./components.ts";
+import { acceptsText, type Component } from "./components.ts";
 import type { Context } from "./context.ts";
 import type { Atom, Formula } from "./formula.ts";
 import { contentByte, whitespace } from "./json.ts";
@@ -47,21 +48,27 @@ export interface ObjectForm {
   readonly name: readonly [first: Expr, later: Expr];
   /** All that follows a name up to the end of its value. */
   value(formula: Formula): Expr;
-  /** Texts that no name may hold, where all names must be spelled in the schema; absent: any names, as JSON strings. */
-  readonly unnamed?: RegExp;
+  /** What names can be written, and how what they are made of is. */
+  readonly names: Component;
+  readonly nameTexts: ValueForm["texts"];
+  /** Names that the schema does not spell never come. */
+  readonly spelledOnly?: boolean;
 }
 
-/** JSON's. White space before commas and colons is allowed, but models are kept from writing any. */
-function jsonForm(context: Context): ObjectForm {
+/** That of values. White space before commas and colons is allowed, but models are kept from writing any. */
+function valueForm(context: Context, names: Component): ObjectForm {
   const { grammar, profile } = context;
   const blank = whitespace(grammar, profile);
   const before = profile.whitespace === "any" ? blank : grammar.empty;
-  const quote = grammar.text('"');
+  const bare = profile.values.names === "bare";
+  const quote = bare ? grammar.empty : grammar.text(profile.values.quote);
   return {
     open: grammar.seq(grammar.text("{"), blank),
     close: [grammar.text("}"), grammar.seq(blank, grammar.text("}"))],
     name: [quote, grammar.seq(before, grammar.text(","), blank, quote)],
     value: formula => grammar.seq(quote, before, grammar.text(":"), blank, context.value(formula)),
+    names,
+    nameTexts: bare ? "raw" : profile.values.texts,
   };
 }
 
@@ -72,12 +79,15 @@ export class ObjectRules {
   readonly #form: ObjectForm;
   readonly #alive = new Map<string, boolean>();
   readonly #requiredMask: bigint;
+  /** By place: whether the name can be written. */
+  readonly #nameable: readonly boolean[];
 
-  constructor(context: Context, shape: Shape, anyText: Component, form: ObjectForm = jsonForm(context)) {
+  constructor(context: Context, shape: Shape, form: ObjectForm) {
     this.#context = context;
     this.#form = form;
     this.#shape = shape;
-    this.#names = new NameStates(shape, anyText, () => context.formulas.step(4));
+    this.#names = new NameStates(shape, form.names, () => context.formulas.step(4));
+    this.#nameable = shape.names.map(name => acceptsText(form.names, encoder.encode(name)));
     this.#requiredMask = shape.required.reduce((mask, needed, i) => (needed ? mask | (1n << BigInt(i)) : mask), 0n);
   }
 
@@ -101,7 +111,7 @@ export class ObjectRules {
   }
 
   #usable(place: number): boolean {
-    return !this.#form.unnamed?.test(this.#shape.names[place]) && this.#context.satisfiable(this.#shape.values[place]);
+    return this.#nameable[place] && this.#context.satisfiable(this.#shape.values[place]);
   }
 
   /** Spelled names that can still come. */
@@ -197,7 +207,7 @@ export class ObjectRules {
 
   /** Whether names that the schema does not spell may come at all. */
   #others(): boolean {
-    if (this.#form.unnamed) return false;
+    if (this.#form.spelledOnly) return false;
     return this.#remembered("others", () =>
       this.#names.findsOther(this.#names.start, answers => this.#context.satisfiable(this.#shape.other(answers))),
     );
@@ -226,9 +236,10 @@ export class ObjectRules {
   #anyName(m: Members): Expr {
     const { names } = this.#shape;
     const allowed = this.#others() ? [] : names.map((_, place) => place).filter(place => this.#allows(m, place));
-    if (this.#form.unnamed) return this.#spelled(m, allowed);
-    // Characters that JSON writes in more than one way are left to the states.
-    const plain = allowed.length <= MOST_TOGETHER && allowed.every(place => !/[\p{Cc}"\\/]/u.test(names[place]));
+    if (this.#form.spelledOnly) return this.#spelled(m, allowed);
+    // Characters that can be written in more than one way are left to the states.
+    const oneWay = (name: string): boolean => this.#form.nameTexts === "raw" || !/[\p{Cc}"\\/]/u.test(name);
+    const plain = allowed.length <= MOST_TOGETHER && allowed.every(place => oneWay(names[place]));
     return allowed.length && plain ? this.#spelled(m, allowed) : this.#name(m, this.#names.start);
   }
 
@@ -251,7 +262,7 @@ export class ObjectRules {
     const { grammar } = this.#context;
     return grammar.lazy(`name ${this.#key(m)}:${state}`, () => {
       const then = (next: number): Expr | undefined => (this.#nameAlive(m, next) ? this.#name(m, next) : undefined);
-      const more = contentByte(grammar, byte => this.#names.step(state, byte), then);
+      const more = contentByte(grammar, this.#form.nameTexts, byte => this.#names.step(state, byte), then);
       const name = this.#names.at(state);
       if (!name || !(name.place >= 0 ? this.#allows(m, name.place) : this.#allowsOther(m, name.answers))) return more;
       return grammar.alt(this.#value(m, name), more);
@@ -279,25 +290,25 @@ export class ObjectRules {
 export class Objects {
   readonly #context: Context;
   readonly #machine: TestMachine;
-  readonly #anyText: Component;
+  readonly #form: ObjectForm;
   readonly #order: ReadonlyMap<string, number>;
   readonly #known = new Map<string, ObjectRules>();
 
-  /** `order`: the place of each name that the schema spells. */
-  constructor(context: Context, machine: TestMachine, anyText: Component, order: ReadonlyMap<string, number>) {
+  /** `names`: what names can be. `order`: the place of each that the schema spells. */
+  constructor(context: Context, machine: TestMachine, names: Component, order: ReadonlyMap<string, number>) {
     this.#context = context;
     this.#machine = machine;
-    this.#anyText = anyText;
+    this.#form = valueForm(context, names);
     this.#order = order;
   }
 
-  /** `key`: of the alternative, and of `form` where that is not JSON's. */
+  /** `key`: of the alternative, and of `form` where that is not the values' own. */
   rules(atoms: readonly Atom[], key: string, form?: ObjectForm): ObjectRules {
     const known = this.#known.get(key);
     if (known) return known;
     this.#context.formulas.step(20);
     const shape = new Shape(this.#known.size, this.#context, atoms, this.#order, this.#machine);
-    const made = new ObjectRules(this.#context, shape, this.#anyText, form);
+    const made = new ObjectRules(this.#context, shape, form ?? this.#form);
     this.#known.set(key, made);
     return made;
   }

@@ -1,11 +1,20 @@
 /** Strings and numbers: literals and counters where that is all a formula says, a product of small machines otherwise. */
+import type { ValueForm } from "../../../text/tools/value-form.ts";
 import type { Expr, Grammar } from "../grammar.ts";
 import { regexExpr } from "../regex.ts";
 import { chars, LAST } from "../utf8.ts";
-import { type Component, compareComponent, expressionComponent, multipleComponent } from "./components.ts";
+import {
+  acceptsText,
+  bothComponent,
+  type Component,
+  compareComponent,
+  expressionComponent,
+  multipleComponent,
+  withoutComponent,
+} from "./components.ts";
 import type { Context } from "./context.ts";
 import { type Atom, EQUAL, type Formula, NUMBER, STRING } from "./formula.ts";
-import { anyChar, anyInteger, anyNumber, contentByte, contentChar, decimalNumber } from "./json.ts";
+import { anyChar, anyInteger, anyNumber, between, canHold, contentByte, contentChar, decimalNumber } from "./json.ts";
 import { type Condition, Product } from "./product.ts";
 
 const allBytes = Array.from({ length: 256 }, (_, i) => i);
@@ -75,17 +84,32 @@ function listed<T>(formula: Formula, read: (atom: Atom) => T | undefined): { val
 
 const encoder = new TextEncoder();
 
+/** What is around a string, and how its text is written. The end must show itself. */
+export interface StringForm {
+  readonly open: string;
+  readonly close: string;
+  readonly texts: ValueForm["texts"];
+}
+
 export class Scalars {
   readonly #context: Context;
   readonly #products = new Map<Formula, Product>();
   readonly #listed = new Map<Formula, string[]>();
   readonly #patterns = new Map<string, Component>();
-  readonly #anyText: Component;
-  #anyString: Expr | undefined;
+  /** The texts that a string can hold. */
+  readonly anyText: Component;
+  readonly #form: StringForm;
+  /** Characters can be counted without a look at what they are together. */
+  readonly #counted: boolean;
 
   constructor(context: Context) {
     this.#context = context;
-    this.#anyText = expressionComponent(context.grammar, context.grammar.repeat(chars(context.grammar, [[0, LAST]]), 0));
+    const { grammar, profile } = context;
+    const all = expressionComponent(grammar, grammar.repeat(chars(grammar, [[0, LAST]]), 0));
+    const { quote, texts, without } = profile.values;
+    this.#form = { open: quote, close: quote, texts };
+    this.#counted = without === undefined;
+    this.anyText = without === undefined ? all : bothComponent(all, withoutComponent(without));
   }
 
   /** Whether text that matches a pattern somewhere, as a machine; one per pattern. */
@@ -105,7 +129,7 @@ export class Scalars {
     const { grammar, profile, formulas } = this.#context;
     const atoms = atomsOf(formula);
     const written = (): Expr => (profile.plainNumbers && isInteger(formula) ? anyInteger : decimalNumber)(grammar, profile);
-    const base = type === STRING ? this.#anyText : expressionComponent(grammar, written());
+    const base = type === STRING ? this.anyText : expressionComponent(grammar, written());
     const components = [base, ...[...atoms.keys()].map(f => this.#component((f as Extract<Formula, { kind: "atom" }>).atom))];
     const condition: Condition = {
       holds: accepts => accepts(0) && holds(formula, f => accepts(1 + atoms.get(f)!)),
@@ -159,57 +183,51 @@ export class Scalars {
         this.#context.formulas.step();
         return this.#isTrueOf((f as Extract<Formula, { kind: "atom" }>).atom, text);
       });
-    const found = choice.values.filter(text => choice.also.every(part => isTrue(part, text)));
+    const { texts, without } = this.#context.profile.values;
+    const held = type === STRING ? choice.values.filter(text => canHold(text, texts, without)) : choice.values;
+    const found = held.filter(text => choice.also.every(part => isTrue(part, text)));
     this.#listed.set(formula, found);
     return found;
   }
 
   #isTrueOf(atom: Atom, text: string): boolean {
     if (atom.kind === "equal") return atom.text === text;
-    const machine = this.#component(atom);
-    let state = machine.start;
-    for (const byte of encoder.encode(text)) if (state >= 0) state = machine.step(state, byte);
-    return state >= 0 && machine.accepts(state);
+    return acceptsText(this.#component(atom), encoder.encode(text));
   }
 
-  /** What the contents of strings must be: one of some texts, or what a product accepts. */
-  content(formula: Formula): readonly string[] | Product {
-    if (formula.kind === "false") return [];
-    return this.#texts(formula, STRING) ?? this.product(formula, STRING);
-  }
-
-  /** JSON strings of which the formula is true. */
-  string(formula: Formula): Expr {
+  /** Strings of which the formula is true; `form`: how they are written, if not as values are. */
+  string(formula: Formula, form: StringForm = this.#form): Expr {
     const { grammar } = this.#context;
-    const quote = grammar.text('"');
+    const { open, close, texts } = form;
     if (formula.kind === "false") return grammar.fail;
-    if (formula.kind === "true") return (this.#anyString ??= this.#stringOf(0, Number.POSITIVE_INFINITY));
-    const texts = this.#texts(formula, STRING);
-    if (texts) return grammar.literals(texts.map(t => JSON.stringify(t)));
-    const range = lengthOnly(formula);
-    if (range) return this.#stringOf(range.min, range.max);
-    if (formula.kind === "atom" && formula.atom.kind === "pattern") {
-      const { source } = formula.atom;
-      return grammar.lazy(`pattern ${source}`, () => grammar.seq(quote, regexExpr(grammar, source, true, contentChar), quote));
-    }
+    const listed = this.#texts(formula, STRING)?.filter(t => canHold(t, texts));
+    if (listed) return grammar.literals(listed.map(t => open + between(t, texts) + close));
+    const key = form === this.#form ? "" : JSON.stringify(form);
+    const content = this.#counted && texts !== "raw" ? this.#characters(formula, texts) : undefined;
+    if (content) return grammar.lazy(`string ${formula.id}${key}`, () => grammar.seq(grammar.text(open), content(), grammar.text(close)));
     const product = this.product(formula, STRING);
     if (!product.alive(product.start)) return grammar.fail;
-    return grammar.seq(quote, this.#content(product, `${formula.id}`, product.start));
+    return grammar.seq(grammar.text(open), this.#content(product, `${formula.id}${key}`, product.start, form));
   }
 
-  #stringOf(min: number, max: number): Expr {
+  /** What a string holds of which the formula says no more than a range of lengths, or a pattern. */
+  #characters(formula: Formula, texts: StringForm["texts"]): (() => Expr) | undefined {
     const { grammar } = this.#context;
-    const quote = grammar.text('"');
-    return grammar.lazy(`string ${min},${max}`, () => grammar.seq(quote, grammar.repeat(anyChar(grammar), min, max), quote));
+    const any = { min: 0, max: Number.POSITIVE_INFINITY };
+    const range = formula.kind === "true" ? any : lengthOnly(formula);
+    if (range) return () => grammar.repeat(anyChar(grammar, texts), range.min, range.max);
+    if (formula.kind !== "atom" || formula.atom.kind !== "pattern") return undefined;
+    const { source } = formula.atom;
+    return () => regexExpr(grammar, source, true, (g, set) => contentChar(g, set, texts));
   }
 
-  /** What is left of a string, the closing quote with it. */
-  #content(product: Product, name: string, state: number): Expr {
+  /** What is left of a string, its end with it. */
+  #content(product: Product, name: string, state: number, form: StringForm): Expr {
     const { grammar } = this.#context;
     return grammar.lazy(`content ${name}:${state}`, () => {
-      const then = (next: number): Expr | undefined => (product.alive(next) ? this.#content(product, name, next) : undefined);
-      const more = contentByte(grammar, byte => product.step(state, byte), then);
-      return product.accepts(state) ? grammar.alt(grammar.text('"'), more) : more;
+      const then = (next: number): Expr | undefined => (product.alive(next) ? this.#content(product, name, next, form) : undefined);
+      const more = contentByte(grammar, form.texts, byte => product.step(state, byte), then);
+      return product.accepts(state) ? grammar.alt(grammar.text(form.close), more) : more;
     });
   }
 

@@ -3,7 +3,7 @@
  * names it may have. Names that the schema spells are known by their place; of any other name only the answers of the tests count.
  */
 
-import type { Component } from "./components.ts";
+import { acceptsText, type Component } from "./components.ts";
 import type { Context } from "./context.ts";
 import type { Atom, Formula } from "./formula.ts";
 import { type NameSet, type NameTest, singleName, testKey } from "./names.ts";
@@ -74,13 +74,7 @@ export class Shape {
 
   /** The answers of all tests about a name, as text of 0 and 1. */
   answers(name: Uint8Array): string {
-    return this.machines
-      .map(machine => {
-        let state = machine.start;
-        for (let i = 0; state >= 0 && i < name.length; i++) state = machine.step(state, name[i]);
-        return Number(state >= 0 && machine.accepts(state));
-      })
-      .join("");
+    return this.machines.map(machine => Number(acceptsText(machine, name))).join("");
   }
 
   /** Whether a name is in a set: by its place (-1: not spelled in the schema) and the tests' answers. */

@@ -3,7 +3,7 @@
  * which keeps the grammar from leading anywhere that cannot be finished.
  */
 import { type Expr, Grammar } from "../grammar.ts";
-import { chars, LAST } from "../utf8.ts";
+import { regexExpr } from "../regex.ts";
 import { Arrays } from "./arrays.ts";
 import { type Component, expressionComponent } from "./components.ts";
 import type { Context, Profile } from "./context.ts";
@@ -11,8 +11,7 @@ import { ARRAY, BOOLEAN, type Formula, Formulas, NULL, NUMBER, OBJECT, STRING, T
 import { whitespace } from "./json.ts";
 import type { NameTest } from "./names.ts";
 import { type ObjectForm, Objects } from "./objects.ts";
-import { type RawEnd, rawText } from "./raw.ts";
-import { Scalars } from "./scalars.ts";
+import { Scalars, type StringForm } from "./scalars.ts";
 import { Simplifier } from "./simplify.ts";
 
 /** Formulas that are taken apart before anything is generated. */
@@ -26,6 +25,9 @@ export class Values implements Context {
   readonly grammar = new Grammar();
   readonly formulas = new Formulas();
   readonly profile: Profile;
+  /** What strings can hold; what stands as a name without quotes. */
+  readonly anyText: Component;
+  readonly identifiers: Component;
   readonly #simplifier: Simplifier;
   readonly #scalars: Scalars;
   readonly #objects: Objects;
@@ -40,11 +42,12 @@ export class Values implements Context {
     this.profile = profile;
     this.#simplifier = new Simplifier(this.formulas, f => this.#impossible(f));
     this.#scalars = new Scalars(this);
-    const anyText = expressionComponent(this.grammar, this.grammar.repeat(chars(this.grammar, [[0, LAST]]), 0));
+    this.anyText = this.#scalars.anyText;
+    this.identifiers = expressionComponent(this.grammar, regexExpr(this.grammar, "[A-Za-z_][A-Za-z0-9_.$-]*"));
     const scalars = this.#scalars;
     const machine = (test: NameTest): Component =>
       test.kind === "pattern" ? scalars.pattern(test.source) : scalars.product(this.under(test.formula, STRING), STRING);
-    this.#objects = new Objects(this, machine, anyText, order);
+    this.#objects = new Objects(this, machine, profile.values.names === "bare" ? this.identifiers : this.anyText, order);
     this.#arrays = new Arrays(this);
   }
 
@@ -90,7 +93,7 @@ export class Values implements Context {
     return this.grammar.lazy(`value ${formula.id}`, () => this.grammar.anyOf(TYPES.map(type => this.#typed(formula, type))));
   }
 
-  /** The objects of which the formula is true, written in another form than JSON; `key` names the form. */
+  /** The objects of which the formula is true, written in another form than values are; `key` names the form. */
   object(formula: Formula, form: ObjectForm, key: string): Expr {
     const own = this.under(formula, OBJECT);
     const parts = this.#simplifier.alternatives(own).map((atoms, i) => {
@@ -100,21 +103,21 @@ export class Values implements Context {
     return this.grammar.anyOf(parts);
   }
 
-  /** The text that strings of which the formula is true hold, as it is, and `end`, which is the first of its kind (raw.ts). */
-  rawString(formula: Formula, end: RawEnd): Expr {
-    const own = this.under(formula, STRING);
-    return rawText(this.grammar, this.#scalars.content(own), end, `${own.id} ${end.before}${end.mark}`);
+  /** The strings of which the formula is true, written in another form than values are. */
+  string(formula: Formula, form: StringForm): Expr {
+    return this.#scalars.string(this.under(formula, STRING), form);
   }
 
   #typed(formula: Formula, type: number): Expr {
     const { grammar } = this;
+    const [yes, no, nothing] = this.profile.values.words;
     const own = this.under(formula, type);
     if (own.kind === "false") return grammar.fail;
     switch (type) {
       case NULL:
-        return grammar.text("null");
+        return grammar.text(nothing);
       case BOOLEAN:
-        return grammar.anyOf([true, false].filter(v => isOfBoolean(own, v)).map(v => grammar.text(String(v))));
+        return grammar.anyOf([true, false].filter(v => isOfBoolean(own, v)).map(v => grammar.text(v ? yes : no)));
       case NUMBER:
         return this.#scalars.number(own);
       case STRING:

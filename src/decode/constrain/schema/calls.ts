@@ -1,0 +1,76 @@
+/**
+ * One call of one of some tools in a form that is no JSON object: the tool's name, then its arguments, either as elements, each between marks of its
+ * own, texts as they are and other values as JSON, or as a program's literals. Which arguments there are and what they may be follows the tool's
+ * schema. What a form cannot write never comes; where nothing is left, the schema is refused.
+ */
+import { LatheError } from "../../../errors.ts";
+import type { CallElements } from "../../../text/tools/tagged.ts";
+import { type CallLiterals, jsonValues } from "../../../text/tools/value-form.ts";
+import type { Compiled } from "../constraint.ts";
+import type { Expr } from "../grammar.ts";
+import { regexExpr } from "../regex.ts";
+import { reader } from "./compile.ts";
+import { expressionComponent } from "./components.ts";
+import { generating } from "./context.ts";
+import { ANY, type Formula, STRING } from "./formula.ts";
+import { whitespace } from "./json.ts";
+import type { ObjectForm } from "./objects.ts";
+import { isObject, type JsonObject } from "./references.ts";
+import type { Values } from "./values.ts";
+
+/** A call's form, from the tool's name on; plain data. */
+export type CallForm = CallElements | CallLiterals;
+
+/** An element's value and what is around it. */
+function element(values: Values, form: CallElements, formula: Formula): Expr {
+  const { grammar, formulas } = values;
+  const { value, before, mark, after } = form;
+  const text = values.string(formula, { open: value[0], close: before + mark, texts: "raw" });
+  const others = formulas.and(formula, formulas.types(ANY & ~STRING));
+  const isOther = values.satisfiable(others);
+  const other = isOther ? grammar.seq(grammar.text(value[1]), values.value(others), grammar.text(before + mark)) : grammar.fail;
+  return grammar.seq(grammar.alt(text, other), grammar.text(after));
+}
+
+/** Names that the schema does not spell would be no parameters. */
+function elements(values: Values, form: CallElements): ObjectForm {
+  const { grammar } = values;
+  const close = grammar.text(form.close);
+  const name = grammar.text(form.open);
+  // Without what could end a name or begin another mark, in any of the syntaxes.
+  const names = expressionComponent(grammar, regexExpr(grammar, '[^\\p{Cc}"<>]*'));
+  const value = (f: Formula): Expr => element(values, form, f);
+  return { open: grammar.empty, close: [close, close], name: [name, name], value, names, nameTexts: "raw", spelledOnly: true };
+}
+
+function literals(values: Values, form: CallLiterals): ObjectForm {
+  const { grammar, profile } = values;
+  const close = grammar.text(form.close);
+  const comma = grammar.seq(grammar.text(","), whitespace(grammar, profile));
+  const value = (f: Formula): Expr => grammar.seq(grammar.text(form.is), values.value(f));
+  const names = values.identifiers;
+  return { open: grammar.empty, close: [close, close], name: [grammar.empty, comma], value, names, nameTexts: "raw" };
+}
+
+/**
+ * @param text JSON text of an object: for each tool's name, the schema of its arguments.
+ * @throws LatheError as `compileSchema`, and `schema.unsatisfiable` where a tool cannot be called in this form.
+ */
+export function compileCall(text: string, form: CallForm): Compiled {
+  const schemas = JSON.parse(text) as JsonObject;
+  const root = { anyOf: Object.values(schemas).filter(isObject) };
+  // A value's mark ends it wherever it stands, in a JSON text as well.
+  const own = "is" in form ? { values: form.values, whitespace: form.whitespace } : { values: { ...jsonValues, without: form.mark } };
+  const read = reader(root, { ...generating, ...own });
+  const { values } = read;
+  const { grammar } = values;
+  const written = "is" in form ? literals(values, form) : elements(values, form);
+  const calls = Object.entries(schemas).map(([name, schema]) => {
+    const call = values.object(read.formula(schema), written, "call");
+    if (call !== grammar.fail) return grammar.seq(grammar.text(name + form.named), call);
+    const message = `No arguments of the tool ${name} are valid by its schema, as this model's calls are written.`;
+    throw new LatheError("schema.unsatisfiable", message, { name });
+  });
+  values.formulas.endCompiling();
+  return { grammar, root: grammar.anyOf(calls) };
+}
