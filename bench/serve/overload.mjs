@@ -38,7 +38,20 @@ async function overloaded({ server, signal, say, options }, peak, seed) {
   const { window, refused } = await openLoop({ place: server.place, source, rate, seconds, patience: PATIENCE, signal, onTick });
   const lost = window.answers.filter(a => a.status === 0 && !a.aborted);
   if (lost.length) throw new Error(`${lost.length} connections failed: ${lost[0].failure}`);
-  return { goodput: window.tokensPerSecond, refusals: refused.map(a => a.headMs), sent: window.answers.length };
+  const waits = waitsOf(window.answers, refused);
+  return { goodput: window.tokensPerSecond, refusals: refused.map(a => a.headMs), sent: window.answers.length, waits };
+}
+
+/**
+ * For each refusal the seconds that it said, and those until one came that asked for as much and was taken. Whole seconds are the header's
+ * unit: what is due sooner is told as one.
+ */
+function waitsOf(answers, refused) {
+  const taken = answers.filter(a => a.status === 200).sort((a, b) => a.began - b.began);
+  return refused.flatMap(({ began, cost, retryAfter }) => {
+    const next = taken.find(a => a.began > began && a.cost >= cost);
+    return next ? [{ said: retryAfter, true: Math.max(1, (next.began - began) / 1000) }] : [];
+  });
 }
 
 /** @param {import("./scenarios.mjs").Setting} setting */
@@ -48,10 +61,14 @@ export async function overload(setting) {
   say("overload: the peak");
   const peak = await peakOf(setting, 400);
   add("overload", "peak", "tokens/s", [peak.tokensPerSecond]);
-  const { goodput, refusals, sent } = await overloaded(setting, peak, 401);
+  const { goodput, refusals, sent, waits } = await overloaded(setting, peak, 401);
   add("overload", `goodput at ${OVER} times as many requests`, "tokens/s", [goodput]);
   add("overload", "goodput : peak", "", [goodput / peak.tokensPerSecond], { atLeast: 0.9 });
   addRefusals(add, "overload", refusals, sent);
+  const near = waits.filter(w => w.said <= 2 * w.true && w.true <= 2 * w.said).length / waits.length;
+  const [said, truly] = ["said", "true"].map(k => waits.map(w => w[k]));
+  const note = `${waits.length} refusals; said ${quantile(said, 0.1)} to ${quantile(said, 0.9)} s, true ${quantile(truly, 0.1).toFixed(1)} to ${quantile(truly, 0.9).toFixed(1)} s`;
+  add("overload", "refusals whose Retry-After is within a factor of 2 of the true wait", "", [near], { atLeast: 0.9, note });
   add("overload", "other work meanwhile", "cores", [others()]);
 }
 
