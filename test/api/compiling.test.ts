@@ -225,6 +225,23 @@ describe("a run whose constraint comes from elsewhere", () => {
     expect([near.ids, near.end]).toEqual([own.ids, own.end]);
   });
 
+  it("goes on when the rule that it asks for was on its way already", () => {
+    let time = 0;
+    const elsewhere = new Elsewhere(() => (time += 1000));
+    const next = elsewhere.next.bind(elsewhere);
+    let asked = 0;
+    elsewhere.next = () => {
+      if (elsewhere.posted[0]?.kind === "rule") {
+        asked++;
+        for (let n = 0; n < 100; n++) elsewhere.goOn(); // it is written to its end before the question comes
+      }
+      return next();
+    };
+    const { ids, end } = answer(elsewhere, 0);
+    const own = answer(undefined, 0);
+    expect([ids, end, asked]).toEqual([own.ids, own.end, 1]);
+  });
+
   it("does not do anything, and holds up nobody, while it waits", () => {
     const world = simulatedWorld(64, 4, { maxTokens: 12, maxWanted: 4, context: 40 });
     const ended: number[] = [];

@@ -234,6 +234,9 @@ export class FlatGrammar implements Compiled {
     this.#refused.set(rule, error);
   }
 
+  /** Whether a rule has come, or its refusal. */
+  has = (rule: number): boolean => (this.#rules[rule] ?? NOWHERE) !== NOWHERE || this.#refused.has(rule);
+
   #body(rule: number): Expr {
     const number = this.#rules[rule] ?? NOWHERE;
     if (number !== NOWHERE) return this.#expr(number);
