@@ -23,6 +23,7 @@ export default defineConfig({
       input: {
         lathe: entry("cli/lathe.js"),
         "engine-thread.node": entry("api/engine-thread.node.js"),
+        "compiler-thread.node": entry("api/compiler-thread.node.js"),
         "pack-thread.node": entry("api/pack-thread.node.js"),
         "member.node": entry("runtime/member.node.js"),
       },

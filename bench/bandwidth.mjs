@@ -8,6 +8,7 @@
  * A thread reads its part front to back (1 stream), or as several equal pieces side by side: hardware prefetchers stop at the end of a page, so
  * with small pages several streams can be much faster than one.
  */
+import "./usage.mjs";
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";

@@ -1,7 +1,9 @@
+#!/usr/bin/env node
 /**
  * What a constraint costs: milliseconds per token to find the allowed ones, for answers that follow realistic schemas, with the vocabulary of
  * cl100k_base (100,256 tokens; shared test data) or of a GGUF file. `node bench/constrain.mjs [model.gguf]` after `npm run build`.
  */
+import "./usage.mjs";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Constraints } from "../dist/decode/constrain/source.js";

@@ -3,6 +3,7 @@
  * Does the caller's event loop stall while a model reads a prompt? A timer of 10 ms runs beside a prefill; printed are how late its ticks come.
  * Usage: node bench/eventloop.mjs <model.gguf> [prompt tokens] [threads]
  */
+import "./usage.mjs";
 import { load } from "../dist/index.js";
 
 const [path = "models/stories.gguf", tokens = "448", threads = "2"] = process.argv.slice(2);

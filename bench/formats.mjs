@@ -7,6 +7,7 @@
  * One token: weights and bytes of packed weights a second. Many tokens: operations a second, two for each weight and token. Packing: bytes of the
  * file a second. Each number is the best of several passes.
  */
+import "./usage.mjs";
 import { parseArgs } from "node:util";
 import { weightFormats } from "../dist/formats/index.js";
 import { activationBytes } from "../dist/formats/packed.js";

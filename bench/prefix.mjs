@@ -1,15 +1,17 @@
 #!/usr/bin/env node
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { load } from "../dist/index.js";
+import { summary } from "./report.mjs";
 /**
  * Time to the first token of a prompt of which the beginning is known: in memory, on disk (in a fresh program, the files in the page cache), and as
  * a module that is moved to another place; beside the whole prompt computed.
  *
  *   node bench/prefix.mjs <model.gguf> [--cached 2000] [--new 50] [--rounds 3] [--target native]
  */
-import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { parseArgs } from "node:util";
-import { load } from "../dist/index.js";
+import { usage } from "./usage.mjs";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -21,14 +23,17 @@ const { values, positionals } = parseArgs({
   },
 });
 const [path] = positionals;
+if (path === undefined) usage();
 const [cached, fresh, rounds] = [values.cached, values.new, values.rounds].map(Number);
 
 let state = 12345;
-const random = n => {
+const random = (from, to) => {
   state = (Math.imul(state, 1103515245) + 12345) >>> 0;
-  return 300 + ((state >>> 8) % n);
+  return from + ((state >>> 8) % (to - from));
 };
-const ids = n => Int32Array.from({ length: n }, () => random(20000));
+/** Beyond the bytes and control tokens with which many vocabularies begin. */
+let vocabulary;
+const ids = n => Int32Array.from({ length: n }, () => random(300, vocabulary));
 const after = (head, tail) => Int32Array.from([...head, ...tail]);
 
 const dir = mkdtempSync(join(tmpdir(), "lathe-prefix-"));
@@ -43,11 +48,7 @@ async function first(asked, prompt, options = {}) {
   return { seconds, cached: (await run).usage.cachedTokens };
 }
 
-function median(list) {
-  const sorted = list.toSorted((a, b) => a - b);
-  const half = (sorted.length - 1) / 2;
-  return (sorted[Math.floor(half)] + sorted[Math.ceil(half)]) / 2;
-}
+const median = list => summary(list).median;
 const times = {};
 const note = (what, { seconds, cached: had }) => {
   const row = (times[what] ??= { seconds: [], cached: new Set() });
@@ -55,9 +56,10 @@ const note = (what, { seconds, cached: had }) => {
   row.cached.add(had);
 };
 
-const known = ids(cached);
 try {
   const model = await open();
+  vocabulary = Math.min(20_300, model.tokenizer.size);
+  const known = ids(cached);
   await first(model, ids(40)); // warm
   for (let i = 0; i < Math.min(2, rounds); i++) note("computed", await first(model, ids(cached + fresh)));
   await first(model, known);

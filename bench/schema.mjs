@@ -1,4 +1,9 @@
 #!/usr/bin/env node
+import { parseArgs } from "node:util";
+import { Constraints } from "../dist/decode/constrain/source.js";
+import { load } from "../dist/index.js";
+import { summary } from "./report.mjs";
+import { cases } from "./schema-cases.mjs";
 /**
  * What a schema costs decode. The same number of tokens is decoded freely and under each schema, in turns: milliseconds per token with all that is
  * jumped over, and per step, so that jumping hides nothing. "First" answers come under a schema that the engine has not seen, "again" under one
@@ -6,10 +11,7 @@
  *
  *   node bench/schema.mjs <model.gguf> [--tokens 64] [--rounds 3] [--target native] [--threads n]
  */
-import { parseArgs } from "node:util";
-import { Constraints } from "../dist/decode/constrain/source.js";
-import { load } from "../dist/index.js";
-import { cases } from "./schema-cases.mjs";
+import { usage } from "./usage.mjs";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -21,6 +23,7 @@ const { values, positionals } = parseArgs({
   },
 });
 const [path] = positionals;
+if (path === undefined) usage();
 const [wanted, rounds] = [Number(values.tokens), Number(values.rounds)];
 const prompt = Int32Array.from({ length: 32 }, (_, i) => 400 + 37 * i);
 
@@ -40,11 +43,7 @@ async function decode(model, options) {
   return sum;
 }
 
-function median(list) {
-  const sorted = list.toSorted((a, b) => a - b);
-  const half = (sorted.length - 1) / 2;
-  return (sorted[Math.floor(half)] + sorted[Math.ceil(half)]) / 2;
-}
+const median = list => summary(list).median;
 
 const style = { order: "declared", whitespace: "some" };
 const sourceOf = schema => ({ kind: "schema", text: JSON.stringify(schema), style });

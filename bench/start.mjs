@@ -4,6 +4,7 @@
  * operating system's own cache of files.
  * Usage: node bench/start.mjs [--runs 15] [--threads 2] [--target native] [--prompt "Once upon a time"] [--model models/stories.gguf] [--json]
  */
+import "./usage.mjs";
 import { spawn } from "node:child_process";
 import { parseArgs } from "node:util";
 import { describeMachine } from "./machine.mjs";

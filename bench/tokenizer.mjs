@@ -1,8 +1,10 @@
+#!/usr/bin/env node
 /**
  * Speed of the tokenizers on one thread, in MB/s of UTF-8 text: the first pass (empty piece cache) and the best of three.
  * `node bench/tokenizer.mjs [model.gguf ...]` after `npm run build`; without arguments it takes the vocabularies of the shared test data:
  * one of each source, and one of 128,256 entries (a rank file of 100,277, made longer by tokens for words of the texts).
  */
+import "./usage.mjs";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { closeGguf } from "../dist/files/gguf.js";
@@ -76,7 +78,9 @@ function time(work) {
   return { seconds: (performance.now() - start) / 1000, result };
 }
 
-for (const [title, make] of await models()) {
+const found = await models();
+if (found.length === 0) throw new Error("name a model, because the shared test data is not here; --help tells more");
+for (const [title, make] of found) {
   const { seconds: load, result: tokenizer } = time(make);
   console.log(`${title}: ${tokenizer.kind}, ${tokenizer.size} tokens, made in ${(load * 1000).toFixed(0)} ms`);
   for (const [name, text] of texts()) {

@@ -14,8 +14,10 @@ const SOFTCAP = 30;
 /** The standard normal distribution's quantile of 95 %. */
 const QUANTILE = 1.6448536269514722;
 
-/** What an implementation rounds. Default: nothing. */
-export interface Rounding {
+/** Where implementations differ. Default: nothing is rounded. */
+export interface Choices {
+  /** What a row's deviation divides by, of its length. Default: the length, as the makers have it; llama.cpp takes one less. */
+  readonly deviation?: (length: number) => number;
   /** What GELU takes and gives. */
   readonly gelu?: (x: number) => number;
   /** Results of products with matrices. */
@@ -48,10 +50,10 @@ function stacked(f: File, name: string, x: Rows, i: number): number[][] {
 }
 
 /** What lies above a bound that 95 % of a row would not pass if they were normally distributed. */
-const largest = (x: Rows): number[][] =>
+const largest = (x: Rows, divisor: (length: number) => number): number[][] =>
   x.map(row => {
     const mean = sum(row) / row.length;
-    const deviation = Math.sqrt(sum(row.map(v => (v - mean) ** 2)) / (row.length - 1));
+    const deviation = Math.sqrt(sum(row.map(v => (v - mean) ** 2)) / divisor(row.length));
     return row.map(v => Math.max(0, v - mean - QUANTILE * deviation));
   });
 
@@ -84,21 +86,23 @@ function layerEmbeddings(f: File, tokens: readonly number[], x: Rows): number[][
   return range(layers).map(i => part(all, i * width, width));
 }
 
+type Inner = Required<Pick<Choices, "gelu" | "deviation">>;
+
 /** y from the stream that is computed on: attention and the branch of low rank, then the feed-forward network. */
-function computed(f: File, at: string, i: number, active: Rows, kept: Kept, gelu: (x: number) => number): number[][] {
+function computed(f: File, at: string, i: number, active: Rows, kept: Kept, o: Inner): number[][] {
   const n = f.rmsNorm(`${at}.attn_norm`, active);
   const low = plus(n, f.rmsNorm(`${at}.laurel_post_norm`, f.linear(`${at}.laurel_r`, f.linear(`${at}.laurel_l`, n))));
   const attended = plus(active, f.rmsNorm(`${at}.post_attention_norm`, attention(f, at, i, n, kept)));
   const u = scaled(plus(attended, low), Math.SQRT1_2);
   const h = f.rmsNorm(`${at}.ffn_norm`, u);
   const gate = f.linear(`${at}.ffn_gate`, h);
-  const inner = zip(i < SPARSE ? largest(gate) : gate, f.linear(`${at}.ffn_up`, h), (g, up) => gelu(g) * up);
+  const inner = zip(i < SPARSE ? largest(gate, o.deviation) : gate, f.linear(`${at}.ffn_up`, h), (g, up) => o.gelu(g) * up);
   return plus(u, f.rmsNorm(`${at}.post_ffw_norm`, f.linear(`${at}.ffn_down`, inner)));
 }
 
 /** Logits after each token. */
-export function gemma3nLogits(file: ReferenceFile, tokens: readonly number[], rounding: Rounding = {}): number[][] {
-  const { gelu: round = x => x, product = x => x } = rounding;
+export function gemma3nLogits(file: ReferenceFile, tokens: readonly number[], choices: Choices = {}): number[][] {
+  const { gelu: round = x => x, product = x => x, deviation = n => n } = choices;
   const f = new Rounded(file, product);
   const dim = f.number("embedding_length");
   const gelu = (x: number): number => round(geluTanh(round(x)));
@@ -115,7 +119,7 @@ export function gemma3nLogits(file: ReferenceFile, tokens: readonly number[], ro
     const predicted = streams.map((stream, s) =>
       stream.map((row, t) => row.map((v, d) => v + sum(streams.map((other, j) => mixing[t][STREAMS * s + j] * other[t][d])))),
     );
-    const y = computed(f, at, i, predicted[0], kept, gelu);
+    const y = computed(f, at, i, predicted[0], kept, { gelu, deviation });
     const off = zip(y, predicted[0], (a, b) => a - b);
     const by = f.linear(`${at}.altup_correct_coef`, modes(y));
     const corrected = predicted.map((stream, s) => stream.map((row, t) => row.map((v, d) => v + off[t][d] * (by[t][s] + 1))));

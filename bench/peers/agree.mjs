@@ -132,8 +132,8 @@ const changes = {
   "every second": { "attention.sliding_window_pattern": 2 },
 };
 
-/** Where llama.cpp is not as the makers have it (reference/makers.ts). */
-const otherwise = new Set(["chameleon/norms after"]);
+/** Where llama.cpp is not as the makers have it (reference/makers.ts, reference/gemma3n.ts). */
+const otherwise = new Set(["chameleon/norms after", ...Object.keys(toys.gemma3n).map(v => `gemma3n/${v}`)]);
 /** What llama.cpp ends itself at (test/models/pooling.test.ts). */
 const deadly = new Set(["gemma-embedding/dense"]);
 

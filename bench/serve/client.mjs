@@ -8,20 +8,25 @@ import { Agent, request } from "node:http";
 export const agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY, maxFreeSockets: 1024 });
 
 /**
- * @typedef {{ host: string, port: number }} Place
+ * @typedef {{ host: string, port: number, key?: string }} Place
  * @typedef {{
- *   status: number, began: number, headMs: number, times: number[], pieces: string[], text: string, ended: boolean,
+ *   status: number, began: number, headMs: number, retryAfter: number, times: number[], pieces: string[], text: string, ended: boolean,
  *   usage?: { prompt_tokens: number, completion_tokens: number, prompt_tokens_details?: { cached_tokens: number } },
  *   logprobs: number[], failure?: string, aborted: boolean
  * }} Answer
  * `times`: when each piece of text came, on `performance.now()`; `headMs`: until the status; `ended`: the stream had its last frame.
  */
 
-/** Sends a body and gives status and text. @param {Place} place */
-export function exchange(place, path, { method = "POST", body, signal } = {}) {
+const headersOf = ({ key }, body) => ({
+  ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+  ...(body === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(body) }),
+});
+
+/** Sends a body and gives status and text. @param {Place} place @param {{ method?: string, body?: string, signal?: AbortSignal, agent?: Agent }} [how] */
+export function exchange(place, path, { method = "POST", body, signal, agent: own = agent } = {}) {
+  const { host, port } = place;
   return new Promise((done, failed) => {
-    const headers = body === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
-    const sent = request({ ...place, path, method, headers, agent, signal }, response => {
+    const sent = request({ host, port, path, method, headers: headersOf(place, body), agent: own, signal }, response => {
       let text = "";
       response.setEncoding("utf8").on("data", d => (text += d));
       response.on("end", () => done({ status: response.statusCode, text })).on("error", failed);
@@ -59,6 +64,7 @@ export function complete(place, body, how = {}) {
     status: 0,
     began: performance.now(),
     headMs: 0,
+    retryAfter: Number.NaN,
     times: [],
     pieces: [],
     text: "",
@@ -73,11 +79,20 @@ export function complete(place, body, how = {}) {
       answer.text = answer.pieces.join("");
       done(answer);
     };
-    const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(text) };
+    const { host, port } = place;
     const sent = request(
-      { ...place, path: "/v1/completions", method: "POST", headers, agent: how.agent ?? agent, signal: how.signal },
+      {
+        host,
+        port,
+        path: "/v1/completions",
+        method: "POST",
+        headers: headersOf(place, text),
+        agent: how.agent ?? agent,
+        signal: how.signal,
+      },
       response => {
         answer.status = response.statusCode ?? 0;
+        answer.retryAfter = Number(response.headers["retry-after"]);
         answer.headMs = performance.now() - answer.began;
         let rest = "";
         response.setEncoding("utf8").on("data", chunk => {

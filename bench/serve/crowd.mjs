@@ -3,36 +3,99 @@ import { complete } from "./client.mjs";
 import { leaving } from "./load.mjs";
 import { completion, workload } from "./workload.mjs";
 
-const PROBES = 6;
-const CROWD = 10;
-const ANSWER = 32;
+/** Different requests that are compared. */
+const PROBES = 48;
+const ANSWER = 24;
+/** Requests side by side, at most; the number changes while the crowd runs. */
+const WIDEST = 32;
+const SAME_WIDTH = 64;
 
 /** Texts that no model writes by itself. @param {number} i */
 const canary = i => `zqx${(7919 * (i + 1)).toString(36)}kjw`;
 
-/** Half greedy, half drawn with a seed; each with log-probabilities, which show a difference before a token does. */
-const probe = (source, i) =>
-  completion(
-    { prompt: source.ids(8 + 5 * i), answer: ANSWER },
-    { logprobs: 0, seed: 1000 + i, ...(i % 2 ? { temperature: 1, top_p: 0.95 } : {}), cache_salt: `probe ${i}` },
-  );
+/** Half greedy, half drawn with a seed; each with log-probabilities, which show a difference before a token does. A third are held to a grammar. */
+const probe = (source, i) => {
+  const drawn = i % 2 ? { temperature: 1, top_p: 0.95 } : {};
+  const held = i % 3 === 2 ? { grammar: "root ::= [A-Za-z ,.]+" } : {};
+  return completion({ prompt: source.ids(8 + ((5 * i) % 90)), answer: ANSWER }, { logprobs: 0, seed: 1000 + i, ...drawn, ...held });
+};
 
 const fingerprintOf = answer => JSON.stringify([answer.text, answer.logprobs, answer.usage?.completion_tokens]);
 
-/** @param {import("./scenarios.mjs").Setting} setting */
-export async function crowd({ server, signal, say, add, options }) {
-  const source = workload(500, server.vocabulary, server.context);
-  const { place } = server;
-  const probes = Array.from({ length: PROBES }, (_, i) => probe(source, i));
-  say("crowd: alone");
+async function answered(place, body, signal) {
+  const answer = await complete(place, body, { signal });
+  if (!answer.ended || answer.failure) throw new Error(`a probe failed: ${answer.failure ?? answer.status}`);
+  return answer;
+}
+
+/**
+ * Requests with the answers that they get alone.
+ * @param {import("./scenarios.mjs").Setting} setting @param {{ seed: number, count: number }} how
+ */
+export async function probesOf({ server, signal, say }, { seed, count }) {
+  const source = workload(seed, server.vocabulary, server.context);
+  const bodies = Array.from({ length: count }, (_, i) => probe(source, i));
   const alone = [];
-  for (const body of probes) alone.push(await answered(place, body, signal));
+  for (const [i, body] of bodies.entries()) {
+    say(`alone: ${i} of ${count}`);
+    alone.push(fingerprintOf(await answered(server.place, { ...body, cache_salt: `alone ${i}` }, signal)));
+  }
+  return { source, bodies, alone };
+}
+
+/**
+ * Sends probes again and again, `width` at a time, and compares them with what they are alone. Half have a salt of their own and compute all,
+ * half go on from what is cached of each other; one in eight is left before its end.
+ * @param {import("./scenarios.mjs").Setting} setting @param {Awaited<ReturnType<typeof probesOf>>} probes
+ * @param {{ width: () => number, until: (compared: number) => boolean, seen?: (text: string) => void }} how
+ */
+export async function crowded({ server, signal }, { source, bodies, alone }, { width, until, seen }) {
+  const counts = { compared: 0, differing: 0, left: 0, widths: new Set() };
+  let [sent, now] = [0, width()];
+  const client = async i => {
+    while (!until(counts.compared) && !signal.aborted) {
+      if (i >= now) {
+        await new Promise(done => setTimeout(done, 5));
+        continue;
+      }
+      if (++sent % SAME_WIDTH === 0) now = width();
+      counts.widths.add(now);
+      const own = source.next() % bodies.length;
+      const salt = source.next() % 2 ? { cache_salt: `crowd ${sent}` } : {};
+      const leave = new AbortController();
+      const leaves = source.next() % 8 === 0;
+      const after = source.next() % 12;
+      const onPiece = a => leaves && a.times.length > after && leave.abort();
+      const answer = await complete(
+        server.place,
+        { ...bodies[own], ...salt },
+        { signal: AbortSignal.any([leave.signal, signal]), onPiece },
+      );
+      seen?.(answer.text);
+      if (answer.aborted) counts.left++;
+      else if (answer.status !== 200 || answer.failure) throw new Error(`a probe failed: ${answer.failure ?? answer.status}`);
+      else {
+        counts.compared++;
+        if (fingerprintOf(answer) !== alone[own]) counts.differing++;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: WIDEST }, (_, i) => client(i)));
+  return counts;
+}
+
+/** @param {import("./scenarios.mjs").Setting} setting */
+export async function crowd(setting) {
+  const { server, signal, say, add, options } = setting;
+  const probes = await probesOf(setting, { seed: 500, count: PROBES });
+  const { source } = probes;
   const { leave, both } = leaving(signal);
   let others = 0;
   const leaked = [];
   const seen = (text, own) => {
-    for (let i = 0; i < others; i++) if (i !== own && text.includes(canary(i))) leaked.push(canary(i));
+    for (const [found] of text.matchAll(/zqx[0-9a-z]+kjw/g)) if (own === undefined || found !== canary(own)) leaked.push(found);
   };
+  /** Has prompts and answers of its own, long ones too: pages run out. */
   const neighbour = async () => {
     while (!both.aborted) {
       const own = others++;
@@ -40,38 +103,26 @@ export async function crowd({ server, signal, say, add, options }) {
       const body = { prompt, max_tokens: 1 + (source.next() % 48), temperature: source.next() % 2, seed: source.next() };
       // Some leave in the middle of their answers.
       const patience = AbortSignal.timeout(50 + (source.next() % 4000));
-      const answer = await complete(place, body, { signal: AbortSignal.any([both, patience]) });
+      const answer = await complete(server.place, body, { signal: AbortSignal.any([both, patience]) });
       if (answer.status !== 200 && !answer.aborted) throw new Error(`a neighbour was refused: ${answer.status}`);
       seen(answer.text, own);
     }
   };
-  const neighbours = Array.from({ length: CROWD }, neighbour);
-  let [same, compared] = [0, 0];
+  const neighbours = Promise.all([neighbour(), neighbour(), neighbour()]);
+  neighbours.catch(() => {}); // is awaited below
   try {
-    for (let round = 0; round < options.rounds; round++) {
-      say(`crowd: round ${round + 1} of ${options.rounds}`);
-      const answers = await Promise.all(
-        probes.map(body => answered(place, { ...body, cache_salt: `${body.cache_salt} ${round}` }, signal)),
-      );
-      for (const [i, answer] of answers.entries()) {
-        compared++;
-        if (fingerprintOf(answer) === fingerprintOf(alone[i])) same++;
-        seen(answer.text, -1);
-      }
-    }
+    const width = () => 1 + (source.next() % WIDEST);
+    const until = compared => {
+      if (compared % 50 === 0) say(`crowd: ${compared} of ${options.requests}`);
+      return compared >= options.requests;
+    };
+    const { compared, differing, left, widths } = await crowded(setting, probes, { width, until, seen: text => seen(text) });
+    const widest = [Math.min(...widths), Math.max(...widths)].join(" to ");
+    const note = `${compared} compared, ${left} left, ${others} neighbours, ${widest} at a time`;
+    add("crowd", "answers that differ from the answer alone", "", [differing], { atMost: 0, note });
+    add("crowd", "others' canaries in answers", "", [leaked.length], { atMost: 0 });
   } finally {
     leave();
-    await Promise.all(neighbours);
+    await neighbours;
   }
-  add("crowd", "answers that differ from the answer alone", "", [compared - same], {
-    atMost: 0,
-    note: `${compared} compared, ${others} neighbours`,
-  });
-  add("crowd", "others' canaries in answers", "", [leaked.length], { atMost: 0 });
-}
-
-async function answered(place, body, signal) {
-  const answer = await complete(place, body, { signal });
-  if (!answer.ended || answer.failure) throw new Error(`a probe failed: ${answer.failure ?? answer.status}`);
-  return answer;
 }

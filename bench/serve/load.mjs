@@ -74,7 +74,10 @@ export async function openLoop({ place, source, rate, seconds, patience, signal,
     const due = from + (1000 * n) / rate;
     await sleep(Math.max(0, due - performance.now()), undefined, { signal });
     onTick?.(n);
-    under.push(complete(place, completion(source.request()), { signal: AbortSignal.any([both, AbortSignal.timeout(1000 * patience)]) }));
+    const asked = source.request();
+    const cost = asked.prompt.length + asked.answer;
+    const ended = complete(place, completion(asked), { signal: AbortSignal.any([both, AbortSignal.timeout(1000 * patience)]) });
+    under.push(ended.then(answer => ({ ...answer, cost })));
   }
   // Answers that began in the window may end after it; they count by the tokens that came in it, if they do end.
   await Promise.race([Promise.all(under), sleep(1000 * patience, undefined, { signal })]);

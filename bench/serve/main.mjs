@@ -16,6 +16,9 @@ import { allMet, table } from "./figures.mjs";
 import { scenarios } from "./scenarios.mjs";
 import { startServer } from "./server.mjs";
 
+/** Options whose defaults are the scenarios' own. */
+const COUNTS = ["minutes", "requests", "sockets"];
+
 const HELP = `Usage: node bench/serve/main.mjs [options] [-- options of lathe serve]
   --scenario <list>   all, or some of the scenarios below (default all)
   --model <file>      default: the bundled toy model
@@ -25,14 +28,21 @@ const HELP = `Usage: node bench/serve/main.mjs [options] [-- options of lathe se
   --seconds <n>       length of each measured window (default 8)
   --rounds <n>        repetitions, whose median counts (default 3)
   --minutes <n>       length of overload (default 1) and soak (default 10)
+  --requests <n>      how many a scenario that counts makes (default: its own, in brackets)
+  --sockets <n>       how many connections do nothing, or little (default: the scenario's own, in brackets)
   --peer <isa>        llama.cpp beside it: native, avx2, or none (default none; needs npm run bench:setup)
   --json <file>       also write the figures as JSON
 
 ${Object.entries(scenarios)
-  .map(([name, s]) => `  ${name.padEnd(10)} ${s.about}`)
+  .map(([name, s]) => `  ${name.padEnd(10)} ${s.about}${defaultsOf(s)}`)
   .join("\n")}`;
 
-const TEXT = ["scenario", "model", "target", "threads", "context", "seconds", "rounds", "minutes", "peer", "json"];
+function defaultsOf(scenario) {
+  const own = COUNTS.filter(name => scenario[name] && name !== "minutes").map(name => `${scenario[name]} ${name}`);
+  return own.length ? ` [${own.join(", ")}]` : "";
+}
+
+const TEXT = ["scenario", "model", "target", "threads", "context", "seconds", "rounds", "minutes", "requests", "sockets", "peer", "json"];
 
 function options() {
   const spec = Object.fromEntries(TEXT.map(name => [name, { type: "string" }]));
@@ -55,7 +65,7 @@ function options() {
     context: number("context", values.model ? 4096 : 512),
     seconds: number("seconds", 8),
     rounds: number("rounds", 3),
-    minutes: values.minutes === undefined ? undefined : number("minutes"),
+    counts: Object.fromEntries(COUNTS.filter(name => values[name] !== undefined).map(name => [name, number(name)])),
     peer: values.peer ?? "none",
     json: values.json,
     more: positionals,
@@ -79,12 +89,21 @@ async function main() {
   const stop = new AbortController();
   setMaxListeners(0, stop.signal); // every request listens
   for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => stop.abort(new Error("interrupted")));
-  say("loading the model");
-  const server = await startServer(wanted);
+  const started = [];
+  const start = async (more = {}) => {
+    const server = await startServer({ ...wanted, ...more, more: [...wanted.more, ...(more.more ?? [])] });
+    started.push(server);
+    return server;
+  };
+  let server;
   try {
     for (const name of wanted.names) {
-      const { run, minutes } = scenarios[name];
-      await run({ server, signal: stop.signal, say, add, options: { ...wanted, minutes: wanted.minutes ?? minutes } });
+      const { run, own, ...defaults } = scenarios[name];
+      if (!own && !server) {
+        say("loading the model");
+        server = await start();
+      }
+      await run({ server, start, signal: stop.signal, say, add, options: { ...wanted, ...defaults, ...wanted.counts } });
     }
   } catch (e) {
     process.exitCode = 1;
@@ -93,7 +112,7 @@ async function main() {
   } finally {
     say("");
     agent.destroy();
-    await server.stop();
+    await Promise.all(started.map(s => s.stop()));
   }
   const shown = figures.filter(f => f.values.length > 0);
   console.log(table(shown));

@@ -1,10 +1,9 @@
-/** Five times more requests than the server can answer, and a thousand sockets that do nothing: what is useful still gets done, and the rest is refused at once. */
-import { createConnection } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
+/** Five times more requests than the server can answer, also beside sockets that do nothing: what is useful still gets done, and the rest is refused at once. */
 import { quantile } from "./figures.mjs";
 import { closedLoop, openLoop } from "./load.mjs";
 import { watchOthers } from "./server.mjs";
-import { completion, workload } from "./workload.mjs";
+import { openSockets } from "./sockets.mjs";
+import { workload } from "./workload.mjs";
 
 /** Clients at whose number the peak is measured: as many as a step has rows for. */
 const PEAK_CLIENTS = 16;
@@ -13,7 +12,6 @@ const OVER = 5;
 const PATIENCE = 60;
 /** Seconds until as many first prompts are read and answers are at different places. */
 const WARM_SECONDS = 10;
-const SOCKETS = 1000;
 const REFUSED_MS = 50;
 
 async function peakOf({ server, signal, options }, seed) {
@@ -40,7 +38,20 @@ async function overloaded({ server, signal, say, options }, peak, seed) {
   const { window, refused } = await openLoop({ place: server.place, source, rate, seconds, patience: PATIENCE, signal, onTick });
   const lost = window.answers.filter(a => a.status === 0 && !a.aborted);
   if (lost.length) throw new Error(`${lost.length} connections failed: ${lost[0].failure}`);
-  return { goodput: window.tokensPerSecond, refusals: refused.map(a => a.headMs), sent: window.answers.length };
+  const waits = waitsOf(window.answers, refused);
+  return { goodput: window.tokensPerSecond, refusals: refused.map(a => a.headMs), sent: window.answers.length, waits };
+}
+
+/**
+ * For each refusal the seconds that it said, and those until one came that asked for as much and was taken. Whole seconds are the header's
+ * unit: what is due sooner is told as one.
+ */
+function waitsOf(answers, refused) {
+  const taken = answers.filter(a => a.status === 200).sort((a, b) => a.began - b.began);
+  return refused.flatMap(({ began, cost, retryAfter }) => {
+    const next = taken.find(a => a.began > began && a.cost >= cost);
+    return next ? [{ said: retryAfter, true: Math.max(1, (next.began - began) / 1000) }] : [];
+  });
 }
 
 /** @param {import("./scenarios.mjs").Setting} setting */
@@ -50,25 +61,29 @@ export async function overload(setting) {
   say("overload: the peak");
   const peak = await peakOf(setting, 400);
   add("overload", "peak", "tokens/s", [peak.tokensPerSecond]);
-  const { goodput, refusals, sent } = await overloaded(setting, peak, 401);
+  const { goodput, refusals, sent, waits } = await overloaded(setting, peak, 401);
   add("overload", `goodput at ${OVER} times as many requests`, "tokens/s", [goodput]);
   add("overload", "goodput : peak", "", [goodput / peak.tokensPerSecond], { atLeast: 0.9 });
   addRefusals(add, "overload", refusals, sent);
+  const near = waits.filter(w => w.said <= 2 * w.true && w.true <= 2 * w.said).length / waits.length;
+  const [said, truly] = ["said", "true"].map(k => waits.map(w => w[k]));
+  const note = `${waits.length} refusals; said ${quantile(said, 0.1)} to ${quantile(said, 0.9)} s, true ${quantile(truly, 0.1).toFixed(1)} to ${quantile(truly, 0.9).toFixed(1)} s`;
+  add("overload", "refusals whose Retry-After is within a factor of 2 of the true wait", "", [near], { atLeast: 0.9, note });
   add("overload", "other work meanwhile", "cores", [others()]);
 }
 
 /** @param {import("./scenarios.mjs").Setting} setting */
 export async function idle(setting) {
-  const { server, add, say } = setting;
+  const { server, add, say, options } = setting;
   const others = watchOthers([server.pid]);
   say("idle: the peak without");
   const peak = await peakOf(setting, 400);
   const without = await overloaded(setting, peak, 401);
-  say(`idle: opening ${SOCKETS} sockets`);
-  const close = await idleSockets(server.place, setting);
+  say(`idle: opening ${options.sockets} sockets`);
+  const sockets = await openSockets(server.place, { count: options.sockets, kinds: ["silent", "head", "body", "kept"] });
   try {
     const beside = await peakOf(setting, 400);
-    add("idle", `peak beside ${SOCKETS} idle or stalled sockets : without`, "", [beside.tokensPerSecond / peak.tokensPerSecond], {
+    add("idle", `peak beside ${options.sockets} idle or stalled sockets : without`, "", [beside.tokensPerSecond / peak.tokensPerSecond], {
       atLeast: 0.75,
     });
     const again = await overloaded(setting, peak, 401);
@@ -77,7 +92,7 @@ export async function idle(setting) {
     const [before, after] = [without, again].map(w => quantile(w.refusals, 0.5));
     add("idle", "median until refused beside them : without", "", [after / before], { atMost: 1.25 });
   } finally {
-    close();
+    sockets.close();
   }
   add("idle", "other work meanwhile", "cores", [others()]);
 }
@@ -88,44 +103,4 @@ function addRefusals(add, scenario, refusals, sent) {
   add(scenario, "median until refused", "ms", [quantile(refusals, 0.5)], { note });
   add(scenario, "p99 until refused", "ms", [quantile(refusals, 0.99)], { atMost: REFUSED_MS });
   add(scenario, "longest until refused", "ms", [Math.max(...refusals)]);
-}
-
-/** Kinds of sockets that do nothing, and what each sends before it stops. */
-const kinds = place => {
-  const body = JSON.stringify(completion({ prompt: [300, 301], answer: 2 }));
-  const head = `POST /v1/completions HTTP/1.1\r\nhost: ${place.host}\r\ncontent-type: application/json\r\n`;
-  return {
-    silent: "",
-    "half a head": head,
-    "half a body": `${head}content-length: ${body.length}\r\n\r\n${body.slice(0, 10)}`,
-    kept: `GET /livez HTTP/1.1\r\nhost: ${place.host}\r\n\r\n`,
-  };
-};
-
-/** Opens them and opens each again that the server closes. @returns {Promise<() => void>} closes them */
-async function idleSockets(place, { signal }) {
-  const texts = Object.values(kinds(place));
-  const sockets = new Set();
-  let open = true;
-  const connect = i =>
-    new Promise(done => {
-      const socket = createConnection(place, () => {
-        socket.write(texts[i % texts.length]);
-        done();
-      });
-      sockets.add(socket);
-      socket.on("error", () => done()).on("data", () => {});
-      socket.on("close", () => {
-        sockets.delete(socket);
-        if (open && !signal.aborted) setTimeout(() => open && connect(i), 500).unref();
-      });
-    });
-  for (let i = 0; i < SOCKETS; i += 50) {
-    await Promise.all(Array.from({ length: 50 }, (_, k) => connect(i + k)));
-    await sleep(10);
-  }
-  return () => {
-    open = false;
-    for (const socket of sockets) socket.destroy();
-  };
 }

@@ -6,13 +6,22 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { machineTicks, processTicks, TICKS_PER_SECOND } from "../watch.mjs";
 import { exchange } from "./client.mjs";
 
+/** Characters of a server's output that are kept. */
+const MOST_SAID = 1 << 24;
+
 const MAIN = join(import.meta.dirname, "..", "..", "dist", "cli", "main.js");
 
 /**
- * @typedef {{ place: import("./client.mjs").Place, pid: number, context: number, vocabulary: number, stop: () => Promise<void> }} Server
- * @param {{ model: string, target: string, threads: number, context: number, more: string[] }} wanted @returns {Promise<Server>}
+ * @typedef {{
+ *   place: import("./client.mjs").Place, pid: number, context: number, vocabulary: number, said: () => string,
+ *   signalled: (signal: string) => Promise<{ code: number | null, ms: number }>, stop: () => Promise<void>
+ * }} Server
+ * `said`: what it wrote so far, the last MiBs of it; `signalled`: sends a signal and waits for the end. `key`: one that it asks for, and that
+ * `place` has.
+ * @param {{ model: string, target: string, threads: number, context: number, more: string[], key?: string, drain?: number }} wanted
+ * @returns {Promise<Server>}
  */
-export async function startServer({ model, target, threads, context, more }) {
+export async function startServer({ model, target, threads, context, more, key, drain = 0 }) {
   const args = [
     MAIN,
     "serve",
@@ -22,35 +31,42 @@ export async function startServer({ model, target, threads, context, more }) {
     "--json",
     "--no-web",
     "--drain",
-    "0",
+    String(drain),
     "--target",
     target,
     "--threads",
     String(threads),
+    ...(key === undefined ? [] : ["--api-key", key]),
   ];
   const child = spawn(process.execPath, [...args, "--context", String(context), ...more], { stdio: ["ignore", "pipe", "pipe"] });
   let said = "";
-  child.stderr.setEncoding("utf8").on("data", d => (said = (said + d).slice(-4000)));
+  child.stderr.setEncoding("utf8").on("data", d => (said = (said + d).slice(-MOST_SAID)));
   const line = await new Promise((done, failed) => {
     let text = "";
     child.stdout.setEncoding("utf8").on("data", d => {
       text += d;
+      said += d;
       if (text.includes("\n")) done(text.split("\n")[0]);
     });
-    child.on("error", failed).on("exit", code => failed(new Error(`lathe serve ended with ${code}:\n${said}`)));
+    child.on("error", failed).on("exit", code => failed(new Error(`lathe serve ended with ${code}:\n${said.slice(-4000)}`)));
   });
   const { port } = JSON.parse(line);
-  const place = { host: "127.0.0.1", port };
+  const place = { host: "127.0.0.1", port, key };
   const models = JSON.parse((await exchange(place, "/v1/models", { method: "GET" })).text);
-  const stop = async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    const gone = new Promise(done => child.once("exit", done));
-    child.kill("SIGTERM");
-    const timer = setTimeout(() => child.kill("SIGKILL"), 5000);
-    await gone;
-    clearTimeout(timer);
+  const signalled = async signal => {
+    const began = performance.now();
+    if (child.exitCode === null && child.signalCode === null) {
+      const gone = new Promise(done => child.once("exit", done));
+      child.kill(signal);
+      const timer = setTimeout(() => child.kill("SIGKILL"), 1000 * drain + 5000);
+      await gone;
+      clearTimeout(timer);
+    }
+    return { code: child.exitCode, ms: performance.now() - began };
   };
-  return { place, pid: child.pid, context: models.data[0].meta.context, vocabulary: await vocabularyOf(place), stop };
+  const stop = async () => void (await signalled("SIGTERM"));
+  const { context: tokens } = models.data[0].meta;
+  return { place, pid: child.pid, context: tokens, vocabulary: await vocabularyOf(place), said: () => said, signalled, stop };
 }
 
 /** Tokens of the model's vocabulary: the least id that is refused, found by halves. */

@@ -12,6 +12,7 @@ import type { ChatMessage } from "../text/chat.ts";
 export type Overflow = "error" | "shift" | "middle";
 export const overflows: readonly Overflow[] = ["error", "shift", "middle"];
 
+/** What a prompt left out because the context had no room for it. */
 export interface Dropped {
   /** Tokens that the prompt has less than it would have had. */
   readonly tokens: number;

@@ -20,6 +20,7 @@ export type ConversationSettings = Omit<
   "schema" | "grammar" | "regex" | "choices" | "propertyOrder" | "whitespace" | "signal" | "special"
 >;
 
+/** Options of `model.conversation`. */
 export interface ConversationOptions extends ConversationSettings {
   /** What the model is told before everything else. */
   readonly system?: string;
@@ -30,6 +31,7 @@ export interface ConversationOptions extends ConversationSettings {
   readonly maxRounds?: number;
 }
 
+/** Options of one message; they go before those of the conversation. */
 export type SendOptions<S = undefined> = Omit<AgentOptions<S>, "tools" | "maxRounds">;
 
 export interface ConversationHost {
@@ -47,6 +49,7 @@ const rules: OptionRules<Own> = {
   maxRounds: numberRule(DEFAULT_ROUNDS, { from: 0, to: 1000, integer: true }),
 };
 
+/** Messages and the session behind them. Close it, or let `using` do so, to free its pages. */
 export class Conversation implements Disposable {
   readonly #host: ConversationHost;
   readonly #session: Session;

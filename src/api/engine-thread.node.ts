@@ -3,6 +3,7 @@ import { parentPort } from "node:worker_threads";
 import { type Loaded, loadModel } from "../engine/load.node.ts";
 import { profileSteps } from "../engine/profile.ts";
 import { LatheError } from "../errors.ts";
+import { startCompiler } from "./compiler.node.ts";
 import { embedTexts } from "./embed.ts";
 import type { FromEngine, Profile, ToEngine, WireError } from "./protocol.ts";
 import { type Events, Scheduler } from "./scheduler.ts";
@@ -54,7 +55,7 @@ async function load({ spec, signals: block }: Extract<ToEngine, { kind: "load" }
     scored: (run, logprobs) => send({ kind: "scored", run, logprobs }),
     failed: (run, error) => send({ kind: "failed", run, error: wire(error) }),
   };
-  scheduler = new Scheduler(stepper, events, { store: pasts, coming: signals });
+  scheduler = new Scheduler(stepper, events, { store: pasts, coming: signals, compiler: startCompiler, wake: pump });
   const begin = (): void => {
     ready = true;
     pump();

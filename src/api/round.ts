@@ -16,6 +16,7 @@ import { type ChatHost, Speech } from "./speech.ts";
 import type { ValueOf } from "./standard.ts";
 import { type AnyTool, forcedSpecs, type ToolCall, type ToolChoice, toolSpecs } from "./tools.ts";
 
+/** Options of `model.chat`. */
 export interface ChatOptions<S = unknown> extends GenerateOptions<S> {
   /** What the model may call. Calls come as parts and in the result; only a conversation runs them. */
   readonly tools?: readonly AnyTool[];

@@ -1,5 +1,6 @@
 /** One answer as the scheduler sees it: tokens that are known, of which some are evaluated; what is evaluated may be lost and done again. */
 import type { Constraint } from "../decode/constrain/constraint.ts";
+import type { TokenLogprob } from "../decode/logprobs.ts";
 import { createSampler, type Sampler } from "../decode/sampler.ts";
 import { idOf, modulesOf, type Span } from "../kv/marks.ts";
 import type { Sequence } from "../kv/pages.ts";
@@ -15,7 +16,13 @@ export class ScheduledRun implements Ranked {
   /** The session's, whose tokens are evaluated. */
   readonly past: Past;
   readonly sampler: Sampler;
-  readonly constraint: Constraint | undefined;
+  /** What the answer must be like; set before the run begins. */
+  constraint: Constraint | undefined;
+  /** Its constraint is being compiled. */
+  compiling = false;
+  /** Rows of logits that wait for a rule of the constraint to come, and the token that was chosen before it was missed. */
+  held: readonly Float32Array[] | undefined;
+  chosen: TokenLogprob | undefined;
   readonly arrival: number;
   readonly begun: number;
   /** The prompt and what was answered. */
@@ -46,10 +53,9 @@ export class ScheduledRun implements Ranked {
   /** Waits for another run to compute what both begin with: until that has so many tokens. */
   waitsFor: { readonly run: ScheduledRun; readonly length: number } | undefined;
 
-  constructor(request: RunRequest, past: Past, constraint: Constraint | undefined, arrival: number, now: number) {
+  constructor(request: RunRequest, past: Past, arrival: number, now: number) {
     this.request = request;
     this.past = past;
-    this.constraint = constraint;
     this.arrival = arrival;
     this.begun = now;
     this.sampler = createSampler(request.sampling);
@@ -89,7 +95,7 @@ export class ScheduledRun implements Ranked {
   }
   /** Whether a step would bring it on. */
   get ready(): boolean {
-    return !this.waiting && !this.module && (this.left > 1 || this.prefilling || this.produced - this.taken < AHEAD);
+    return !this.waiting && !this.held && !this.module && (this.left > 1 || this.prefilling || this.produced - this.taken < AHEAD);
   }
 
   /** Gives back what was held for its modules. */

@@ -4,14 +4,13 @@
  * run out, pasts that nobody uses go first, then the last in rank is sent back and computed again later. Owns sequences and samplers; knows no
  * threads and no messages, so that it can be tested alone. Who goes first is policy.ts.
  */
-import type { Constraint } from "../decode/constrain/constraint.ts";
-import { Constraints } from "../decode/constrain/source.ts";
-import { topLogprobs } from "../decode/logprobs.ts";
+import { type TokenLogprob, topLogprobs } from "../decode/logprobs.ts";
 import type { StepToken } from "../engine/step.ts";
 import { LatheError } from "../errors.ts";
 import { type Span, wholeLength } from "../kv/marks.ts";
 import { type Past, Prefixes, usableOf } from "../kv/prefixes.ts";
 import { commonOf, logProbability, type Member, rowsOf, sizeOf, tokensOf } from "./batch.ts";
+import { Compiling } from "./compiling.ts";
 import { keyOf, ModuleRuns } from "./module-runs.ts";
 import { Fairness, keepOrder } from "./policy.ts";
 import type { EngineStatus, Finish, RunRequest, WireVocabulary } from "./protocol.ts";
@@ -59,8 +58,7 @@ export class Scheduler {
   readonly #fairness = new Fairness();
   readonly #time = new StepTime();
   #vocabulary: WireVocabulary | undefined;
-  /** Made for the first run with a constraint. */
-  #constraints: Constraints | undefined;
+  readonly #compiling: Compiling;
   readonly #modules: ModuleRuns;
   #arrivals = 0;
   #turns = 0;
@@ -68,7 +66,8 @@ export class Scheduler {
   /** Whether the last step was. */
   #brokenOff = false;
 
-  constructor(steps: Steps, events: Events, { now = () => performance.now(), store, coming = nothing }: Surroundings = {}) {
+  constructor(steps: Steps, events: Events, surroundings: Surroundings = {}) {
+    const { now = () => performance.now(), store, coming = nothing, compiler, wake = () => {} } = surroundings;
     this.#steps = steps;
     this.#store = store;
     this.#pasts = new Prefixes(past => store?.keep(past.key, past.sequence));
@@ -78,9 +77,18 @@ export class Scheduler {
     this.#scorings = new Scorings(steps, events, pages => {
       while (!this.#makeRoom(pages) && this.#preempt());
     });
+    const outcome = {
+      ready: wake,
+      resumed: (run: ScheduledRun) => {
+        this.#answer(run, run.held ?? []);
+        wake();
+      },
+      failed: (run: ScheduledRun, e: unknown) => this.#fail(run, e),
+    };
+    this.#compiling = new Compiling(outcome, compiler);
     this.#modules = new ModuleRuns(this.#pasts, {
       newSequence: () => steps.newSequence(),
-      enter: (request, past, owner) => this.#enter(new ScheduledRun(request, past, undefined, owner.arrival, now())),
+      enter: (request, past, owner) => this.#enter(new ScheduledRun(request, past, owner.arrival, now())),
       fail: (run, error) => this.#fail(run, error),
       stored: (key, tokens) => store?.find(key, tokens, tokens.length - 1) ?? 0,
     });
@@ -94,7 +102,7 @@ export class Scheduler {
 
   /** Whether a turn would do something. */
   get busy(): boolean {
-    return this.#scorings.size > 0 || [...this.#runs.values()].some(r => !r.running || r.ready || r.module);
+    return this.#scorings.size > 0 || [...this.#runs.values()].some(r => !r.compiling && (!r.running || r.ready || r.module));
   }
 
   status(): EngineStatus {
@@ -151,25 +159,22 @@ export class Scheduler {
 
   /** The engine is about to end: pasts are kept. Nothing may be asked of it any more. */
   close(): void {
+    this.#compiling.close();
     this.#pasts.loseAll();
   }
 
   setVocabulary(vocabulary: WireVocabulary): void {
     this.#vocabulary = vocabulary;
+    this.#compiling.setVocabulary({ size: vocabulary.offsets.length, bytes: id => this.#bytesOf(id), ends: vocabulary.ends });
   }
 
-  /** @throws LatheError what compiling the constraint throws, before anything is computed. */
+  /** @throws LatheError server.busy, and where constraints are compiled in place what that throws, before anything is computed. */
   add(request: RunRequest): void {
     const past = this.#sessions.get(request.session);
     if (!past) throw new LatheError("model.closed", "The session is closed; open a new one.");
-    this.#enter(new ScheduledRun(request, past, this.#constraint(request), this.#arrivals++, this.#now()));
-  }
-
-  #constraint({ constraint, leadingSpace }: RunRequest): Constraint | undefined {
-    if (!constraint) return undefined;
-    const { offsets, ends } = this.#vocabulary!;
-    this.#constraints ??= new Constraints({ size: offsets.length, bytes: id => this.#bytesOf(id), ends });
-    return this.#constraints.begin(constraint, leadingSpace);
+    const run = new ScheduledRun(request, past, this.#arrivals++, this.#now());
+    this.#compiling.enter(run);
+    this.#enter(run);
   }
 
   #bytesOf(id: number): Uint8Array {
@@ -208,7 +213,7 @@ export class Scheduler {
     const all = [...this.#runs.values()];
     let running = all.filter(r => r.running).length;
     const first = (r: ScheduledRun): number => Number(this.#modules.isFirst(r));
-    const waiting = all.filter(r => !r.running).sort((a, b) => first(b) - first(a) || this.#fairness.order(a, b));
+    const waiting = all.filter(r => !r.running && !r.compiling).sort((a, b) => first(b) - first(a) || this.#fairness.order(a, b));
     for (const run of waiting.slice(0, LOOKED_AT)) {
       if (running >= 2 * maxWanted) return;
       if (!this.#modules.prepared(run)) continue;
@@ -377,7 +382,7 @@ export class Scheduler {
     for (const { run, count } of members) this.#count(run, count);
     let row = 0;
     members.forEach(({ run }, i) => {
-      this.#answer(run, logits.slice(row, row + rows[i]));
+      if (rows[i]) this.#answer(run, logits.slice(row, row + rows[i]));
       row += rows[i];
     });
   }
@@ -397,14 +402,18 @@ export class Scheduler {
     return logits;
   }
 
-  /** The tokens after the rows' places, as long as the run goes on. */
+  /** The tokens after the rows' places, as long as the run goes on. Where the constraint cannot tell yet, what is left of the rows is held. */
   #answer(run: ScheduledRun, rows: readonly Float32Array[]): void {
     const going = (): boolean => this.#runs.get(run.request.run) === run;
+    let left = rows;
+    run.held = undefined;
     try {
-      for (const logits of rows) if (going()) this.#choose(run, logits);
-      if (rows.length > 0 && going()) this.#lookAhead(run);
+      for (; left.length && going(); left = left.slice(1)) this.#choose(run, left[0]);
+      if (going()) this.#lookAhead(run);
     } catch (e) {
-      this.#fail(run, e);
+      const error = this.#compiling.failure(run, e);
+      if (error) this.#fail(run, error);
+      else run.held = left.map(row => row.slice());
     }
   }
 
@@ -425,16 +434,20 @@ export class Scheduler {
     if (!this.#modules.failed(run, error)) this.#events.failed(run.request.run, error);
   }
 
+  #chosen({ forced, constraint, sampler }: ScheduledRun, logits: Float32Array): TokenLogprob {
+    const next = forced.shift();
+    return next === undefined ? sampler.sample(logits, constraint?.mask()) : { id: next, logprob: logProbability(logits, next) };
+  }
+
   #choose(run: ScheduledRun, logits: Float32Array): void {
     if (!run.answering) run.answering = this.#now();
     const { constraint } = run;
-    const next = run.forced.shift();
-    const { id, logprob } =
-      next === undefined ? run.sampler.sample(logits, constraint?.mask()) : { id: next, logprob: logProbability(logits, next) };
+    const { id, logprob } = (run.chosen ??= this.#chosen(run, logits));
     if (run.request.stopIds.includes(id) || constraint?.accept(id) === "end") {
       this.#finish(run, "stop");
       return;
     }
+    run.chosen = undefined;
     run.sampler.accept(id);
     run.known.push(id);
     run.produced++;
@@ -477,6 +490,7 @@ export class Scheduler {
 
   #leave(run: ScheduledRun): void {
     this.#runs.delete(run.request.run);
+    this.#compiling.left(run);
     this.#modules.left(run);
     if (run.awaits) this.cancel(run.awaits.request.run);
     run.past.busy = false;

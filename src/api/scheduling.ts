@@ -2,6 +2,7 @@
 import type { StepToken } from "../engine/step.ts";
 import type { PageStore, Sequence } from "../kv/pages.ts";
 import type { PastStore } from "../kv/past-store.ts";
+import type { Compiler } from "./compiling.ts";
 import type { Finished, Token } from "./protocol.ts";
 
 export interface Events {
@@ -28,6 +29,10 @@ export interface Surroundings {
   /** Keeps pasts that leave memory. */
   readonly store?: PastStore | undefined;
   readonly coming?: Coming;
+  /** Starts the thread that compiles constraints; without one they are compiled in place. */
+  readonly compiler?: () => Compiler;
+  /** Called when there is something to do that no message has brought. */
+  readonly wake?: () => void;
 }
 
 /** What computes: a `Stepper`. */

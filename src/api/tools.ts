@@ -5,13 +5,17 @@ import { reading } from "../decode/constrain/schema/context.ts";
 import { LatheError } from "../errors.ts";
 import { type JsonSchema, jsonSchemaOf, type StandardSchema, type ValueOf, validated } from "./standard.ts";
 
+/** What a running tool is given beside its input. */
 export interface ToolContext {
+  /** Aborted when the run is cancelled. */
   readonly signal: AbortSignal;
   /** The call's id. */
   readonly id: string;
 }
 
+/** Something that the caller's program can do for the model. */
 export interface Tool<S = unknown> {
+  /** 1 to 64 letters, digits, underscores, dashes and dots. */
   readonly name: string;
   /** What it does and when to use it, for the model. */
   readonly description?: string;

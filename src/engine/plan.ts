@@ -4,6 +4,7 @@
  */
 
 import { LatheError } from "../errors.ts";
+import { inBytes } from "../formats/packed.ts";
 import type { Kernel } from "../ir/node.ts";
 import { type AttendSchedule, narrowAttend, PAGE } from "../kernels/attend.ts";
 import { segmentFields } from "../kernels/segments.ts";
@@ -56,11 +57,11 @@ export interface Schedules {
 const matmulSchedule =
   (target: TargetName, machine?: Machine): Schedule =>
   packed => {
-    if (machine?.joined) return { tokens: 12, groups: packed.activation === "q8" ? 2 : 4, prefetch: 2048 };
+    if (machine?.joined) return { tokens: 12, groups: inBytes(packed.activation) ? 2 : 4, prefetch: 2048 };
     if (target === "native")
       return {
-        tokens: packed.activation !== "q8" ? 12 : packed.inputs > 32 ? 8 : 6,
-        groups: packed.activation === "q8" ? 2 : 4,
+        tokens: !inBytes(packed.activation) ? 12 : packed.inputs > 32 ? 8 : 6,
+        groups: inBytes(packed.activation) ? 2 : 4,
         prefetch: 2048,
       };
     return packed.activation === "f32" ? { tokens: 4, groups: 4 } : { tokens: 4, groups: 2 };

@@ -314,7 +314,7 @@ export function codeForm(form: CodeForm): Packed {
     name: form.name,
     inputs: recordOf.inputs * form.records,
     bytes: layout.header + form.records * layout.recordBytes,
-    activation: "q8",
+    activation: form.bits === 1 ? "q8fit" : "q8",
     accumulate: (w, at, tokens, acc) => accumulate(form, w, at, tokens, acc),
     decode: (w, at, emit) => {
       const reader = new Reader(form, w, at);

@@ -13,15 +13,28 @@ export const ROW_PADDING = 32;
 export type Int = Val<"i32", 1>;
 export type Rows = Val<"f32", 8>;
 
-/** How activations are handed to a weight: plain f32, or quantised records of 32 inputs as bytes or as 16-bit integers. */
-export type Form = "f32" | "q8" | "q16";
+/**
+ * How activations are handed to a weight: plain f32, or quantised records of 32 inputs as bytes or as 16-bit integers; `q8fit` are bytes with the
+ * scale that fits them best, for weights so exact and so few in bits that rounding activations is all that is off.
+ */
+export type Form = "f32" | "q8" | "q8fit" | "q16";
+/** Whether multiplies take bytes. */
+export const inBytes = (form: Form): boolean => form === "q8" || form === "q8fit";
 
 /**
  * A quantised record: f32 scale at 0; f32 scale * sum at 4; i32 8 * sum at 8 (what codes of four bits
  * are off by); i16 sums of the first and the last sixteen at 12; then 32 values
  * -127 .. 127.
  */
-export const record = { inputs: 32, scale: 0, scaledSum: 4, eightfold: 8, halfSums: 12, values: 16, bytes: { q8: 48, q16: 80 } } as const;
+export const record = {
+  inputs: 32,
+  scale: 0,
+  scaledSum: 4,
+  eightfold: 8,
+  halfSums: 12,
+  values: 16,
+  bytes: { q8: 48, q8fit: 48, q16: 80 },
+} as const;
 const quantised = { min: -127, max: 127 };
 
 /** Bytes of `n` activations (for quantised forms a multiple of 32). */

@@ -2,7 +2,7 @@
  * The forms in which kernels hand activations to matmul: plain f32 rows, or quantised records (formats/packed.ts). Every producer (norms,
  * activations, plain conversion) writes through a sink, so that quantisation is said once.
  */
-import { activationBytes, type Form, record } from "../formats/packed.ts";
+import { activationBytes, type Form, inBytes, record } from "../formats/packed.ts";
 import type { Kernel } from "../ir/node.ts";
 import { type Bytes, kernel, konst, type Val } from "../ir/trace.ts";
 
@@ -12,14 +12,37 @@ export type Chunk = Val<"f32", 32>;
 
 /** 2^23 + 2^22: adding it rounds to the nearest integer, which then sits in the low bits. */
 const ROUND = 12582912;
+/** Keeps divisors from being 0. */
+const TINY = 1e-30;
 
-/** Writes one quantised record; scale = max |x| / 127, values rounded to nearest even. */
-function quantise(form: "q8" | "q16", out: Bytes, at: Int, x: Chunk): void {
+/** What activations are multiplied by before they are rounded, and the scale of what is rounded. */
+interface Grid {
+  readonly factor: Val<"f32", 1>;
+  readonly scale: Val<"f32", 1>;
+}
+
+/** Nearest integers, ties to even, as floats with ROUND added. */
+const round = (x: Chunk, { factor }: Grid): Chunk => x.mul(factor.repeat(32)).min(127).max(-127).add(ROUND);
+
+/** The greatest becomes 127. */
+function widest(x: Chunk): Grid {
   const amax = x.abs().greatest();
-  const scale = amax.mul(1 / 127);
-  const factor = konst("f32", 1, 127).div(amax.max(1e-30));
-  const rounded = x.mul(factor.repeat(32)).min(127).max(-127).add(ROUND).as("i32", 32).sub(0x4b400000);
-  out.store(at.add(record.values), rounded.saturate(form === "q8" ? "i8" : "i16"));
+  return { factor: konst("f32", 1, 127).div(amax.max(TINY)), scale: amax.mul(1 / 127) };
+}
+
+/** The scale of least squares of what another grid rounds to. */
+function fitting(x: Chunk, grid: Grid): Grid {
+  const nearest = round(x, grid).sub(ROUND);
+  const [along, square] = [x.mul(nearest).sum().max(TINY), nearest.mul(nearest).sum().max(TINY)];
+  return { factor: square.div(along), scale: along.div(square) };
+}
+
+/** Writes one quantised record. */
+function quantise(form: Exclude<Form, "f32">, out: Bytes, at: Int, x: Chunk): void {
+  const grid = form === "q8fit" ? fitting(x, widest(x)) : widest(x);
+  const { scale } = grid;
+  const rounded = round(x, grid).as("i32", 32).sub(0x4b400000);
+  out.store(at.add(record.values), rounded.saturate(inBytes(form) ? "i8" : "i16"));
   const [first, last] = [rounded.slice(0, 16).sum(), rounded.slice(16, 16).sum()];
   const sum = first.add(last);
   out.store(at.add(record.scale), scale);

@@ -51,7 +51,7 @@ const families: readonly (readonly [names: string, rules: readonly Rule[]])[] = 
   ["gemma3n", [{ beside: /^attn_k$/, needs: ["attn_v.weight"] }]],
   ["rwkv6", [norms]],
   ["rwkv7", [norms, ...[0, 1, 2].map(i => ({ beside: /^time_mix_w0$/, needs: [`time_mix_v${i}.weight`], from: 1 }))]],
-  ["kimi-k3", [selection, gate, { beside: /^ffn_routed_down$/, needs: ["ffn_routed_norm.weight"] }]],
+  ["kimi-k3", [selection, latentGate, { beside: /^ffn_routed_down$/, needs: ["ffn_routed_norm.weight"] }]],
 ];
 const rulesOf: ReadonlyMap<string, readonly Rule[]> = new Map(
   families.flatMap(([names, rules]) => names.split(" ").map(n => [n, rules] as const)),

@@ -88,7 +88,10 @@ class Streams {
   }
 }
 
-/** down(gelu(gate x) * up x); in sparse layers of the gate only what is far above its mean. */
+/**
+ * down(gelu(gate x) * up x); in sparse layers of the gate only what is far above its mean, in deviations of the row as the makers take them (by its
+ * length; llama.cpp divides by one less).
+ */
 function feedForward(source: Source, at: string, c: Config, sparse: boolean): Branch {
   const [gate, up] = ["ffn_gate", "ffn_up"].map(n => linear(source, `${at}.${n}`, c.dim, c.hidden));
   const largest = (step: Step, g: Tensor): Tensor => {
@@ -100,7 +103,7 @@ function feedForward(source: Source, at: string, c: Config, sparse: boolean): Br
       v
         .sub(
           s
-            .mul(1 / (c.hidden - 1))
+            .mul(1 / c.hidden)
             .sqrt()
             .mul(DEVIATIONS),
         )

@@ -28,14 +28,6 @@ export const ggmlBlocks: readonly string[] = (
   "BF16 F16"
 ).split(" ");
 
-/**
- * Errors of long products: Lathe and ggml both round activations in records of 32 by the same rule and sum bytes exactly; ggml keeps the scale as a half, and over the 64 pairs this
- * changes the error by less than a hundredth, up or down: of ten types whose products in ggml take such records nine are below. No order of sums
- * changes it. Rounding activations better by 1 to 5 % (a least-squares scale, several tried) moves these figures by 15 % either way and puts
- * others above, so the nearest scale stays. Where luck is with ggml, the greatest ratio to its error is said here.
- */
-export const luck: Readonly<Record<string, number>> = { Q1_0: 1.0025 };
-
 /** Kinds of tokenizers in GGUF files (`tokenizer.ggml.model`): what their ids are compared with. */
 export const tokenizerKinds: Readonly<Record<string, string>> = {
   llama: "exact ids: llama.cpp (`llama-spm`, stories260K)",

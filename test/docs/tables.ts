@@ -18,7 +18,7 @@ import { toys as hybrids } from "../fixtures/hybrids.ts";
 import { layouts } from "../fixtures/quantised-folders.ts";
 import { todo, tolerance } from "../models/oracle.ts";
 import { unknownToPeer } from "../models/toys.ts";
-import { containers, exactPre, ggmlBlocks, luck, recorded, tokenizerFiles, tokenizerKinds } from "./evidence.ts";
+import { containers, exactPre, ggmlBlocks, recorded, tokenizerFiles, tokenizerKinds } from "./evidence.ts";
 
 const tests = join(import.meta.dirname, "..");
 const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
@@ -36,7 +36,7 @@ function formatsTable(): string {
       full ? "exact sums" : "as TQ2\\_0",
       full ? "= interp" : "–",
       full ? "= interp" : "–",
-      ggmlBlocks.includes(name) ? (luck[name] ? `within ${luck[name]} of ggml's` : "no larger than ggml's") : "–",
+      ggmlBlocks.includes(name) ? "no larger than ggml's" : "–",
       full ? "float64" : "as TQ2\\_0",
       encodedTypes.includes(name) ? "yes" : "–",
     ];
@@ -47,11 +47,17 @@ function formatsTable(): string {
 const written = (path: string): unknown => JSON.parse(readFileSync(join(tests, path), "utf8"));
 /** Largest differences from llama.cpp over toy models, as bench/peers wrote them down; null: llama.cpp refuses that toy. */
 const peers = (written("models/peer.json") as Peers).architectures;
+/** The same from the makers' models. */
+const makers = (written("models/makers.json") as Makers).architectures;
 /** Architectures whose toys the suite runs. */
 const toyNames = new Set([...Object.keys(written("models/peer-excerpts.json") as object), ...unknownToPeer]);
 
 interface Peers {
   readonly architectures: Readonly<Record<string, Readonly<Record<string, number | null>>>>;
+}
+
+interface Makers {
+  readonly architectures: Readonly<Record<string, Readonly<Record<string, { readonly lathe: number }>>>>;
 }
 
 function recordOf(architecture: string): string {
@@ -71,6 +77,11 @@ function peerOf(architecture: string): string {
   return own.length === 0 ? "" : `${own.length} toy model${own.length > 1 ? "s" : ""} within ${atMost(Math.max(...own))}`;
 }
 
+function makersOf(architecture: string): string {
+  const own = Object.values(makers[architecture] ?? {}).map(d => d.lathe);
+  return own.length === 0 ? "" : `transformers: ${own.length} toy model${own.length > 1 ? "s" : ""} within ${atMost(Math.max(...own))}`;
+}
+
 /** One digit, rounded up. */
 function atMost(x: number): string {
   const power = Math.floor(Math.log10(x));
@@ -82,7 +93,7 @@ const isHybrid = (name: string): boolean => Object.values(hybrids).some(t => t.a
 function float64(architecture: string): string {
   if (architecture === "llama") return "every variant and type";
   if (architecture in decoders || architecture === "deepseek4") return "llama.cpp's record and its model";
-  if (architecture === "gemma3n") return "toy models";
+  if (architecture === "gemma3n") return "llama.cpp's record, and toy models";
   return isHybrid(architecture) || makerNames.includes(architecture) ? "toy model" : "–";
 }
 
@@ -96,7 +107,7 @@ interface Evidence {
 export function architectureEvidence(): readonly Evidence[] {
   return [...architectures.keys()].sort().map(name => ({
     name,
-    outside: [recordOf(name), peerOf(name)].filter(Boolean).join("; "),
+    outside: [recordOf(name), peerOf(name), makersOf(name)].filter(Boolean).join("; "),
     reference: float64(name),
     toy: toyNames.has(name) || isHybrid(name),
   }));
@@ -116,7 +127,7 @@ function architecturesTable(): string {
     `Of ${all.length} names ${all.filter(hasTruth).length} are compared with something outside of Lathe.`,
     `**Only with themselves** (toy models; that the numbers are right is not shown), ${own.length}: ${named(own)}.`,
     `**Not run by any test**, ${nothing.length}: ${named(nothing)}.`,
-    table(["`general.architecture`", "llama.cpp's probabilities", "float64 reference", "one order of sums"], rows),
+    table(["`general.architecture`", "llama.cpp's (or other) probabilities", "float64 reference", "one order of sums"], rows),
     "Names that are refused, each with what such a file is:",
     [...unsupported].map(([name, why]) => `- ${code(name)}: ${why}.`).join("\n"),
   ].join("\n\n");

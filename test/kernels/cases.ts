@@ -11,7 +11,7 @@ import { convertCase, embedCase, rmsNormCase, swigluCase } from "./row-cases.ts"
 import { selectCases } from "./select-cases.ts";
 import { streamCases } from "./stream-cases.ts";
 
-const forms = ["f32", "q8", "q16"] as const;
+const forms = ["f32", "q8", "q8fit", "q16"] as const;
 
 export const cases: readonly KernelCase[] = [
   ...forms.flatMap(form => [convertCase(form, 96), swigluCase(form, 64), rmsNormCase(form, 96)]),

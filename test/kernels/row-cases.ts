@@ -20,7 +20,8 @@ export interface Row {
 
 /**
  * What a sink must have written for these rows. Quantised: scale = greatest / 127; a value is off by at most half a scale plus its own bound, plus
- * what the two roundings of the scale and its reciprocal move (4 U of the value). Below 1e-30 values may be lost.
+ * what the two roundings of the scale and its reciprocal move (4 U of the value). Below 1e-30 values may be lost. Fitted: no more squared error than
+ * that scale would leave.
  */
 export function written(form: Form, out: number, rows: readonly Row[]): Pick<Laid, "expected" | "scratch" | "check"> {
   const n = rows[0].values.length;
@@ -31,13 +32,13 @@ export function written(form: Form, out: number, rows: readonly Row[]): Pick<Lai
     rows.forEach((row, r) => {
       const own = memory.slice(out + r * stride, out + (r + 1) * stride);
       const values = activationValues(form, own);
-      for (let c = 0; c < n / 32; c++) checkRecord(own.slice(size * c, size * c + size), row, 32 * c, values);
+      for (let c = 0; c < n / 32; c++) checkRecord(form, own.slice(size * c, size * c + size), row, 32 * c, values);
     });
   };
   return { expected: [], scratch: [{ at: out, bytes: stride * rows.length }], check };
 }
 
-function checkRecord(bytes: Uint8Array, row: Row, first: number, values: Float64Array): void {
+function checkRecord(form: Form, bytes: Uint8Array, row: Row, first: number, values: Float64Array): void {
   const [scale, scaledSum] = [record.scale, record.scaledSum].map(at => floatsAt(bytes, at, 1)[0]);
   const sum = wordsAt(bytes, record.eightfold, 1)[0] / 8;
   const halfSums = new Int16Array(bytes.slice(record.halfSums, record.halfSums + 4).buffer);
@@ -47,12 +48,19 @@ function checkRecord(bytes: Uint8Array, row: Row, first: number, values: Float64
   const own = row.values.subarray(first, first + 32);
   const greatest = Math.max(...own.map(Math.abs));
   const slack = Math.max(...row.bounds.subarray(first, first + 32));
-  expect(Math.abs(scale - greatest / 127)).toBeLessThanOrEqual((2 * U * greatest + slack) / 127 + 2 ** -149);
   expect([...q].every(x => Math.abs(x) <= 127)).toBe(true);
   expect([sum, ...halfSums]).toEqual([low + high, low, high]);
   expect(scaledSum).toBe(Math.fround(sum * scale));
+  const off = own.map((x, i) => values[first + i] - x);
+  if (form === "q8fit") {
+    const left = own.map(x => x - (greatest / 127) * Math.round(x / (greatest / 127 || 1)));
+    const rounding = Math.sqrt(32) * (4 * U * greatest + 2 * slack + 1e-30);
+    expect(Math.hypot(...off)).toBeLessThanOrEqual(Math.hypot(...left) * (1 + 8 * U) + rounding);
+    return;
+  }
+  expect(Math.abs(scale - greatest / 127)).toBeLessThanOrEqual((2 * U * greatest + slack) / 127 + 2 ** -149);
   own.forEach((x, i) => {
-    expect(Math.abs(values[first + i] - x)).toBeLessThanOrEqual(scale * 0.5 + 4 * U * Math.abs(x) + 2 * slack + 1e-30);
+    expect(Math.abs(off[i])).toBeLessThanOrEqual(scale * 0.5 + 4 * U * Math.abs(x) + 2 * slack + 1e-30);
   });
 }
 

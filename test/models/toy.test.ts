@@ -10,7 +10,7 @@ import { ModelFolder } from "../fixtures/models.ts";
 import { besideAnother, fed } from "./feeding.ts";
 import { CONTEXT, type Excerpt, offBy, peerTokens, pooled, probabilities } from "./peer.ts";
 import { toy } from "./toy.ts";
-import { toys, unknownToPeer } from "./toys.ts";
+import { apartFromPeer, toys, unknownToPeer } from "./toys.ts";
 
 const folder = new ModelFolder();
 afterAll(() => folder.remove());
@@ -34,7 +34,7 @@ it.each([...Object.keys(excerpts), ...unknownToPeer])("%s", async name => {
     const whole = fed(engine, ids, ids.length);
     const { network } = engine.stepper;
     const rows = network.output.kind === "embedding" ? [pooled(engine, whole)] : whole.map(probabilities);
-    if (recorded) expect(offBy(recorded, rows)).toBeLessThan(tolerance(name));
+    if (recorded && !apartFromPeer.includes(name)) expect(offBy(recorded, rows)).toBeLessThan(tolerance(name));
     expect(rows.flat().every(Number.isFinite)).toBe(true);
     expect(sameRows(whole.slice(0, 1), whole.slice(1, 2))).toBe(false);
     if (network.bidirectional) return;

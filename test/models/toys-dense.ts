@@ -165,7 +165,7 @@ const llamas: Readonly<Record<string, Variations>> = {
   },
   hrm_text: {
     plain: mix(twoStacks, keys({ embedding_scale: 1.5, block_count: 12, "hrm.h_cycles": 2, "hrm.l_cycles": 2 })),
-    once: mix(twoStacks, tied, keys({ "hrm.h_cycles": 1, "hrm.l_cycles": 1 })),
+    once: mix(twoStacks, single, tied, keys({ embedding_scale: 1.25, "hrm.h_cycles": 1, "hrm.l_cycles": 1 })),
   },
   granite_swa: {
     scales: mix(gate, windows, sinks, graniteScales),

@@ -31,6 +31,7 @@ interface ServeFlags extends CommonFlags, LoadFlags {
   keepAlive?: number;
   memoryForModels?: string;
   drain?: number;
+  connections?: number;
   log?: boolean;
   web: boolean;
   padEvents?: boolean;
@@ -53,6 +54,7 @@ export function serveCommand(): Command {
     .option("--allow-host <name>", "another host name by which clients may address the server; may be given several times", list)
     .option("--allow-origin <origin>", "web pages of this origin may use the server; may be given several times", list)
     .option("--drain <seconds>", "what open answers get when the server stops", integer("--drain", 0, 3600), 30)
+    .option("--connections <n>", "most connections at a time, those that do nothing included", integer("--connections", 1, 2 ** 20), 4096)
     .option("--no-web", "no web chat at /")
     .option("--pad-events", "streamed pieces get one of four lengths, so that encrypted traffic tells less about the text")
     .optionsGroup("Models:")
@@ -93,6 +95,7 @@ async function serve(given: string[], flags: ServeFlags): Promise<void> {
     origins: flags.allowOrigin,
     web: flags.web,
     padEvents: flags.padEvents,
+    connections: flags.connections,
     drainMs: 1000 * (flags.drain ?? 30),
     log,
   });

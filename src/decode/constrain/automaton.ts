@@ -14,6 +14,8 @@ const MOST_STACKS = 60_000;
 const MOST_TRANSITIONS = 1_500_000;
 /** Heads of all stacks together: 16 bytes each. */
 const MOST_HEADS = 1_500_000;
+/** What is counted for each of them, with the tables that they are found by. */
+const [STACK_BYTES, HEAD_BYTES, MERGED_BYTES] = [280, 24, 40];
 /** Expressions looked at between two bytes. */
 const MOST_WORK = 20_000;
 
@@ -348,6 +350,17 @@ export class Automaton {
   #forgetIfFull(): void {
     const stacks = this.#stacks.size + this.#singles.size;
     if (stacks < MOST_STACKS && this.#heads < MOST_HEADS && this.#transitions < MOST_TRANSITIONS && this.#merged.size < MOST_STACKS) return;
+    this.forget();
+  }
+
+  /** Bytes of what is kept, as far as it grows; estimated. */
+  get bytes(): number {
+    const stacks = this.#stacks.size + this.#singles.size;
+    return STACK_BYTES * stacks + HEAD_BYTES * this.#heads + 8 * this.#transitions + MERGED_BYTES * this.#merged.size + this.#fans.bytes;
+  }
+
+  /** Finds everything again when it is needed. States that somebody holds stay valid. */
+  forget(): void {
     for (const stacks of [this.#stacks, this.#singles]) {
       for (const stack of stacks.values()) {
         stack.row = nothingKnown;

@@ -55,27 +55,49 @@ export class Recogniser {
   }
 }
 
+/** Bytes of an expression, with the table that it is found by. */
+const EXPRESSION_BYTES = 200;
+
 /** What the constraints of one source share. */
 export class SharedConstraint {
+  readonly compiled: Compiled;
   readonly automaton: Automaton;
   readonly masks: Masks;
   readonly trie: Trie;
   /** Bits of the tokens that end a generation. */
   readonly ends: readonly number[];
-  readonly #root: Expr;
+  /** Called after what is kept may have grown. */
+  readonly #grown: () => void;
 
-  constructor({ grammar, root }: Compiled, trie: Trie, ends: readonly number[]) {
-    this.automaton = new Automaton(grammar);
+  constructor(compiled: Compiled, trie: Trie, ends: readonly number[], grown: () => void = () => {}) {
+    this.compiled = compiled;
+    this.automaton = new Automaton(compiled.grammar);
     this.masks = new Masks(this.automaton, trie, ends);
     this.trie = trie;
     this.ends = ends;
-    this.#root = root;
+    this.#grown = grown;
   }
 
   begin(leadingSpace = false): Constraint {
-    const { grammar } = this.automaton;
-    const root = leadingSpace ? grammar.seq(grammar.text(" "), this.#root) : this.#root;
-    return new Follower(this, this.automaton.start(root));
+    const { grammar, root } = this.compiled;
+    return new Follower(this, this.automaton.start(leadingSpace ? grammar.seq(grammar.text(" "), root) : root));
+  }
+
+  mask(state: Stack): Uint32Array {
+    const mask = this.masks.of(state);
+    this.#grown();
+    return mask;
+  }
+
+  /** Bytes of the grammar and of what was found by it; estimated. */
+  get bytes(): number {
+    return EXPRESSION_BYTES * this.compiled.grammar.size + this.automaton.bytes + this.masks.bytes;
+  }
+
+  /** Finds everything but the grammar again when it is needed. */
+  forget(): void {
+    this.automaton.forget();
+    this.masks.forget();
   }
 }
 
@@ -92,7 +114,7 @@ class Follower implements Constraint {
   }
 
   mask(): Uint32Array {
-    return this.#shared.masks.of(this.#state);
+    return this.#shared.mask(this.#state);
   }
 
   accept(id: number): "text" | "end" | "refused" {

@@ -16,11 +16,16 @@ export interface Fan {
   readonly example: Uint8Array;
 }
 
-/** Divisions that are kept; one takes some 500 bytes. */
+/** Divisions that are kept, and what one takes. */
 const MOST_FANS = 4096;
+const FAN_BYTES = 800;
 
 export class Fans {
   readonly #known = new Map<string, Fan>();
+
+  get bytes(): number {
+    return FAN_BYTES * this.#known.size;
+  }
 
   /** The division by these heads; heads that are no classes of bytes take none. */
   of(heads: readonly Expr[]): Fan {

@@ -52,13 +52,18 @@ export class Grammar {
     return this.#next;
   }
 
-  #intern<E extends Expr>(key: string, make: (id: number) => E): Expr {
+  #intern(key: string, make: (id: number) => Expr): Expr {
     const known = this.#known.get(key);
     if (known) return known;
-    if (this.#next >= MOST_EXPRESSIONS) throw tooLarge(`more than ${MOST_EXPRESSIONS} expressions`);
-    const made = make(this.#next++);
+    const made = this.adopt(make);
     this.#known.set(key, made);
     return made;
+  }
+
+  /** An expression that its maker knows to be unlike all others: nothing is looked up, which takes most of the time. */
+  adopt(make: (id: number) => Expr): Expr {
+    if (this.#next >= MOST_EXPRESSIONS) throw tooLarge(`more than ${MOST_EXPRESSIONS} expressions`);
+    return make(this.#next++);
   }
 
   /** One byte out of inclusive ranges. */

@@ -12,6 +12,8 @@ import type { Trie } from "./trie.ts";
 const MOST_BYTES = 8 * 2 ** 20;
 /** States whose masks are known; many share one. */
 const MOST_MASKS = 50_000;
+/** What an entry of a table takes. */
+const ENTRY_BYTES = 50;
 /** Counters below this are part of a place's identity: too few tokens would be alike. */
 const RELAXED_FROM = 8;
 
@@ -51,11 +53,16 @@ export class Masks {
   of(state: Stack): Uint32Array {
     const known = this.#masks.get(state);
     if (known) return known;
-    if (this.#bytes > MOST_BYTES || this.#masks.size > MOST_MASKS || this.#epoch !== this.#automaton.epoch) this.#forget();
+    if (this.#bytes > MOST_BYTES || this.#masks.size > MOST_MASKS || this.#epoch !== this.#automaton.epoch) this.forget();
     return this.#find(state, borderOf(state));
   }
 
-  #forget(): void {
+  /** Bytes of what is kept; estimated. */
+  get bytes(): number {
+    return this.#bytes + ENTRY_BYTES * (this.#masks.size + this.#places.size + this.#equal.size);
+  }
+
+  forget(): void {
     this.#masks = new Map();
     this.#places = new Map();
     this.#equal = new Map();

@@ -8,6 +8,7 @@ import { compileChoices } from "./choices.ts";
 import { type Compiled, type Constraint, SharedConstraint } from "./constraint.ts";
 import { compileGbnf } from "./gbnf.ts";
 import { Grammar } from "./grammar.ts";
+import { Kept } from "./kept.ts";
 import { regexExpr } from "./regex.ts";
 import { compileCall } from "./schema/calls.ts";
 import { compileSchema } from "./schema/compile.ts";
@@ -55,41 +56,44 @@ export interface ConstraintVocabulary {
   readonly ends: readonly number[];
 }
 
-/** Sources that are kept; each may hold some 40 MiB after long use. */
-const MOST_KEPT = 6;
-/** A grammar that has unfolded to this many expressions is compiled anew. */
-const MOST_UNFOLDED = 100_000;
-
 export class Constraints {
   readonly #trie: Trie;
   readonly #ends: readonly number[];
-  readonly #kept = new Map<string, SharedConstraint>();
+  readonly #kept: Kept;
 
-  constructor(vocabulary: ConstraintVocabulary) {
+  constructor(vocabulary: ConstraintVocabulary, kept = new Kept()) {
     const { size, ends } = vocabulary;
     this.#trie = new Trie(size, id => vocabulary.bytes(id));
     this.#ends = ends;
+    this.#kept = kept;
+  }
+
+  /** What is kept of a source. */
+  known(key: string): SharedConstraint | undefined {
+    return this.#kept.get(key);
+  }
+
+  /** Keeps what was compiled. */
+  add(key: string, compiled: Compiled): SharedConstraint {
+    const shared: SharedConstraint = new SharedConstraint(compiled, this.#trie, this.#ends, () => this.#kept.grown(shared));
+    this.#kept.add(key, shared);
+    return shared;
   }
 
   /**
-   * A constraint at its beginning.
+   * A constraint at its beginning, compiled here if it is not known.
    * @param leadingSpace the tokenizer drops a space at the beginning of a text, so one must come before what the constraint says.
    * @throws what `compileSource` throws.
    */
   begin(source: ConstraintSource, leadingSpace = false): Constraint {
-    const key = JSON.stringify(source);
-    const known = this.#kept.get(key);
-    this.#kept.delete(key);
-    const usable = known && known.automaton.grammar.size < MOST_UNFOLDED ? known : undefined;
-    const shared = usable ?? new SharedConstraint(compileSource(source), this.#trie, this.#ends);
-    this.#kept.set(key, shared); // the last used comes last
-    for (const oldest of this.#kept.keys()) {
-      if (this.#kept.size <= MOST_KEPT) break;
-      this.#kept.delete(oldest);
-    }
+    const key = keyOf(source);
+    const shared = this.known(key) ?? this.add(key, compileSource(source));
     return shared.begin(leadingSpace);
   }
 }
+
+/** What tells sources apart. */
+export const keyOf = (source: ConstraintSource): string => JSON.stringify(source);
 
 /** A constraint for one use. @throws what `compileSource` throws. */
 export const createConstraint = (source: ConstraintSource, vocabulary: ConstraintVocabulary): Constraint =>

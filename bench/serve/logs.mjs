@@ -1,0 +1,127 @@
+/**
+ * Canaries in every place of a request, on every route, at every level of logging: none comes back in what the server writes, in its metrics,
+ * or in an error.
+ */
+import { request } from "node:http";
+import { ordinary, workload } from "./workload.mjs";
+
+const LEVELS = [[], ["--log"], ["--log", "--debug"], ["--quiet"]];
+const KEY = "zqxkeykjw";
+const canary = i => `zqx${(7919 * (i + 1)).toString(36)}kjw`;
+
+const POSTS = [
+  "/v1/completions",
+  "/v1/chat/completions",
+  "/v1/responses",
+  "/v1/messages",
+  "/v1/messages/count_tokens",
+  "/api/chat",
+  "/api/generate",
+  "/api/show",
+  "/v1/embeddings",
+  "/api/embed",
+  "/v1/rerank",
+  "/tokenize",
+  "/detokenize",
+];
+const GETS = ["/v1/models/", "/v1/responses/", "/", "/metrics?q=", "/livez?q="];
+
+/** What is sent: well-formed requests, and such as are wrong in one place. @type {((c: string) => { body?: string, headers?: object })[]} */
+const places = [
+  c => ({ body: well(c) }),
+  c => ({ body: JSON.stringify({ ...JSON.parse(well(c)), stream: true }) }),
+  c => ({ body: JSON.stringify({ ...JSON.parse(well(c)), temperature: c }) }),
+  c => ({ body: JSON.stringify({ ...JSON.parse(well(c)), stop: [c], logit_bias: { [c]: 1 } }) }),
+  c => ({ body: JSON.stringify({ ...JSON.parse(well(c)), model: c, messages: [{ role: c, content: c }] }) }),
+  c => ({ body: JSON.stringify({ ...JSON.parse(well(c)), grammar: `root ::= ${c}` }) }),
+  c => ({ body: JSON.stringify({ ...JSON.parse(well(c)), guided_regex: `(${c}` }) }),
+  c => ({
+    body: JSON.stringify({
+      ...JSON.parse(well(c)),
+      response_format: { type: "json_schema", json_schema: { name: c, schema: { $ref: `#/${c}` } } },
+    }),
+  }),
+  c => ({
+    body: JSON.stringify({
+      ...JSON.parse(well(c)),
+      tools: [{ type: "function", function: { name: c, description: c, parameters: { type: c } } }],
+    }),
+  }),
+  c => ({ body: JSON.stringify({ ...JSON.parse(well(c)), messages: [{ role: "user", content: [{ type: c, text: c }] }] }) }),
+  c => ({ body: JSON.stringify({ ...JSON.parse(well(`${c} `.repeat(5000))) }) }),
+  c => ({ body: `{"prompt":"${c}` }),
+  c => ({ body: `["${c}"]` }),
+  c => ({ body: well(c), headers: { "content-type": `text/${c}` } }),
+  c => ({ body: well(c), headers: { authorization: `Bearer ${c}` } }),
+  c => ({ body: well(c), headers: { host: `${c}.example` } }),
+  c => ({ body: well(c), headers: { origin: `https://${c}.example` } }),
+];
+
+const well = c =>
+  JSON.stringify({
+    model: "stories",
+    prompt: c,
+    input: c,
+    content: c,
+    query: c,
+    documents: [c],
+    tokens: [1],
+    messages: [{ role: "user", content: c }],
+    max_tokens: 2,
+  });
+
+function sent({ host, port }, method, path, { body, headers = {} }) {
+  return new Promise((done, failed) => {
+    const all = { authorization: `Bearer ${KEY}`, ...(body === undefined ? {} : { "content-type": "application/json" }), ...headers };
+    const asked = request({ host, port, path, method, headers: all, agent: false }, response => {
+      let text = "";
+      response.setEncoding("utf8").on("data", d => (text += d));
+      response.on("end", () => done({ status: response.statusCode, text })).on("error", failed);
+    });
+    asked.on("error", failed);
+    asked.end(body);
+  });
+}
+
+/** @param {import("./scenarios.mjs").Setting} setting */
+export async function logs({ start, say, add, options, signal }) {
+  const source = workload(970, 1024 + ordinary(1024));
+  const found = { said: [], metrics: [], errors: [] };
+  const statuses = {};
+  let [made, lines] = [0, 0];
+  for (const more of LEVELS) {
+    const server = await start({ key: KEY, more: ["--chat-template", "chatml", ...more] });
+    const end = made + Math.ceil(options.requests / LEVELS.length);
+    while (made < end) {
+      signal.throwIfAborted();
+      const own = canary(made++);
+      // Every canary goes to a route in every place; one in eight is in a path.
+      const path = POSTS[made % POSTS.length];
+      const asked = made % 8 ? places.map(p => ["POST", path, p(own)]) : GETS.map(p => ["GET", p + own, {}]);
+      for (const [method, to, what] of asked) {
+        const { status, text } = await sent(server.place, method, to, what);
+        statuses[status] = (statuses[status] ?? 0) + 1;
+        if (status >= 400 && text.includes(own))
+          found.errors.push(`${method} ${to.replace(own, "...")} ${JSON.stringify(what).slice(0, 100)}: ${text.slice(0, 300)}`);
+      }
+      if (source.next() % 16 === 0) {
+        const { text } = await sent(server.place, "GET", "/metrics", {});
+        if (/zqx\w+kjw/.test(text)) found.metrics.push(own);
+      }
+      say(`logs: ${made} of ${options.requests}`);
+    }
+    await server.signalled(more.length ? "SIGTERM" : "SIGABRT");
+    const said = server.said();
+    lines += said.split("\n").length;
+    found.said.push(...(said.match(/.*zqx\w+kjw.*/g) ?? []), ...(said.match(/.*\/[\w.-]+\.gguf.*/g) ?? []));
+  }
+  const all = Object.entries(statuses).map(([status, n]) => `${n} x ${status}`);
+  add("logs", "canaries sent", "", [made], { note: all.join(", ") });
+  add("logs", "lines with a canary, a key or a file's path", "", [found.said.length], {
+    atMost: 0,
+    note: found.said[0]?.slice(0, 200) ?? `${lines} lines`,
+  });
+  add("logs", "metrics with a canary", "", [found.metrics.length], { atMost: 0 });
+  add("logs", "errors that repeat a canary", "", [found.errors.length], { atMost: 0, note: found.errors[0] });
+  add("logs", "answers that say the server failed (500)", "", [statuses[500] ?? 0], { atMost: 0 });
+}
