@@ -1,6 +1,6 @@
-/** What holds an answer to a call that is no JSON object, in place of a schema. */
-import type { CallForm } from "../decode/constrain/schema/calls.ts";
+/** What holds an answer to a call that is no JSON text as a whole, in place of a schema. */
 import type { ConstraintSource } from "../decode/constrain/source.ts";
+import type { CallForm } from "../text/tools/call-forms.ts";
 import type { ToolSpec } from "./tools.ts";
 
 export class HeldCall {

@@ -69,15 +69,16 @@ export class Speech {
     const form = forced && forcedForm(manner.syntax!, forced);
     this.#form = form;
     this.#forced = form?.open(forced?.length === 1 ? forced[0].function.name : undefined) ?? "";
-    this.schema = form && (form.call ? new HeldCall(forced!, form.call) : callSchema(forced!, form));
+    const held = form?.call ?? (forced && forced.length > 1 ? form?.several : undefined);
+    this.schema = form && (held ? new HeldCall(forced!, held) : callSchema(forced!, form));
     const reads = specs.length > 0 || manner.syntax?.whole !== undefined;
-    this.#manner = { ...manner, syntax: form && this.#forced === "" ? bareSyntax : reads ? manner.syntax : undefined };
+    this.#manner = { ...manner, syntax: form && !held && this.#forced === "" ? bareSyntax : reads ? manner.syntax : undefined };
     const marks = marksOf(this.#manner);
     const marked = (stop: string): boolean => marks.some(m => stop.includes(m));
     this.stops = stops.filter(s => !marked(s));
     this.markStops = stops.filter(marked);
     // Under a constraint only text can be written: where that has marks in it, they are read as text.
-    const apart = form?.call ? [] : marks.filter(m => host.isMark(m) && !stops.some(s => s.includes(m)));
+    const apart = held ? [] : marks.filter(m => host.isMark(m) && !stops.some(s => s.includes(m)));
     this.marks = codesOf(apart);
   }
 
@@ -105,9 +106,7 @@ export class Speech {
 
 /** The syntax's own form where it can hold these calls, otherwise JSON. */
 function forcedForm({ forced: form }: ToolSyntax, wanted: readonly ToolSpec[]): ForcedForm {
-  const names = wanted.map(w => w.function.name);
-  const can = form?.open(names.length === 1 ? names[0] : undefined) !== undefined && names.every(n => form.tools?.test(n) ?? true);
-  return can ? form : bareSyntax.forced!;
+  return form && wanted.every(w => form.tools?.test(w.function.name) ?? true) ? form : bareSyntax.forced!;
 }
 
 /** The tools of a request that are functions. @throws LatheError option.invalid for what is no tool. */

@@ -102,7 +102,7 @@ describe.each(syntaxes)("%s", name => {
     const bytes = vocabulary.map(t => new TextEncoder().encode(t));
     const shared = { size: bytes.length, bytes: (id: number) => bytes[id], ends: [] };
     let calls = 0;
-    for (let n = 0; n < 25; n++) {
+    for (let n = 0; n < 8; n++) {
       const constraint = createConstraint(source, shared);
       let text = opening;
       for (let length = 0; !constraint.done && length < 600; length++) {
@@ -125,45 +125,135 @@ describe.each(syntaxes)("%s", name => {
       expect(told(spoken(pieces, options))).toEqual(heard);
       calls++;
     }
-    expect(calls).toBeGreaterThan(5);
+    expect(calls).toBeGreaterThan(2);
   });
 });
 
-describe("a model", () => {
+describe("what cannot be written", () => {
+  const asking = (argument: object, name = "x"): ToolSpec =>
+    specOf("f", { type: "object", properties: { [name]: argument }, required: [name], additionalProperties: false });
+  const inside = (argument: object, name = "x"): ToolSpec => asking(asking(argument, name).function.parameters);
+  const quoted = { const: 'a "b" \\ c/d' };
+
+  it.each([
+    ["gemma-4", { const: 'a<|"|>b' }],
+    ["functiongemma", { enum: ["<escape>"] }],
+    ["gemma-4", { const: "\ud800" }],
+    ["qwen-coder", { const: "</parameter>" }],
+    ["glm", { const: "a</arg_value>b" }],
+  ] as readonly (readonly [keyof typeof written, { const?: string; enum?: string[] }])[])(
+    "of texts in %s is refused, wherever it stands",
+    async (name, argument) => {
+      for (const spec of [asking(argument), inside(argument)]) {
+        // A JSON text within an element says halves of characters by their numbers.
+        await caught("schema.unsatisfiable", async () => compileSource(heldBy(name, [spec]).source));
+      }
+      const one = { enum: [argument.const ?? argument.enum, "free"].flat() };
+      const { opening, source } = heldBy(name, [asking(one)]);
+      expect(new Recogniser(compileSource(source)).accepts(written[name].slice(opening.length))).toBe(false);
+    },
+  );
+
+  it.each([
+    ["gemma-4", "x y"],
+    ["gemma-4", "é"],
+  ])("of names in %s is refused: %s", async (name, odd) => {
+    for (const spec of [asking({}, odd), inside({}, odd)])
+      await caught("schema.unsatisfiable", async () => compileSource(heldBy(name, [spec]).source));
+  });
+
+  it("is less where names are quoted", async () => {
+    for (const name of ["functiongemma", "lfm2", "olmo-3", "gemma-3"]) {
+      await caught("schema.unsatisfiable", async () => compileSource(heldBy(name, [asking({}, "x y")]).source));
+      expect(() => compileSource(heldBy(name, [inside({}, "x y")]).source)).not.toThrow();
+    }
+  });
+
+  it("is no text where there are escapes", () => {
+    const accepts = (name: string, rest: string): boolean =>
+      new Recogniser(compileSource(heldBy(name, [inside(quoted)]).source)).accepts(rest);
+    expect(accepts("gemma-4", 'f{x:{x:<|"|>a "b" \\ c/d<|"|>}}')).toBe(true);
+    for (const [name, close] of [
+      ["gemma-3", ")"],
+      ["olmo-3", ")"],
+      ["lfm2", ")]"],
+    ] as const) {
+      expect(accepts(name, `f(x={"x": "a \\"b\\" \\\\ c/d"}${close}`)).toBe(true);
+      expect(accepts(name, `f(x={"x": "a \\"b\\" \\\\ c\\/d"}${close}`)).toBe(false);
+    }
+  });
+});
+
+it("words are the family's own", () => {
+  const spec = specOf("f", { type: "object", properties: { x: { type: ["boolean", "null"] } }, required: ["x"] });
+  for (const [name, yes, no] of [
+    ["gemma-3", "f(x=True)", "f(x=true)"],
+    ["lfm2", "f(x=None)]", "f(x=null)]"],
+    ["olmo-3", "f(x=null)", "f(x=None)"],
+    ["gemma-4", "f{x:false}", "f{x:False}"],
+  ]) {
+    const recogniser = new Recogniser(compileSource(heldBy(name, [spec]).source));
+    expect([name, recogniser.accepts(yes), recogniser.accepts(no)]).toEqual([name, true, false]);
+  }
+});
+
+describe("names of tools that a family cannot write", () => {
+  it.each([
+    ["gemma-3", "2nd"],
+    ["lfm2", "a:b"],
+    ["olmo-3", "search.call"],
+    ["functionary-3.2", "all"],
+  ])("of %s make the call plain JSON: %s", (name, odd) => {
+    const host = { context: 512, template: "", syntax: chosenSyntax(name), isMark: () => false, render: () => ({ ids: [1], ending: "" }) };
+    const odds = [specOf(odd, { type: "object" })];
+    expect(new Speech(host, { specs: odds, forced: odds }).schema).toMatchObject({ properties: { name: { const: odd } } });
+    expect(new Speech(host, { specs, forced: specs }).schema).toBeInstanceOf(HeldCall);
+  });
+});
+
+describe.each(["qwen-coder", "gemma-4", "gemma-3", "functionary-3.1"])("a model of %s", syntax => {
   const city = tool({
     name: "book",
     input: { ...book, required: ["city", "board"], properties: { city: { enum: ["Oslo", "Rome"] }, board: book.properties.board } },
   });
+  const now = tool({ name: "now", input: { type: "object", properties: {}, additionalProperties: false } });
   let model: Model;
   beforeAll(async () => {
-    model = await load(stories, { threads: 2, context: 512, chatTemplate: "chatml", toolSyntax: "qwen-coder" });
+    model = await load(stories, { threads: 2, context: 512, chatTemplate: "chatml", toolSyntax: syntax });
   }, 60_000);
   afterAll(() => model.close());
 
   it("that must call does so in its family's syntax", async () => {
     for (const toolChoice of ["required", { name: "book" }] as const) {
-      using talk = model.conversation({ tools: [city], maxRounds: 0, seed: 4, maxTokens: 150 });
+      using talk = model.conversation({ tools: [city, now], maxRounds: 0, seed: 4, maxTokens: 150 });
       const kinds: string[] = [];
       const run = talk.send("Book a room.", { toolChoice });
       for await (const part of run) kinds.push(part.type);
       const { calls, finish, text } = await run;
       expect([finish, text.trim()]).toEqual(["tools", ""]);
       expect(calls).toHaveLength(1);
-      expect(["Oslo", "Rome"]).toContain(calls![0].arguments["city"]);
-      expect(["none", "half", "full"]).toContain(calls![0].arguments["board"]);
+      const [{ name, arguments: given }] = calls!;
+      if (toolChoice === "required" && name === "now") expect(given).toEqual({});
+      else {
+        expect(["Oslo", "Rome"]).toContain(given["city"]);
+        expect(["none", "half", "full"]).toContain(given["board"]);
+      }
       expect(kinds.indexOf("tool-call-start")).toBeLessThan(kinds.indexOf("tool-call-delta"));
     }
   });
 
+  it("is told where a tool cannot be called in its syntax", async () => {
+    if (syntax === "functionary-3.1") return; // JSON can write any name
+    const impossible = tool({ name: "odd", input: { type: "object", properties: { "a>b": { type: "string" } }, required: ["a>b"] } });
+    using talk = model.conversation({ tools: [impossible] });
+    await caught("schema.unsatisfiable", async () => void (await talk.send("x", { toolChoice: "required" })));
+  });
+});
+
+describe("a model", () => {
   it("whose marks are tokens is read by the marks' text, which alone can be written under a constraint", () => {
     const host = { context: 512, template: "{{ tools }}<arg_key>", isMark: () => true, render: () => ({ ids: [1], ending: "" }) };
     expect(new Speech(host, { specs, forced: specs }).marks.size).toBe(0);
     expect(new Speech(host, { specs }).marks.size).toBeGreaterThan(3);
-  });
-
-  it("is told where a tool cannot be called in its syntax", async () => {
-    const impossible = tool({ name: "odd", input: { type: "object", properties: { "a>b": { type: "string" } }, required: ["a>b"] } });
-    using talk = model.conversation({ tools: [impossible] });
-    await caught("schema.unsatisfiable", async () => void (await talk.send("x", { toolChoice: "required" })));
   });
 });

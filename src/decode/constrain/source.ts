@@ -3,13 +3,14 @@
  * compiled is kept for the next request with the same source.
  */
 import { LatheError } from "../../errors.ts";
+import type { CallForm } from "../../text/tools/call-forms.ts";
 import { compileChoices } from "./choices.ts";
 import { type Compiled, type Constraint, SharedConstraint } from "./constraint.ts";
 import { compileGbnf } from "./gbnf.ts";
 import { Grammar } from "./grammar.ts";
 import { Kept } from "./kept.ts";
 import { regexExpr } from "./regex.ts";
-import { type CallForm, compileCall } from "./schema/calls.ts";
+import { compileCall } from "./schema/calls.ts";
 import { compileSchema } from "./schema/compile.ts";
 import { generating, type Profile } from "./schema/context.ts";
 import { Trie } from "./trie.ts";

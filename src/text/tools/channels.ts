@@ -46,7 +46,8 @@ function harmonyKind(header: string): Kind {
   const [, channel = ""] = /<\|channel\|>\s*(\w*)/.exec(header) ?? [];
   const [, recipient] = /\bto=([^\s<]+)/.exec(header) ?? [];
   const name = recipient?.replace(/^functions\./, "");
-  if (name && !["assistant", "user", "all", "python", "browser"].includes(name.split(".")[0])) return { is: "call", name };
+  const own = name === recipient && ["assistant", "user", "all", "python", "browser"].includes(name?.split(".")[0] ?? "");
+  if (name && !own) return { is: "call", name };
   return { is: channel === "analysis" ? "reasoning" : "text" };
 }
 

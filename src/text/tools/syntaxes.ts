@@ -3,11 +3,11 @@
  * A row says which marks begin and end calls and which reader (calls, tagged, literals, channels) takes what stands between them.
  */
 import { LatheError } from "../../errors.ts";
+import { type CallForm, type CallLiterals, markedValues, mixedValues, pythonValues, type ValueForm } from "./call-forms.ts";
 import { type Body, type BodyReader, closed, jsonCalls, type NamedForm, namedArguments, namedCalls } from "./calls.ts";
 import { type AnswerReader, functionary, harmony, harmonyMarks } from "./channels.ts";
 import { literalCalls, marked, python } from "./literals.ts";
-import { type CallElements, type TaggedForm, taggedArguments, taggedCalls } from "./tagged.ts";
-import { type CallLiterals, markedValues, mixedValues, pythonValues, type ValueForm } from "./value-form.ts";
+import { type TaggedForm, taggedArguments, taggedCalls } from "./tagged.ts";
 
 export interface ToolSyntax {
   readonly name: string;
@@ -31,16 +31,18 @@ export interface ToolSyntax {
  * tool's name on.
  */
 export interface ForcedForm {
-  /** `name`: of the tool, where one is known; forms that name it before the mark cannot do without. */
-  readonly open: (name: string | undefined) => string | undefined;
+  /** `name`: of the tool, where only one is wanted. */
+  readonly open: (name: string | undefined) => string;
   /** Keys of an object of name and arguments; absent: the arguments alone. */
   readonly keys?: readonly [name: string, args: string];
   /** The object stands in a list. */
   readonly list?: boolean;
   /** In place of the two, the tool's name stands as the key of its arguments. */
   readonly keyed?: boolean;
-  readonly call?: CallElements | CallLiterals;
-  /** Names of tools that it can write; absent: all. */
+  readonly call?: CallForm;
+  /** In place of `call` where several tools are wanted, and `open` does not say which. */
+  readonly several?: CallForm;
+  /** Names of tools that it can write; absent: all. Calls of others are JSON. */
   readonly tools?: RegExp;
 }
 
@@ -50,7 +52,11 @@ const list = (open: string, keys: readonly [string, string] = ["name", "argument
   keys,
   list: true,
 });
-const named = (open: (name: string) => string): ForcedForm => ({ open: name => (name === undefined ? undefined : open(name)) });
+/** The arguments alone, where the tool's name between two marks says whose they are. */
+const named = (before: string, behind: string): ForcedForm => ({
+  open: name => (name === undefined ? before : before + name + behind),
+  several: { named: behind },
+});
 
 /** Hermes' marks, which other families took over. */
 export const CALL = ["<tool_call>", "</tool_call>"] as const;
@@ -70,7 +76,7 @@ const invoke = (prefix: string): TaggedForm => ({
 });
 
 /** Held to one call of that form between two marks, line breaks where the families' templates write them. */
-function element(open: string, form: TaggedForm, close: string, typed?: CallElements["value"]): ForcedForm {
+function element(open: string, form: TaggedForm, close: string, typed?: readonly [text: string, other: string]): ForcedForm {
   const [before, named, mark] = form.argument;
   const line = form.lines ? "\n" : "";
   const value = `${named}${form.value === undefined ? "" : `\n${form.value}`}${line}`;
@@ -180,16 +186,16 @@ export const toolSyntaxes: readonly ToolSyntax[] = [
     signs: [["<|channel|>", "<|message|>"]],
     marks: harmonyMarks,
     whole: harmony,
-    forced: named(name => `<|channel|>commentary to=functions.${name} <|constrain|>json<|message|>`),
+    forced: named("<|channel|>commentary to=functions.", " <|constrain|>json<|message|>"),
   },
-  { name: "functionary-3.2", signs: [[">>>all"]], whole: functionary, forced: named(name => `${name}\n`) },
+  { name: "functionary-3.2", signs: [[">>>all"]], whole: functionary, forced: { ...named("", "\n"), tools: /^(?!all$)/ } },
   {
     name: "kimi",
     signs: [["<|tool_call_begin|>", "<|tool_call_argument_begin|>"]],
     open: ["<|tool_calls_section_begin|>"],
     marks: [...kimi.begin!, ...kimi.after, ...kimi.close!, "<|tool_calls_section_end|>"],
     body: namedCalls(kimi, ["<|tool_calls_section_end|>"]),
-    forced: named(name => `<|tool_calls_section_begin|><|tool_call_begin|>functions.${name}:0<|tool_call_argument_begin|>`),
+    forced: named("<|tool_calls_section_begin|><|tool_call_begin|>functions.", ":0<|tool_call_argument_begin|>"),
   },
   {
     name: "deepseek-3.2",
@@ -205,7 +211,7 @@ export const toolSyntaxes: readonly ToolSyntax[] = [
     open: ["<｜tool▁calls▁begin｜>"],
     marks: [...deepseek.begin!, ...deepseek.after, ...deepseek.close!, "<｜tool▁calls▁end｜>"],
     body: namedCalls(deepseek, ["<｜tool▁calls▁end｜>"]),
-    forced: named(name => `<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>${name}<｜tool▁sep｜>`),
+    forced: named("<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>", "<｜tool▁sep｜>"),
   },
   {
     name: "minimax",
@@ -268,7 +274,7 @@ export const toolSyntaxes: readonly ToolSyntax[] = [
     signs: [["<function="]],
     open: ["<function="],
     body: functionElement,
-    forced: named(name => `<function=${name}>`),
+    forced: named("<function=", ">"),
   },
   inTags("command-r", "<|START_ACTION|>", "<|END_ACTION|>", { forced: list("<|START_ACTION|>", ["tool_name", "parameters"]) }),
   inTags("apertus", "<|tools_prefix|>", "<|tools_suffix|>", {
@@ -296,7 +302,7 @@ export const toolSyntaxes: readonly ToolSyntax[] = [
   },
   inTags("jamba", "<tool_calls>", "</tool_calls>"),
   { name: "firefunction", signs: [["<functioncall>"]], open: ["<functioncall>"], body: jsonCalls(), forced: objects("<functioncall>") },
-  { ...afterMark, name: "mistral-11", signs: [["[TOOL_CALLS]", "[ARGS]"]], forced: named(name => `[TOOL_CALLS]${name}[ARGS]`) },
+  { ...afterMark, name: "mistral-11", signs: [["[TOOL_CALLS]", "[ARGS]"]], forced: named("[TOOL_CALLS]", "[ARGS]") },
   { ...afterMark, name: "mistral", signs: [["[TOOL_CALLS]"]], forced: list("[TOOL_CALLS]") },
   {
     name: "command-r-1",

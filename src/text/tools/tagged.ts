@@ -20,23 +20,6 @@ export interface TaggedForm {
   readonly lines?: boolean;
 }
 
-/** How one call is written as elements, from the tool's name on. */
-export interface CallElements {
-  /** Behind the tool's name. */
-  readonly named: string;
-  /** Before an argument's name. */
-  readonly open: string;
-  /** Between an argument's name and its value: before a text, and before another value. */
-  readonly value: readonly [text: string, other: string];
-  /** Between a value and the mark that ends it. */
-  readonly before: string;
-  /** Ends a value. No text holds it, and it does not begin as it ends. */
-  readonly mark: string;
-  /** Behind that mark. */
-  readonly after: string;
-  readonly close: string;
-}
-
 /** What an attribute says besides the name: `name="P" string="true"` without its beginning and end. */
 const ATTRIBUTE = /^(.*?)" string="(true|false)$/s;
 

@@ -1,25 +1,24 @@
 /**
- * One call of one of some tools in a form that is no JSON object: the tool's name, then its arguments, either as elements, each between marks of its
- * own, texts as they are and other values as JSON, or as a program's literals. Which arguments there are and what they may be follows the tool's
- * schema. What a form cannot write never comes; where nothing is left, the schema is refused.
+ * One call of one of some tools in a form that is no JSON object as a whole: the tool's name, then its arguments: as elements, each between marks of
+ * its own, texts as they are and other values as JSON; as a program's literals; or as a JSON object. Which arguments there are and what they may be
+ * follows the tool's schema. What a form cannot write never comes; where nothing is left, the schema is refused.
  */
 import { LatheError } from "../../../errors.ts";
-import type { CallElements } from "../../../text/tools/tagged.ts";
-import { type CallLiterals, jsonValues } from "../../../text/tools/value-form.ts";
+import { type CallElements, type CallForm, type CallLiterals, jsonValues } from "../../../text/tools/call-forms.ts";
 import type { Compiled } from "../constraint.ts";
 import type { Expr } from "../grammar.ts";
 import { regexExpr } from "../regex.ts";
 import { reader } from "./compile.ts";
 import { expressionComponent } from "./components.ts";
-import { generating } from "./context.ts";
+import { generating, type Profile } from "./context.ts";
 import { ANY, type Formula, STRING } from "./formula.ts";
 import { whitespace } from "./json.ts";
 import type { ObjectForm } from "./objects.ts";
 import { isObject, type JsonObject } from "./references.ts";
 import type { Values } from "./values.ts";
 
-/** A call's form, from the tool's name on; plain data. */
-export type CallForm = CallElements | CallLiterals;
+/** Characters of a name that those who read elements wait for. */
+const LONGEST_NAME = 100;
 
 /** An element's value and what is around it. */
 function element(values: Values, form: CallElements, formula: Formula): Expr {
@@ -32,13 +31,14 @@ function element(values: Values, form: CallElements, formula: Formula): Expr {
   return grammar.seq(grammar.alt(text, other), grammar.text(after));
 }
 
-/** Names that the schema does not spell would be no parameters. */
 function elements(values: Values, form: CallElements): ObjectForm {
   const { grammar } = values;
   const close = grammar.text(form.close);
   const name = grammar.text(form.open);
-  // Without what could end a name or begin another mark, in any of the syntaxes.
-  const names = expressionComponent(grammar, regexExpr(grammar, '[^\\p{Cc}"<>]*'));
+  // Without what could end a name or begin another mark, in any of the syntaxes, and without blanks around it, which are none of it.
+  const inner = '[^\\p{Cc}"<>]';
+  const edge = '[^\\s\\p{Cc}"<>]';
+  const names = expressionComponent(grammar, regexExpr(grammar, `${edge}(?:${inner}{0,${LONGEST_NAME - 2}}${edge})?`));
   const value = (f: Formula): Expr => element(values, form, f);
   return { open: grammar.empty, close: [close, close], name: [name, name], value, names, nameTexts: "raw", spelledOnly: true };
 }
@@ -49,7 +49,13 @@ function literals(values: Values, form: CallLiterals): ObjectForm {
   const comma = grammar.seq(grammar.text(","), whitespace(grammar, profile));
   const value = (f: Formula): Expr => grammar.seq(grammar.text(form.is), values.value(f));
   const names = values.identifiers;
-  return { open: grammar.empty, close: [close, close], name: [grammar.empty, comma], value, names, nameTexts: "raw" };
+  return { open: grammar.empty, close: [close, close], name: [grammar.empty, comma], value, names, nameTexts: "raw", spelledOnly: true };
+}
+
+function profileOf(form: CallForm): Profile {
+  if ("is" in form) return { ...generating, values: form.values, whitespace: form.whitespace };
+  // The mark of an element's value ends it wherever it stands, in a JSON text as well.
+  return "mark" in form ? { ...generating, values: { ...jsonValues, without: form.mark } } : generating;
 }
 
 /**
@@ -59,12 +65,10 @@ function literals(values: Values, form: CallLiterals): ObjectForm {
 export function compileCall(text: string, form: CallForm): Compiled {
   const schemas = JSON.parse(text) as JsonObject;
   const root = { anyOf: Object.values(schemas).filter(isObject) };
-  // A value's mark ends it wherever it stands, in a JSON text as well.
-  const own = "is" in form ? { values: form.values, whitespace: form.whitespace } : { values: { ...jsonValues, without: form.mark } };
-  const read = reader(root, { ...generating, ...own });
+  const read = reader(root, profileOf(form));
   const { values } = read;
   const { grammar } = values;
-  const written = "is" in form ? literals(values, form) : elements(values, form);
+  const written = "is" in form ? literals(values, form) : "mark" in form ? elements(values, form) : undefined;
   const calls = Object.entries(schemas).map(([name, schema]) => {
     const call = values.object(read.formula(schema), written, "call");
     if (call !== grammar.fail) return grammar.seq(grammar.text(name + form.named), call);

@@ -1,5 +1,5 @@
 /** What the parts of the schema compiler share: the stores they build in, how values are written, and each other's services. */
-import { jsonValues, type ValueForm } from "../../../text/tools/value-form.ts";
+import { jsonValues, type ValueForm } from "../../../text/tools/call-forms.ts";
 import type { Expr, Grammar } from "../grammar.ts";
 import type { Formula, Formulas } from "./formula.ts";
 

@@ -1,5 +1,5 @@
 /** How values are written: white space, strings and numbers as expressions. JSON, and what other forms of values change of it. */
-import type { ValueForm } from "../../../text/tools/value-form.ts";
+import type { ValueForm } from "../../../text/tools/call-forms.ts";
 import type { Expr, Grammar } from "../grammar.ts";
 import { type CharSet, chars, complement, LAST } from "../utf8.ts";
 import type { Profile } from "./context.ts";

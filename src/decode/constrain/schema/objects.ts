@@ -3,7 +3,7 @@
  * into being when they are reached, so that any order of any number of properties costs only what is written.
  */
 import { LatheError } from "../../../errors.ts";
-import type { ValueForm } from "../../../text/tools/value-form.ts";
+import type { ValueForm } from "../../../text/tools/call-forms.ts";
 import type { Expr } from "../grammar.ts";
 import { acceptsText, type Component } from "./components.ts";
 import type { Context } from "./context.ts";
@@ -51,7 +51,7 @@ export interface ObjectForm {
   /** What names can be written, and how what they are made of is. */
   readonly names: Component;
   readonly nameTexts: ValueForm["texts"];
-  /** Names that the schema does not spell never come. */
+  /** Where the schema spells names, no others come, whatever it says of them: they would be no parameters. */
   readonly spelledOnly?: boolean;
 }
 
@@ -81,12 +81,14 @@ export class ObjectRules {
   readonly #requiredMask: bigint;
   /** By place: whether the name can be written. */
   readonly #nameable: readonly boolean[];
+  readonly #spelledOnly: boolean;
 
   constructor(context: Context, shape: Shape, form: ObjectForm) {
     this.#context = context;
     this.#form = form;
     this.#shape = shape;
     this.#names = new NameStates(shape, form.names, () => context.formulas.step(4));
+    this.#spelledOnly = form.spelledOnly === true && shape.names.length > 0;
     this.#nameable = shape.names.map(name => acceptsText(form.names, encoder.encode(name)));
     this.#requiredMask = shape.required.reduce((mask, needed, i) => (needed ? mask | (1n << BigInt(i)) : mask), 0n);
   }
@@ -207,7 +209,7 @@ export class ObjectRules {
 
   /** Whether names that the schema does not spell may come at all. */
   #others(): boolean {
-    if (this.#form.spelledOnly) return false;
+    if (this.#spelledOnly) return false;
     return this.#remembered("others", () =>
       this.#names.findsOther(this.#names.start, answers => this.#context.satisfiable(this.#shape.other(answers))),
     );
@@ -236,7 +238,7 @@ export class ObjectRules {
   #anyName(m: Members): Expr {
     const { names } = this.#shape;
     const allowed = this.#others() ? [] : names.map((_, place) => place).filter(place => this.#allows(m, place));
-    if (this.#form.spelledOnly) return this.#spelled(m, allowed);
+    if (this.#spelledOnly) return this.#spelled(m, allowed);
     // Characters that can be written in more than one way are left to the states.
     const oneWay = (name: string): boolean => this.#form.nameTexts === "raw" || !/[\p{Cc}"\\/]/u.test(name);
     const plain = allowed.length <= MOST_TOGETHER && allowed.every(place => oneWay(names[place]));

@@ -1,5 +1,5 @@
 /** Strings and numbers: literals and counters where that is all a formula says, a product of small machines otherwise. */
-import type { ValueForm } from "../../../text/tools/value-form.ts";
+import type { ValueForm } from "../../../text/tools/call-forms.ts";
 import type { Expr, Grammar } from "../grammar.ts";
 import { regexExpr } from "../regex.ts";
 import { chars, LAST } from "../utf8.ts";

@@ -93,8 +93,8 @@ export class Values implements Context {
     return this.grammar.lazy(`value ${formula.id}`, () => this.grammar.anyOf(TYPES.map(type => this.#typed(formula, type))));
   }
 
-  /** The objects of which the formula is true, written in another form than values are; `key` names the form. */
-  object(formula: Formula, form: ObjectForm, key: string): Expr {
+  /** The objects of which the formula is true; `form`: how they are written, if not as values are, and `key` names it. */
+  object(formula: Formula, form: ObjectForm | undefined, key: string): Expr {
     const own = this.under(formula, OBJECT);
     const parts = this.#simplifier.alternatives(own).map((atoms, i) => {
       const rules = this.#objects.rules(atoms, `${key} ${own.id}.${i}`, form);

@@ -1,4 +1,4 @@
-/** How values are written in calls, as far as families differ in it: the one table that holds models to their own literals. Plain data. */
+/** How calls and the values in them are written, as far as families differ in it: what models are held to that must call a tool. Plain data. */
 
 export interface ValueForm {
   /** What true, false and null are called. */
@@ -36,3 +36,29 @@ export interface CallLiterals {
   /** White space behind commas and colons. */
   readonly whitespace: "none" | "some";
 }
+
+/** How one call is written as elements, from the tool's name on. */
+export interface CallElements {
+  /** Behind the tool's name. */
+  readonly named: string;
+  /** Before an argument's name. */
+  readonly open: string;
+  /** Between an argument's name and its value: before a text, and before another value. */
+  readonly value: readonly [text: string, other: string];
+  /** Between a value and the mark that ends it. */
+  readonly before: string;
+  /** Ends a value. No text holds it, and it does not begin as it ends. */
+  readonly mark: string;
+  /** Behind that mark. */
+  readonly after: string;
+  readonly close: string;
+}
+
+/** How one call is written whose arguments are a JSON object behind the tool's name. */
+export interface CallObject {
+  /** Between the two. */
+  readonly named: string;
+}
+
+/** A call's form, from the tool's name on. */
+export type CallForm = CallLiterals | CallElements | CallObject;
