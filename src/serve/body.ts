@@ -2,7 +2,7 @@
  * Reading a request's body: JSON of a bounded size and depth, checked against a schema. Whatever is wrong becomes one sentence that names the
  * field; the body itself is never repeated in it.
  */
-import type { z } from "zod";
+import { toJSONSchema, type z } from "zod";
 import { LatheError } from "../errors.ts";
 import { limits } from "./fields.ts";
 
@@ -56,9 +56,30 @@ export function checked<S extends z.ZodType>(schema: S, body: unknown): z.output
   const result = schema.safeParse(body);
   if (result.success) return result.data;
   const issue = deepest(result.error.issues[0]);
-  const field = issue.path.map(String).join(".").slice(0, 200);
+  const names = namesOf(schema);
+  const free = issue.path.findIndex(part => typeof part === "string" && !names.has(part));
+  const field = (free < 0 ? issue.path : issue.path.slice(0, free)).map(String).join(".").slice(0, 200);
   const what = issue.message.replace(/^Invalid input: /, "").slice(0, 300);
   throw invalid(field ? `The field "${field}" is wrong: ${what}.` : `The body is wrong: ${what}.`, field || undefined);
+}
+
+/** Names of fields anywhere in a schema. What else keys an object is the client's own text, which errors do not repeat. */
+const fieldNames = new WeakMap<z.ZodType, ReadonlySet<string>>();
+function namesOf(schema: z.ZodType): ReadonlySet<string> {
+  let found = fieldNames.get(schema);
+  if (!found) {
+    const names = new Set<string>();
+    const walk = (node: unknown): void => {
+      if (typeof node !== "object" || node === null) return;
+      for (const [key, value] of Object.entries(node)) {
+        if (key === "properties") for (const name of Object.keys(value as object)) names.add(name);
+        walk(value);
+      }
+    };
+    walk(toJSONSchema(schema, { io: "input", unrepresentable: "any" }));
+    fieldNames.set(schema, (found = names));
+  }
+  return found;
 }
 
 interface Issue {
