@@ -2,6 +2,7 @@
 import { crowd } from "./crowd.mjs";
 import { idle, overload } from "./overload.mjs";
 import { cached, prefill } from "./prefill.mjs";
+import { schemas } from "./schemas.mjs";
 import { soak } from "./soak.mjs";
 import { streams } from "./streams.mjs";
 
@@ -22,5 +23,6 @@ export const scenarios = {
   crowd: { about: "answers are the same alone and in a crowd, and nothing leaks", minutes: 0, run: crowd },
   overload: { about: "five times too many requests", minutes: 1, run: overload },
   idle: { about: "the same beside 1,000 sockets that do nothing", minutes: 1, run: idle },
+  schemas: { about: "schemas at full speed that no request has had before, beside running answers", minutes: 1, run: schemas },
   soak: { about: "mixed work with aborts and malformed requests; nothing grows", minutes: 10, run: soak },
 };
