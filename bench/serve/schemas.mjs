@@ -1,6 +1,6 @@
 /**
  * Schemas at full speed of which no two are alike: every one has to be compiled, none is asked for again. What that costs answers that are running,
- * and whether memory stops growing. The same requests under one schema tell what the requests cost by themselves.
+ * and whether memory stops growing. As many requests under one schema tell what the requests cost by themselves.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { exchange } from "./client.mjs";
@@ -30,12 +30,17 @@ const schemaOf = n => ({
   additionalProperties: false,
 });
 
-/** Clients that ask until they are told to leave. @param {() => object} schema the next request's */
-function asking({ place }, schema, signal) {
+/**
+ * Clients that ask until they are told to leave, as fast as they are answered, or all together `rate` times a second.
+ * @param {() => object} schema the next request's
+ */
+function asking({ place }, schema, rate, signal) {
   const { leave, both } = leaving(signal);
   const counts = { answered: 0, refused: 0 };
-  const client = async () => {
-    while (!both.aborted) {
+  const client = async number => {
+    let due = performance.now() + (1000 * number) / rate;
+    for (; !both.aborted; due += (1000 * CLIENTS) / rate) {
+      if (rate < Number.POSITIVE_INFINITY) await sleep(Math.max(0, due - performance.now()), undefined, { signal: both }).catch(() => {});
       const body = JSON.stringify({ model: "x", prompt: "a", raw: true, stream: false, format: schema(), options: { num_predict: 2 } });
       const { status, text } = await exchange(place, "/api/generate", { body, signal: both }).catch(e => {
         if (both.aborted) return { status: 0, text: "" };
@@ -46,7 +51,7 @@ function asking({ place }, schema, signal) {
       else if (status !== 0) throw new Error(`a schema was answered by ${status}: ${text.slice(0, 200)}`);
     }
   };
-  const all = Promise.all(Array.from({ length: CLIENTS }, client));
+  const all = Promise.all(Array.from({ length: CLIENTS }, (_, number) => client(number)));
   all.catch(() => {}); // is awaited below
   const stop = async () => {
     leave();
@@ -56,8 +61,8 @@ function asking({ place }, schema, signal) {
 }
 
 /** The streams' gaps while `seconds` pass beside clients of that kind; the most bytes that the server had. */
-async function beside({ server, signal, say }, answers, seconds, schema, about) {
-  const clients = schema && asking(server, schema, signal);
+async function beside({ server, signal, say }, answers, { about, seconds, schema, rate = Number.POSITIVE_INFINITY }) {
+  const clients = schema && asking(server, schema, rate, signal);
   await sleep(1000 * WARM_SECONDS, undefined, { signal });
   const from = performance.now();
   let most = 0;
@@ -76,7 +81,7 @@ export async function schemas(setting) {
   const { server, signal, add, options } = setting;
   const column = (name, unit, goal) => add("schemas", name, unit, [], goal);
   const alone = column(`p99 between tokens of ${STREAMS} streams`, "ms");
-  const one = column(`... beside ${CLIENTS} clients with one schema`, "ms");
+  const one = column(`... beside as many requests with one schema`, "ms");
   const unique = column(`... beside ${CLIENTS} clients with schemas of their own`, "ms");
   const rise = column("schemas of their own : one schema", "x", { atMost: MOST_RISE });
   const whole = column("schemas of their own : alone", "x");
@@ -90,10 +95,13 @@ export async function schemas(setting) {
   for (let round = 0; round < options.rounds; round++) {
     const others = watchOthers([server.pid]);
     const { answers, stop } = running(server, workload(700 + round, server.vocabulary, server.context), signal);
-    const free = await beside(setting, answers, options.seconds, undefined, "alone");
-    const same = await beside(setting, answers, options.seconds, () => schemaOf(0), "one schema");
+    const { seconds } = options;
+    const free = await beside(setting, answers, { about: "alone", seconds });
+    await beside(setting, answers, { about: "one schema", seconds: 1, schema: () => schemaOf(0) }); // starts what compiles
     const before = footprint(server.pid).bytes;
-    const own = await beside(setting, answers, 60 * options.minutes, () => schemaOf(++next), "schemas of their own");
+    const own = await beside(setting, answers, { about: "their own", seconds: 60 * options.minutes, schema: () => schemaOf(++next) });
+    const rate = own.counts.answered / own.seconds;
+    const same = await beside(setting, answers, { about: "one schema", seconds: 2 * seconds, schema: () => schemaOf(0), rate });
     await stop();
     alone.push(quantile(free.gaps, 0.99));
     one.push(quantile(same.gaps, 0.99));
@@ -102,7 +110,7 @@ export async function schemas(setting) {
     whole.push(unique[round] / alone[round]);
     medians.push(quantile(own.gaps, 0.5) / quantile(same.gaps, 0.5));
     answered.push(own.counts.answered);
-    speed.push(own.counts.answered / own.seconds);
+    speed.push(rate);
     refused.push(own.counts.refused);
     grown.push((own.most - before) / 2 ** 20);
     noise.push(others());

@@ -5,7 +5,7 @@
 import type { SharedConstraint } from "./constraint.ts";
 
 /** Bytes of all that is kept. */
-const MOST_BYTES = 64 * 2 ** 20;
+const MOST_BYTES = 32 * 2 ** 20;
 /** A grammar that has unfolded to this many expressions is compiled anew. */
 const MOST_UNFOLDED = 100_000;
 /** Growth that is looked at. */
