@@ -60,20 +60,21 @@ function asking({ place }, schema, rate, signal) {
   return { counts, all, stop };
 }
 
-/** The streams' gaps while `seconds` pass beside clients of that kind; the most bytes that the server had. */
+/** The streams' gaps while `seconds` pass beside clients of that kind; the most bytes that the server had, and those up to the middle. */
 async function beside({ server, signal, say }, answers, { about, seconds, schema, rate = Number.POSITIVE_INFINITY }) {
   const clients = schema && asking(server, schema, rate, signal);
   await sleep(1000 * WARM_SECONDS, undefined, { signal });
   const from = performance.now();
-  let most = 0;
+  let [most, half] = [0, 0];
   while (performance.now() < from + 1000 * seconds) {
     await Promise.race([sleep(500, undefined, { signal }), ...(clients ? [clients.all] : [])]);
     most = Math.max(most, footprint(server.pid).bytes);
+    if (performance.now() < from + 500 * seconds) half = most;
     say(`schemas: ${about}, ${clients?.counts.answered ?? 0} answered, ${(most / 2 ** 20).toFixed(0)} MiB`);
   }
   const to = performance.now();
   await clients?.stop();
-  return { gaps: windowOf(answers, from, to).gaps, counts: clients?.counts, most, seconds: (to - from) / 1000 };
+  return { gaps: windowOf(answers, from, to).gaps, counts: clients?.counts, most, half, seconds: (to - from) / 1000 };
 }
 
 /** @param {import("./scenarios.mjs").Setting} setting */
@@ -90,6 +91,7 @@ export async function schemas(setting) {
   const speed = column("schemas answered a second", "");
   const refused = column("schemas refused", "");
   const grown = column("memory, grown by", "MiB", { atMost: MOST_GROWTH });
+  const late = column("... in the second half", "MiB");
   const noise = column("other work meanwhile", "cores");
   let next = 0;
   for (let round = 0; round < options.rounds; round++) {
@@ -113,6 +115,7 @@ export async function schemas(setting) {
     speed.push(rate);
     refused.push(own.counts.refused);
     grown.push((own.most - before) / 2 ** 20);
+    late.push((own.most - own.half) / 2 ** 20);
     noise.push(others());
   }
 }
