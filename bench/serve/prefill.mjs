@@ -6,7 +6,7 @@ import { leaving, WARM_SECONDS, windowOf } from "./load.mjs";
 import { watchOthers } from "./server.mjs";
 import { completion, workload } from "./workload.mjs";
 
-const STREAMS = 4;
+export const STREAMS = 4;
 /** Tokens that follow a known beginning. */
 const NEW = 50;
 const LONG = 2000;
@@ -23,7 +23,7 @@ async function timeToFirst(place, prompt, signal) {
 }
 
 /** Answers that run until they are told to leave. */
-function running({ place }, source, signal) {
+export function running({ place }, source, signal) {
   const { leave, both } = leaving(signal);
   const answers = [];
   const client = async () => {

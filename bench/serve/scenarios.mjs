@@ -4,6 +4,7 @@ import { crowd } from "./crowd.mjs";
 import { logs } from "./logs.mjs";
 import { idle, overload } from "./overload.mjs";
 import { cached, prefill } from "./prefill.mjs";
+import { schemas } from "./schemas.mjs";
 import { shutdown } from "./shutdown.mjs";
 import { slow, stalled } from "./slow.mjs";
 import { soak } from "./soak.mjs";
@@ -40,5 +41,6 @@ export const scenarios = {
   tenants: { about: "time says nothing of what other keys have asked", minutes: 0, requests: 1000, own: true, run: tenants },
   shutdown: { about: "SIGTERM at random times under load", minutes: 0, requests: 30, own: true, run: shutdown },
   logs: { about: "what was asked is in no log, no metric and no error", minutes: 0, requests: 1000, own: true, run: logs },
+  schemas: { about: "schemas at full speed that no request has had before, beside running answers", minutes: 1, run: schemas },
   soak: { about: "mixed work with aborts and malformed requests; nothing grows", minutes: 10, run: soak },
 };

@@ -26,7 +26,7 @@ const [FIRST_MS, STRETCH_MS] = [8, 4];
 /** Expressions of one grammar that are written before they are asked for. */
 const MOST_AHEAD = 6000;
 /** Bytes of an expression with all that it was made of. */
-const HELD_BYTES = 400;
+const HELD_BYTES = 1200;
 
 export interface CompileSurroundings {
   readonly send: (message: FromCompiler) => void;

@@ -5,11 +5,13 @@
 import type { SharedConstraint } from "./constraint.ts";
 
 /** Bytes of all that is kept. */
-const MOST_BYTES = 64 * 2 ** 20;
+const MOST_BYTES = 32 * 2 ** 20;
 /** A grammar that has unfolded to this many expressions is compiled anew. */
 const MOST_UNFOLDED = 100_000;
-/** Growth that is looked at. */
+/** Growth that is looked at while it is followed; all of it is when that ends. */
 const GRAIN = 64 * 1024;
+/** Bytes of one from which nothing was found yet. */
+const LEAST_BYTES = 8 * 1024;
 
 interface Entry {
   key: string;
@@ -81,6 +83,7 @@ export class Kept {
     const entry = this.#of.get(shared);
     if (!entry) return;
     entry.users += change;
+    this.#count(entry);
     this.#makeRoom(undefined);
   }
 
@@ -93,7 +96,7 @@ export class Kept {
   }
 
   #sizeOf({ key, shared }: Entry): number {
-    return 2 * key.length + shared.bytes + this.#bytesOf(shared);
+    return LEAST_BYTES + 2 * key.length + shared.bytes + this.#bytesOf(shared);
   }
 
   #count(entry: Entry): void {

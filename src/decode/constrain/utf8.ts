@@ -67,17 +67,22 @@ function encodings(grammar: Grammar, spans: readonly Span[]): Expr {
   if (rest === 0) return grammar.ranges(spans.map(([a, b]) => [a[0], b[0]] as const));
   const lowest: number[] = new Array(rest).fill(0x80);
   const highest: number[] = new Array(rest).fill(0xbf);
-  const followers = new Map<number, Span[]>();
-  for (const [a, b] of spans) {
-    for (let first = a[0]; first <= b[0]; first++) {
-      const span: Span = [first === a[0] ? a.slice(1) : lowest, first === b[0] ? b.slice(1) : highest];
-      const known = followers.get(first);
-      if (known) known.push(span);
-      else followers.set(first, [span]);
+  const free: [number, number][] = []; // first bytes that anything may follow
+  const edges = new Map<number, Span[]>();
+  const edge = (first: number, ...span: Span): void => void edges.set(first, [...(edges.get(first) ?? []), span]);
+  for (const [[first, ...restA], [last, ...restB]] of spans) {
+    const from = restA.every(x => x === 0x80) ? first : first + 1;
+    const to = restB.every(x => x === 0xbf) ? last : last - 1;
+    if (from <= to) free.push([from, to]);
+    if (first === last && from > to) edge(first, restA, restB);
+    else {
+      if (first < from) edge(first, restA, highest);
+      if (last > to) edge(last, lowest, restB);
     }
   }
-  const firsts = new Map<Expr, (readonly [number, number])[]>();
-  for (const [first, own] of followers) {
+  const anything = grammar.seq(...lowest.map(() => grammar.ranges([[0x80, 0xbf]])));
+  const firsts = new Map<Expr, [number, number][]>(free.length ? [[anything, free]] : []);
+  for (const [first, own] of edges) {
     const tail = encodings(grammar, own);
     firsts.set(tail, [...(firsts.get(tail) ?? []), [first, first]]);
   }

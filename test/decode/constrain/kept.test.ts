@@ -50,4 +50,16 @@ describe("what is kept", () => {
     for (let n = 2; n < 30; n++) follow(constraints.add(`again ${n}`, compileSource(source(n))));
     expect(constraints.known("used")).toBeUndefined();
   });
+
+  it("counts what little has grown when nobody follows it any more", () => {
+    const kept = new Kept();
+    const constraints = new Constraints(given, kept);
+    const shared = constraints.add("little", compileSource({ kind: "choices", texts: ["xxa", "xxbxxb"] }));
+    const before = kept.bytes;
+    kept.use(shared, 1);
+    shared.begin().mask();
+    expect(kept.bytes).toBe(before);
+    kept.use(shared, -1);
+    expect(kept.bytes).toBeGreaterThan(before + 1000); // a mask of 8,000 bits at least
+  });
 });
