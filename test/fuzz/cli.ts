@@ -10,8 +10,7 @@ import { parseArgs } from "node:util";
 import { Worker } from "node:worker_threads";
 import { Random } from "../fixtures/random.ts";
 import { allowed, MOST_TIME } from "./attempt.ts";
-import { mutated } from "./mutate.ts";
-import { type Target, targets } from "./targets.ts";
+import { inputOf, type Target, targets } from "./targets.ts";
 import type { FromWorker, WorkerData } from "./worker.ts";
 
 const { values } = parseArgs({ options: { minutes: { type: "string" }, target: { type: "string" }, seed: { type: "string" } } });
@@ -92,7 +91,7 @@ for (let turn = 0; performance.now() < until; turn++) {
   attempts += count;
   next.set(target.name, last + 1);
   if (!failure) continue;
-  const input = mutated(target.kind, await target.samples(), new Random(failure.seed));
+  const input = inputOf(target, await target.samples(), new Random(failure.seed));
   const why = await confirmed(target, input);
   if (why === undefined) continue;
   failures++;

@@ -37,7 +37,9 @@ import { modelContent } from "../fixtures/models.ts";
 import { layoutFiles } from "../fixtures/quantised-folders.ts";
 import { Random } from "../fixtures/random.ts";
 import { type Fields, metadata } from "../text/vocabularies.ts";
-import type { Kind } from "./mutate.ts";
+import { generatedTargets } from "./generated.ts";
+import { type Kind, mutated } from "./mutate.ts";
+import { requests } from "./requests.ts";
 import { rankFile, sentencePieceModel, tekkenFile, tokenizerJsons, tokenizerMetadata } from "./tokenizer-files.ts";
 
 export interface Target {
@@ -45,11 +47,21 @@ export interface Target {
   readonly kind: Kind;
   /** Whole inputs; some end well. */
   readonly samples: () => readonly Uint8Array[] | Promise<readonly Uint8Array[]>;
+  /** Makes inputs from nothing, where damage to samples is not wanted. */
+  readonly generate?: (random: Random) => Uint8Array;
   /** Bytes that are read besides the input. */
   readonly beside?: number;
+  /** Milliseconds that an input may take, where it is not the usual. */
+  readonly mostTime?: number;
+  /** Frees what attempts have opened. */
+  readonly close?: () => Promise<void>;
   /** `tick` parts calls that stand for themselves: each may take as long as a whole attempt. */
   readonly attempt: (input: Uint8Array, tick: () => void) => void | Promise<void>;
 }
+
+/** The input that a seed makes. */
+export const inputOf = (target: Target, samples: readonly Uint8Array[], random: Random): Uint8Array =>
+  target.generate?.(random) ?? mutated(target.kind, samples, random);
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -407,4 +419,6 @@ export const targets = (): readonly Target[] => [
   ...constraints,
   patterns,
   ...packedCopies(),
+  ...generatedTargets,
+  requests,
 ];

@@ -2,8 +2,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { Random } from "../fixtures/random.ts";
 import { attempted, knownCodes } from "./attempt.ts";
-import { mutated } from "./mutate.ts";
-import { targets } from "./targets.ts";
+import { inputOf, targets } from "./targets.ts";
 
 export interface WorkerData {
   readonly target: string;
@@ -32,7 +31,7 @@ async function run({ target: name, first, input, progress, sources }: WorkerData
   send({ kind: "ready" });
   for (let seed = first; ; seed++) {
     Atomics.store(progress, 0, seed);
-    const outcome = await attempted(target, input ?? mutated(target.kind, samples, new Random(seed)), codes);
+    const outcome = await attempted(target, input ?? inputOf(target, samples, new Random(seed)), codes);
     Atomics.add(progress, 1, 1);
     if ("failure" in outcome) send({ kind: "failed", seed, why: outcome.failure });
     if (input) return send({ kind: "done" });

@@ -6,7 +6,10 @@ import { Admission, defaultAdmission } from "../../src/serve/admission.ts";
 import { createApp } from "../../src/serve/app.ts";
 import { Catalog, type CatalogOptions } from "../../src/serve/catalog.ts";
 import { caught } from "../files/caught.ts";
+import { Random } from "../fixtures/random.ts";
 import { until } from "./server.ts";
+
+const quiet = { running: 0, waiting: 0, pagesUsed: 0, pages: 1, steps: 1 };
 
 /** A model that can do nothing but be closed, and answer for its health as it is told. */
 class Dummy {
@@ -14,7 +17,7 @@ class Dummy {
   answers = true;
   chats = false;
   info = { context: 8 };
-  status = () => (this.answers ? Promise.resolve({ running: 0, waiting: 0, pagesUsed: 0, pages: 1, steps: 1 }) : new Promise(() => {}));
+  status: () => Promise<object> = () => (this.answers ? Promise.resolve(quiet) : new Promise(() => {}));
   close = async (): Promise<void> => {
     this.closed = true;
   };
@@ -118,6 +121,36 @@ describe("health", () => {
     expect(loaded).toHaveLength(2);
     expect(loaded[0][1].closed).toBe(true);
     expect(events).toContainEqual({ event: "engine.restarted", model: "a", why: "stalled" });
+  });
+
+  it("finds each of 500 stalls and deaths, and takes nothing slow for one", async () => {
+    const [count, rounds, faults] = [50, 20, 25];
+    const { catalog, loaded } = catalogOf(Object.fromEntries(Array.from({ length: count }, (_, i) => [`m${i}`, 1])));
+    const app = createApp({ catalog, stalledMs: 40 });
+    const names = catalog.list().map(m => m.name);
+    await catalog.warm(names);
+    const random = new Random(15);
+    const expected = new Map(names.map(n => [n, 0]));
+    const newest = (name: string): Dummy => loaded.findLast(([n]) => n === name)![1];
+    for (let round = 0; round < rounds; round++) {
+      const hit = new Set<string>();
+      while (hit.size < faults) hit.add(random.pick(names));
+      for (const name of names) {
+        const model = newest(name);
+        // Frozen, dead, or slow but in time.
+        if (hit.has(name) && random.below(2)) model.closed = true;
+        else if (hit.has(name)) model.status = () => new Promise(() => {});
+        else model.status = () => new Promise(resolve => setTimeout(() => resolve(quiet), random.below(6)));
+        if (hit.has(name)) expected.set(name, expected.get(name)! + 1);
+      }
+      app.watchdog.look();
+      await new Promise(resolve => setTimeout(resolve, 60));
+      expect(await statusOf(app)).toEqual([503, "stalled"]);
+      app.watchdog.look();
+      await until(async () => (await statusOf(app))[0] === 200);
+      expect(catalog.list().map(m => m.restarts)).toEqual(names.map(n => expected.get(n)));
+    }
+    expect([...expected.values()].reduce((a, b) => a + b)).toBe(rounds * faults);
   });
 
   it("tells of an engine that died", async () => {

@@ -4,7 +4,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Model } from "../../src/api/model.ts";
 import { createApp } from "../../src/serve/app.ts";
 import { Catalog } from "../../src/serve/catalog.ts";
+import { Guard } from "../../src/serve/guard.ts";
 import { type Listening, type ListenOptions, listen } from "../../src/serve/listen.ts";
+import { fingerprint } from "../../src/serve/service.ts";
 import { caught } from "../files/caught.ts";
 import { loadChatModel, post, until } from "./server.ts";
 
@@ -72,6 +74,24 @@ describe("keys", () => {
     expect(await cached("a")).toBeGreaterThan(0);
     expect(await cached("b")).toBe(0);
     expect(await cached("b")).toBeGreaterThan(0);
+  });
+
+  it("are compared as hashes of one length, so that any that is wrong is refused alike", () => {
+    const key = "sk-0123456789abcdef";
+    const guard = new Guard({ keys: [key, "é"] });
+    const ask = (given: string) => guard.caller(new Request("http://localhost/", { headers: { authorization: `Bearer ${given}` } }));
+    const wrong = [
+      ...Array.from({ length: key.length }, (_, i) => key.slice(0, i + 1)).slice(0, -1),
+      `${key}0`,
+      `x${key}`,
+      "x",
+      "x".repeat(9000),
+    ];
+    for (const given of wrong) {
+      expect(() => ask(given), given).toThrow(expect.objectContaining({ code: "server.denied", details: { status: 401 } }));
+      expect(fingerprint(given)).toHaveLength(64);
+    }
+    expect(ask(key).tenant).toBe(fingerprint(key).slice(0, 32));
   });
 
   it("are needed to listen where others can reach", async () => {
@@ -256,6 +276,32 @@ describe("shutting down", () => {
     expect(late.status).toBe(503);
     expect((await stream.text()).trimEnd().endsWith("data: [DONE]")).toBe(true);
     await closed;
+  });
+
+  it("tells those who have connected before it, however many wait to be accepted", async () => {
+    const server = await start();
+    const body = JSON.stringify({ prompt: "Once", max_tokens: 1 });
+    const text = `POST /v1/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+    const connected: Promise<void>[] = [];
+    const answers = Array.from({ length: 40 }, () => {
+      const socket = createConnection(server.port, "127.0.0.1");
+      socket.write(text);
+      connected.push(new Promise(resolve => socket.once("connect", () => resolve())));
+      return new Promise<string>((resolve, reject) => {
+        let got = "";
+        socket.setEncoding("utf8").on("data", d => (got += d));
+        socket.on("end", () => resolve(got.split("\r\n")[0])).on("error", reject);
+      });
+    });
+    await Promise.all(connected);
+    await server.close(20_000);
+    for (const answer of await Promise.all(answers)) expect(answer).toMatch(/^HTTP\/1.1 (200|503) /);
+  });
+
+  it("an error names no key of the client's own", async () => {
+    const { url } = await start();
+    const r = await post(`${url}/v1/chat/completions`, { ...chat, logit_bias: { zebraword: 1 } });
+    expect(await r.json()).toMatchObject({ error: { param: "logit_bias", message: expect.not.stringContaining("zebraword") } });
   });
 
   it.each([

@@ -10,10 +10,10 @@ import { Dict, iterate, list, Seq, tuple, typeName, type Value } from "./values.
 
 type TextMember = Member<Text>;
 
-const changed = (change: (text: Text) => Text): TextMember =>
+/** `work`: what a character costs; some go character by character, and upper case can be three times as long. */
+const changed = (change: (text: Text) => Text, work = 8): TextMember =>
   takes("", (s, _, { budget }) => {
-    // Some go character by character, and upper case can be three times as long.
-    budget.work(8 * s.length);
+    budget.work(work * s.length);
     return change(s);
   });
 
@@ -121,8 +121,8 @@ export const textMethods: ReadonlyMap<string, TextMember> = new Map<string, Text
   ["capitalize", changed(capitalize)],
   ["casefold", changed(casefold)],
   ["lower", changed(lower)],
-  ["swapcase", changed(swapcase)],
-  ["title", changed(title)],
+  ["swapcase", changed(swapcase, 64)],
+  ["title", changed(title, 64)],
   ["upper", changed(upper)],
   ["strip", stripped(true, true)],
   ["lstrip", stripped(true, false)],

@@ -96,6 +96,7 @@ function writeQuoted(text: Text, out: TextBuilder): void {
 
 /** Adds a text with some of its characters replaced. `matches` must be a pattern for one character. */
 function writeEscaped(text: Text, out: TextBuilder, matches: RegExp, by: (character: string) => string): void {
+  if (!matches.test(text.text)) return void out.addText(text);
   const global = new RegExp(matches.source, `${matches.flags}g`);
   for (const piece of text.segments()) out.add(piece.text.replace(global, by), piece.trusted);
 }

@@ -1,0 +1,364 @@
+/**
+ * Inputs that are made from a seed alone, by grammars of what is hard: templates, grammars and schemas without end, expressions beside the
+ * host's, texts full of control tokens, and streams of random tokens.
+ */
+import { type ConstraintSource, Constraints } from "../../src/decode/constrain/source.ts";
+import { LatheError } from "../../src/errors.ts";
+import { chatTemplate, renderChat } from "../../src/text/chat.ts";
+import { builtinTemplates } from "../../src/text/jinja/builtin.ts";
+import { Regex } from "../../src/text/regex/regex.ts";
+import {
+  type Tokenizer,
+  tokenizerFromJson,
+  tokenizerFromMetadata,
+  tokenizerFromModel,
+  tokenizerFromTekken,
+  tokenizerFromTiktoken,
+} from "../../src/text/tokenizer.ts";
+import { Random } from "../fixtures/random.ts";
+import { byteLevel, englishMerges, metadata } from "../text/vocabularies.ts";
+import type { Target } from "./targets.ts";
+import { rankFile, sentencePieceModel, tekkenFile, tokenizerJsons, tokenizerMetadata } from "./tokenizer-files.ts";
+
+type Make = (random: Random) => string;
+
+const encoder = new TextEncoder();
+const decoded = (input: Uint8Array): string => new TextDecoder().decode(input);
+const times = (random: Random, most: number, make: () => string, between = ""): string =>
+  Array.from({ length: 1 + random.below(most) }, make).join(between);
+
+/** A target whose samples are what its first seeds make. `mostTime`: milliseconds that an input may take. */
+const generated = (name: string, mostTime: number, make: Make, attempt: Target["attempt"], kind: Target["kind"] = "text"): Target => ({
+  name,
+  kind,
+  mostTime,
+  generate: random => encoder.encode(make(random)),
+  samples: () => Array.from({ length: 8 }, (_, seed) => encoder.encode(make(new Random(seed)))),
+  attempt,
+});
+
+/** Names at which sandboxes were left. */
+const escapes = "constructor __proto__ prototype __class__ __globals__ __init__ toString valueOf self call apply".split(" ");
+const textFilters = "upper trim replace('a','bbbb') indent(9) center(400) reverse safe title string default('y')".split(" ");
+const listFilters = "list reverse sort unique map('string') batch(3) select".split(" ");
+
+/** An expression that has its kind more often than not: else nothing would get far. */
+function expression(random: Random, depth: number, kind: "text" | "number" | "list" = random.pick(["text", "number", "list"])): string {
+  const sub = (of: typeof kind): string => expression(random, depth - 1, of);
+  if (random.below(40) === 0) {
+    const [own, name] = [random.pick(["s", "d", "l", "m", "ns", "loop", "range", "cycler(1)", "messages[0]", "''"]), random.pick(escapes)];
+    return random.pick([
+      `(${own}.${name})`,
+      `(${own}['${name}'])`,
+      `(${own} | attr('${name}'))`,
+      `(${own} ~ ${name})`,
+      `('{0.${name}}'.format(${own}))`,
+    ]);
+  }
+  if (depth <= 0)
+    return random.pick(
+      { text: ["s", "'ab'", "'%s'", "''"], number: ["n", "1", "7", "2.5", "-1", "0"], list: ["l", "[]", "messages", "range(3)"] }[kind],
+    );
+  const made = {
+    text: [
+      () => `(${sub("text")} ~ ${sub(random.pick(["text", "number", "list"]))})`,
+      () => `(${sub("text")} | ${random.pick(textFilters)})`,
+      () => `(${sub("text")} * ${random.pick(["3", "300", "100000", "1000000000"])})`,
+      () => `(${sub("list")} | join(${sub("text")}))`,
+      () => `(${sub("list")} | tojson)`,
+      () => `${sub("text")}[${sub("number")}:]`,
+      () => `m(${sub("text")})`,
+      () => `(${sub("text")} if ${sub("number")} else ${sub("text")})`,
+      () => `(${sub("text")} % ${sub("text")})`,
+    ],
+    number: [
+      () => `(${sub("number")} ${random.pick(["+", "*", "-", "%", "//", "**", "<", "==", "and", "or"])} ${sub("number")})`,
+      () => `(${sub(random.pick(["text", "list"]))} | length)`,
+      () => `(${sub("text")} | int)`,
+      () => `(${sub("number")} * 1000000000)`,
+    ],
+    list: [
+      () => `(${sub("list")} + ${sub("list")})`,
+      () => `(${sub("list")} | ${random.pick(listFilters)})`,
+      () => `range(${random.pick(["5", "300", "1000000000", sub("number")])})`,
+      () => `[${sub(random.pick(["text", "number", "list"]))}, ${sub("text")}]`,
+      () => `(${sub("text")}).split(${sub("text")})`,
+      () => `(${sub("list")} * ${random.pick(["2", "1000", "1000000000"])})`,
+    ],
+  };
+  return random.pick<() => string>(made[kind])();
+}
+
+function statements(random: Random, depth: number): string {
+  const own = (kind?: "text" | "number" | "list"): string => expression(random, random.below(3), kind);
+  const inner = (): string => (depth <= 0 ? `{{ ${own()} }}` : statements(random, depth - 1));
+  const one = (): string =>
+    random.pick<() => string>([
+      () => `{{ ${own()} }}`,
+      () => `{% for x in ${random.pick(["range(1000000000)", "range(300)", "messages", "l", own("list")])} %}${inner()}{% endfor %}`,
+      () => `{% if ${own()} %}${inner()}{% else %}${inner()}{% endif %}`,
+      () => `{% set ${random.pick(["x", "ns.x", "__proto__", "constructor"])} = ${own()} %}`,
+      () => `{% macro m(x) %}${inner()}${random.below(6) ? "" : "{{ m(x) }}"}{% endmacro %}`,
+      () => `{% set ns = namespace(x=${own()}) %}${inner()}`,
+      () => `{% set x %}${inner()}{% endset %}`,
+      () => `{% call m(${own()}) %}${inner()}{% endcall %}`,
+      () => `{% filter ${random.pick(textFilters)} %}${inner()}{% endfilter %}`,
+    ])();
+  return times(random, 3, one);
+}
+
+const templates = generated(
+  "template-generated",
+  500,
+  random =>
+    `{% set l = ['a', 'b'] %}{% set d = {'a': 1} %}{% set s = 'text' %}{% set n = 3 %}{% set ns = namespace(x=1) %}{% macro m(x) %}{{ x }}{% endmacro %}${statements(random, 2)}`,
+  input => {
+    const messages = [
+      { role: "user", content: "Hello 'you'" },
+      { role: "assistant", content: "Yes." },
+      { role: "user", content: "And?" },
+    ];
+    const text = renderChat(chatTemplate(decoded(input)), messages, { bosText: "<s>", now: new Date(0) })
+      .map(s => s.text)
+      .join("");
+    if (text.length > 4 * input.length + 2 ** 20) throw new Error(`${text.length} characters from ${input.length}`);
+    if (/\[native code\]|=> \{|\[object |function \w*\(/.test(text)) throw new Error(`the host shows: ${text.slice(0, 200)}`);
+  },
+);
+
+/** Texts of control tokens of all models whose templates are known. */
+const controlTexts = [
+  ...new Set([...builtinTemplates.values()].flatMap(source => source.match(/<\|?[^<>\s{}'"%]{1,30}\|?>|\[\/?[A-Z_]{2,30}\]/g) ?? [])),
+];
+const withControls = tokenizerFromMetadata(
+  metadata(
+    byteLevel(
+      englishMerges,
+      controlTexts.map(text => [text, 3] as const),
+    ),
+  ),
+);
+const known = [...builtinTemplates.keys()].map(name => chatTemplate(builtinTemplates.get(name)!));
+/** No template has it. */
+const MARK = "❂";
+
+function likeControl(random: Random): string {
+  const text = random.pick(controlTexts);
+  const at = random.below(text.length + 1);
+  return random.pick([
+    text,
+    text + random.pick(controlTexts),
+    text.slice(0, at),
+    text.slice(at),
+    `${text.slice(0, at)}\u200b${text.slice(at)}`,
+    text.replace("<", "＜").replace("|", "｜"),
+    text.toUpperCase(),
+    ` ${text}\n`,
+    "{{ bos_token }}",
+    `\\u003c${text.slice(1)}`,
+  ]);
+}
+
+/** Control tokens between the marks, where the user's text is. */
+function controlsInside(ids: Iterable<number>): number {
+  let [text, found] = ["", 0];
+  for (const id of ids) {
+    if (withControls.isControl(id) && text.split(MARK).length % 2 === 0) found++;
+    text = `${text}${withControls.isControl(id) ? " " : latin1(withControls.bytes(id))}`.slice(-2000);
+    if (text.includes(MARK_BYTES)) text = text.replaceAll(MARK_BYTES, MARK);
+  }
+  return found;
+}
+const latin1 = (bytes: Uint8Array): string => String.fromCharCode(...bytes);
+const MARK_BYTES = latin1(encoder.encode(MARK));
+
+const userTexts = generated(
+  "user-text",
+  2000,
+  random => times(random, 6, () => likeControl(random)),
+  (input, tick) => {
+    const content = `${MARK}${decoded(input).replaceAll(MARK, "").slice(0, 600)}${MARK}`;
+    for (const template of known) {
+      tick();
+      for (const messages of [
+        [{ role: "user", content }],
+        [
+          { role: "system", content: "Hi." },
+          { role: "user", content: "x" },
+          { role: "assistant", content },
+          { role: "user", content },
+        ],
+      ]) {
+        let segments: ReturnType<typeof renderChat>;
+        try {
+          segments = renderChat(template, messages, { bosText: "<s>", now: new Date(0) });
+        } catch (error) {
+          if (error instanceof LatheError) continue;
+          throw error;
+        }
+        const inside = controlsInside(withControls.encode([...segments]));
+        if (inside > 0) throw new Error(`${inside} control tokens from ${JSON.stringify(content)}`);
+      }
+    }
+  },
+);
+
+const vocabulary = {
+  size: 257,
+  bytes: (id: number): Uint8Array => (id < 256 ? Uint8Array.of(id) : new Uint8Array()),
+  ends: [256],
+};
+
+function followed(source: ConstraintSource): void {
+  const constraint = new Constraints(vocabulary).begin(source);
+  for (let step = 0; step < 8 && !constraint.done; step++) {
+    const mask = constraint.mask();
+    const allowed = Array.from({ length: vocabulary.size }, (_, id) => id).filter(id => (mask[id >> 5] >>> (id & 31)) & 1);
+    if (allowed.length === 0) throw new Error("no token may follow");
+    if (constraint.accept(allowed[(7 * step + 3) % allowed.length]) === "refused") throw new Error("an allowed token is refused");
+  }
+}
+
+const hugeCounts = ["0", "1", "2", "65", "1000", "65536", "4294967295", "18446744073709551615"];
+
+/** Rules that call each other at random: left recursion, rules of nothing, counts without bound, depths up to what a body holds. */
+function grammar(random: Random): string {
+  const rules = 1 + random.below(random.below(20) ? 8 : 400);
+  const name = (): string => `r${random.below(rules)}`;
+  const atom = (depth: number): string =>
+    random.pick<() => string>([
+      name,
+      name,
+      () => '"a"',
+      () => '""',
+      () => "[a-c]",
+      () => ".",
+      () => `(${depth > 0 ? times(random, 3, () => repeated(depth - 1), random.pick([" ", " | "])) : name()})`,
+    ])();
+  const repeated = (depth: number): string =>
+    atom(depth) +
+    random.pick(["", "", "*", "+", "?", `{${random.pick(hugeCounts)}}`, `{${random.pick(hugeCounts)},${random.pick(hugeCounts)}}`, "{2,}"]);
+  const lines = Array.from({ length: rules }, (_, i) => `r${i} ::= ${times(random, 4, () => repeated(2), random.pick([" ", " | "]))}`);
+  const depth = random.below(10) ? 0 : random.below(30_000);
+  return `root ::= ${"(".repeat(depth)}${repeated(2)}${")".repeat(depth)}\n${lines.join("\n")}\n`;
+}
+
+/** Schemas with cycles of references, counts without bound, and depths. */
+function schemaText(random: Random): string {
+  const defs = 1 + random.below(6);
+  const ref = (): object => ({ $ref: random.pick(["#", `#/$defs/d${random.below(defs)}`, "#/properties/a"]) });
+  const count = (): number => Number(random.pick(hugeCounts));
+  const any = (depth: number): unknown => {
+    if (depth <= 0) return random.pick<() => unknown>([ref, () => ({ type: "string" }), () => true, () => ({ type: "integer" })])();
+    const sub = (): unknown => any(depth - 1);
+    return random.pick<() => unknown>([
+      ref,
+      () => ({ type: "array", items: sub(), minItems: count(), maxItems: count() }),
+      () => ({ type: "string", minLength: count(), maxLength: count() }),
+      () => ({
+        type: "string",
+        pattern: random.pick(["(a+)+b", "(a*)*", "(a|a)*$", "a{1000}{1000}", `${"(".repeat(500)}a${")".repeat(500)}`]),
+      }),
+      () => ({ allOf: [sub(), sub()] }),
+      () => ({ anyOf: Array.from({ length: 1 + random.below(8) }, sub) }),
+      () => ({ oneOf: [sub(), sub()] }),
+      () => ({ not: sub() }),
+      () => ({ type: "object", properties: { a: sub(), b: sub() }, required: ["a", "b"], additionalProperties: sub() }),
+      () => ({ type: "object", patternProperties: { "(x+x+)+y": sub() }, minProperties: count() }),
+      () => ({ enum: Array.from({ length: random.below(3000) }, (_, i) => `e${i}`) }),
+      () => ({ type: "number", multipleOf: random.pick([1e-300, 0.1, 3, 1e300]), minimum: -1e308, maximum: 1e308 }),
+    ])();
+  };
+  const $defs = Object.fromEntries(Array.from({ length: defs }, (_, i) => [`d${i}`, any(1 + random.below(2))]));
+  const deep = random.below(10) ? 0 : random.below(20_000);
+  return `${'{"items":'.repeat(deep)}${JSON.stringify({ ...(any(3) as object), $defs })}${"}".repeat(deep)}`;
+}
+
+const style = { order: "declared", whitespace: "some" } as const;
+const grammars = generated("grammar-generated", 1000, grammar, input => followed({ kind: "grammar", text: decoded(input) }));
+const schemas = generated("schema-generated", 1000, schemaText, input => followed({ kind: "schema", text: decoded(input), style }));
+
+function pattern(random: Random, depth: number): string {
+  const sub = (): string => pattern(random, depth - 1);
+  const atom = (): string =>
+    random.pick(["a", "b", "c", ".", "[ab]", "[^a]", "\\s", "\\n", "\\p{L}", "\\p{N}", "é", "你", "(?=b)", "(?!a)", "(?<=a)", "$"]);
+  const term = (): string =>
+    depth <= 0 || random.below(2)
+      ? atom()
+      : random.pick<() => string>([
+          () => `(?:${sub()})`,
+          // The host gives up an optional round that matched nothing, which other engines do not: what repeats takes a character.
+          () =>
+            `(?:(?:${sub()})${random.pick(["a", "b", "."])}(?:${sub()}))${random.pick(["*", "+", "?", "*?", "+?", "{0,2}", "{2}", "{1,3}?"])}`,
+          () => `(?=${sub()})`,
+          () => `(?!${sub()})`,
+        ])();
+  return times(random, 2, () => times(random, 3, term), "|");
+}
+
+const LONG = 2 ** 16;
+const found = (source: string, text: string): string => {
+  const all: string[] = [];
+  new Regex(source).forEach(text, 0, text.length, (from, to) => all.push(`${from}-${to}`));
+  return all.join();
+};
+/** Less empty matches where the match before ended, which engines for tokenizers leave out. */
+const hostFound = (source: string, text: string): string => {
+  const all = [...text.matchAll(new RegExp(source, "gu"))].map((m): [number, number] => [m.index, m.index + m[0].length]);
+  return all
+    .filter(([from, to], i) => from < to || i === 0 || all[i - 1][1] !== from)
+    .map(m => m.join("-"))
+    .join();
+};
+
+const pairs = generated(
+  "regex-pairs",
+  2000,
+  random => JSON.stringify([pattern(random, 3), times(random, 14, () => random.pick(["a", "b", "c", " ", "\n", "é", "你", "1"]))]),
+  input => {
+    const [source, text] = JSON.parse(decoded(input)) as [string, string];
+    const [own, host] = [found(source, text), hostFound(source, text)];
+    if (own !== host) throw new Error(`${source} in ${JSON.stringify(text)}: ${own} instead of ${host}`);
+    found(source, text.repeat(Math.ceil(LONG / text.length)).slice(0, LONG));
+  },
+);
+
+const allTokenizers = (): Tokenizer[] => [
+  ...tokenizerMetadata.map(fields => tokenizerFromMetadata(metadata(fields))),
+  ...tokenizerJsons.map(json => tokenizerFromJson(json)),
+  ...[1, 2].map(kind => tokenizerFromModel(sentencePieceModel(kind))),
+  tokenizerFromTekken(tekkenFile),
+  tokenizerFromTiktoken(encoder.encode(rankFile), "\\p{L}+|\\s+", { "<s>": 256 }),
+];
+let tokenizers: Tokenizer[] | undefined;
+
+/** Streams of each tokenizer in an input. */
+export const STREAMS = 8;
+
+/** Two bytes are an id; an input is several streams for every tokenizer. */
+const streams: Target = {
+  name: "token-streams",
+  kind: "bytes",
+  generate: random => random.bytes(STREAMS * 2 * (1 + random.below(24))),
+  samples: () => [new Random(1).bytes(400), new Random(2).bytes(64)],
+  attempt(input) {
+    tokenizers ??= allTokenizers();
+    const each = Math.max(2, Math.floor(input.length / STREAMS));
+    for (const tokenizer of tokenizers) {
+      for (let from = 0; from + 1 < input.length; from += each) {
+        const ids: number[] = [];
+        for (let i = from; i + 1 < Math.min(input.length, from + each); i += 2)
+          ids.push((256 * input[i] + input[i + 1]) % (tokenizer.size + 1));
+        const special = input[from] % 2 === 0;
+        const stream = tokenizer.detokenizer({ special });
+        const parts = [...ids.map(id => stream.push(id)), stream.end()];
+        if (parts.join("") !== tokenizer.decode(ids, { special })) throw new Error("streamed text is another than decoded text");
+        const sent = parts.map(part => JSON.stringify({ text: part }));
+        if (sent.map(text => JSON.parse(text).text).join("") !== parts.join("")) throw new Error("a piece is changed by JSON");
+        if (parts.some(part => /\p{Cs}/u.test(part))) throw new Error("a piece has half a character");
+      }
+    }
+  },
+};
+
+export const generatedTargets: readonly Target[] = [templates, userTexts, grammars, schemas, pairs, streams];
