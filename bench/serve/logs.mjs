@@ -26,49 +26,51 @@ const POSTS = [
 ];
 const GETS = ["/v1/models/", "/v1/responses/", "/", "/metrics?q=", "/livez?q="];
 
-/** What is sent: well-formed requests, and such as are wrong in one place. @type {((c: string) => { body?: string, headers?: object })[]} */
-const places = [
-  c => ({ body: well(c) }),
-  c => ({ body: JSON.stringify({ ...JSON.parse(well(c)), stream: true }) }),
-  c => ({ body: JSON.stringify({ ...JSON.parse(well(c)), temperature: c }) }),
-  c => ({ body: JSON.stringify({ ...JSON.parse(well(c)), stop: [c], logit_bias: { [c]: 1 } }) }),
-  c => ({ body: JSON.stringify({ ...JSON.parse(well(c)), model: c, messages: [{ role: c, content: c }] }) }),
-  c => ({ body: JSON.stringify({ ...JSON.parse(well(c)), grammar: `root ::= ${c}` }) }),
-  c => ({ body: JSON.stringify({ ...JSON.parse(well(c)), guided_regex: `(${c}` }) }),
-  c => ({
-    body: JSON.stringify({
-      ...JSON.parse(well(c)),
-      response_format: { type: "json_schema", json_schema: { name: c, schema: { $ref: `#/${c}` } } },
-    }),
-  }),
-  c => ({
-    body: JSON.stringify({
-      ...JSON.parse(well(c)),
-      tools: [{ type: "function", function: { name: c, description: c, parameters: { type: c } } }],
-    }),
-  }),
-  c => ({ body: JSON.stringify({ ...JSON.parse(well(c)), messages: [{ role: "user", content: [{ type: c, text: c }] }] }) }),
-  c => ({ body: JSON.stringify({ ...JSON.parse(well(`${c} `.repeat(5000))) }) }),
-  c => ({ body: `{"prompt":"${c}` }),
-  c => ({ body: `["${c}"]` }),
-  c => ({ body: well(c), headers: { "content-type": `text/${c}` } }),
-  c => ({ body: well(c), headers: { authorization: `Bearer ${c}` } }),
-  c => ({ body: well(c), headers: { host: `${c}.example` } }),
-  c => ({ body: well(c), headers: { origin: `https://${c}.example` } }),
+/** A request that every route takes. */
+const well = c => ({
+  model: "stories",
+  prompt: c,
+  input: c,
+  content: c,
+  query: c,
+  documents: [c],
+  tokens: [1],
+  messages: [{ role: "user", content: c }],
+  max_tokens: 2,
+});
+
+/** Other fields than those, some of them wrong. */
+const changes = [
+  () => ({}),
+  () => ({ stream: true }),
+  c => ({ temperature: c }),
+  c => ({ stop: [c], logit_bias: { [c]: 1 } }),
+  c => ({ model: c, messages: [{ role: c, content: c }] }),
+  c => ({ messages: [{ role: "user", content: [{ type: c, text: c }] }] }),
+  c => ({ prompt: `${c} `.repeat(5000), input: `${c} `.repeat(5000), messages: [{ role: "user", content: `${c} `.repeat(5000) }] }),
+];
+/** Forms of answers and tools that are wrong: errors say by name what is wrong with them, to whoever sent them. */
+const forms = [
+  c => ({ grammar: `root ::= ${c}` }),
+  c => ({ guided_regex: `(${c}` }),
+  c => ({ response_format: { type: "json_schema", json_schema: { name: c, schema: { $ref: `#/${c}` } } } }),
+  c => ({ tools: [{ type: "function", function: { name: c, description: c, parameters: { type: c } } }] }),
+];
+const raw = [c => `{"prompt":"${c}`, c => `["${c}"]`];
+const headers = [
+  c => ({ "content-type": `text/${c}` }),
+  c => ({ authorization: `Bearer ${c}` }),
+  c => ({ host: `${c}.example` }),
+  c => ({ origin: `https://${c}.example` }),
 ];
 
-const well = c =>
-  JSON.stringify({
-    model: "stories",
-    prompt: c,
-    input: c,
-    content: c,
-    query: c,
-    documents: [c],
-    tokens: [1],
-    messages: [{ role: "user", content: c }],
-    max_tokens: 2,
-  });
+/** Everything that is sent with one canary. @returns {{ body: string, headers?: object, form?: boolean }[]} */
+const bodies = c => [
+  ...changes.map(change => ({ body: JSON.stringify({ ...well(c), ...change(c) }) })),
+  ...forms.map(form => ({ body: JSON.stringify({ ...well("x"), ...form(c) }), form: true })),
+  ...raw.map(text => ({ body: text(c) })),
+  ...headers.map(own => ({ body: JSON.stringify(well(c)), headers: own(c) })),
+];
 
 function sent({ host, port }, method, path, { body, headers = {} }) {
   return new Promise((done, failed) => {
@@ -86,7 +88,7 @@ function sent({ host, port }, method, path, { body, headers = {} }) {
 /** @param {import("./scenarios.mjs").Setting} setting */
 export async function logs({ start, say, add, options, signal }) {
   const source = workload(970, 1024 + ordinary(1024));
-  const found = { said: [], metrics: [], errors: [] };
+  const found = { said: [], metrics: [], errors: [], named: [] };
   const statuses = {};
   let [made, lines] = [0, 0];
   for (const more of LEVELS) {
@@ -97,12 +99,14 @@ export async function logs({ start, say, add, options, signal }) {
       const own = canary(made++);
       // Every canary goes to a route in every place; one in eight is in a path.
       const path = POSTS[made % POSTS.length];
-      const asked = made % 8 ? places.map(p => ["POST", path, p(own)]) : GETS.map(p => ["GET", p + own, {}]);
+      const asked = made % 8 ? bodies(own).map(what => ["POST", path, what]) : GETS.map(to => ["GET", to + own, { form: true }]);
       for (const [method, to, what] of asked) {
         const { status, text } = await sent(server.place, method, to, what);
         statuses[status] = (statuses[status] ?? 0) + 1;
-        if (status >= 400 && text.includes(own))
-          found.errors.push(`${method} ${to.replace(own, "...")} ${JSON.stringify(what).slice(0, 100)}: ${text.slice(0, 300)}`);
+        if (status < 400 || !text.includes(own)) continue;
+        (what.form ? found.named : found.errors).push(
+          `${method} ${to.replace(own, "...")} ${what.body?.slice(0, 100) ?? ""}: ${text.slice(0, 300)}`,
+        );
       }
       if (source.next() % 16 === 0) {
         const { text } = await sent(server.place, "GET", "/metrics", {});
@@ -122,6 +126,7 @@ export async function logs({ start, say, add, options, signal }) {
     note: found.said[0]?.slice(0, 200) ?? `${lines} lines`,
   });
   add("logs", "metrics with a canary", "", [found.metrics.length], { atMost: 0 });
-  add("logs", "errors that repeat a canary", "", [found.errors.length], { atMost: 0, note: found.errors[0] });
+  add("logs", "errors that repeat a prompt, a message, a key or a header", "", [found.errors.length], { atMost: 0, note: found.errors[0] });
+  add("logs", "errors that name what is wrong with a form or an address", "", [found.named.length]);
   add("logs", "answers that say the server failed (500)", "", [statuses[500] ?? 0], { atMost: 0 });
 }

@@ -240,7 +240,7 @@ export class Compiling {
       grammar.add(message.part);
       this.#hold(shared, number, message.held);
     } else if (message.rule !== undefined) grammar.refuse(message.rule, fromWire(message.error));
-    if (message.rule !== undefined) this.#bring(shared, message.rule);
+    this.#bring(shared, grammar);
   }
 
   #compiled(job: Job, { root, part, held }: Extract<FromCompiler, { kind: "compiled" }>): void {
@@ -298,9 +298,10 @@ export class Compiling {
     return undefined;
   }
 
-  #bring(shared: SharedConstraint, rule: number): void {
+  /** Whoever waits for a rule that has come goes on: it may have been on its way when it was asked for. */
+  #bring(shared: SharedConstraint, grammar: FlatGrammar): void {
     for (const [run, needed] of [...this.#needs]) {
-      if (needed !== rule || this.#follows.get(run) !== shared) continue;
+      if (!grammar.has(needed) || this.#follows.get(run) !== shared) continue;
       this.#needs.delete(run);
       if (run.compiling) this.#ready(run, shared);
       else this.#outcome.resumed(run);

@@ -2,7 +2,7 @@
  * Reading a request's body: JSON of a bounded size and depth, checked against a schema. Whatever is wrong becomes one sentence that names the
  * field; the body itself is never repeated in it.
  */
-import type { z } from "zod";
+import { toJSONSchema, type z } from "zod";
 import { LatheError } from "../errors.ts";
 import { limits } from "./fields.ts";
 
@@ -22,17 +22,40 @@ export async function readJson(request: Request, most: number = limits.bodyBytes
   }
 }
 
+/** Milliseconds in which a body may come as slowly as it likes, and bytes a second, on average, that it must have after them. */
+const GRACE_MS = 10_000;
+const LEAST_RATE = 1024;
+const LOOK_MS = 2000;
+
 async function readBytes(request: Request, most: number): Promise<Uint8Array> {
   const tooLarge = () => new LatheError("request.too-large", `The body is larger than ${most} bytes; send less.`, { most });
   if (Number(request.headers.get("content-length") ?? 0) > most) throw tooLarge();
-  const chunks: Uint8Array[] = [];
-  let total = 0;
-  for await (const chunk of (request.body ?? []) as AsyncIterable<Uint8Array>) {
-    total += chunk.length;
-    if (total > most) throw tooLarge();
-    chunks.push(chunk);
+  const reader = request.body?.getReader();
+  if (!reader) return new Uint8Array();
+  let [held, total, slow] = [new Uint8Array(1024), 0, false];
+  const begun = performance.now();
+  const watch = setInterval(() => {
+    slow = total < (LEAST_RATE / 1000) * (performance.now() - begun - GRACE_MS);
+    if (slow) reader.cancel().catch(() => {});
+  }, LOOK_MS);
+  try {
+    for (let next = await reader.read(); !next.done; next = await reader.read()) {
+      const chunk = next.value;
+      if (total + chunk.length > most) throw tooLarge();
+      // One buffer that grows: pieces of single bytes, kept as they come, would take a thousand times their size.
+      if (total + chunk.length > held.length) {
+        const larger = new Uint8Array(Math.min(most, 2 * (total + chunk.length)));
+        larger.set(held.subarray(0, total));
+        held = larger;
+      }
+      held.set(chunk, total);
+      total += chunk.length;
+    }
+  } finally {
+    clearInterval(watch);
   }
-  return Buffer.concat(chunks, total);
+  if (slow) throw new LatheError("request.invalid", `The body comes slower than ${LEAST_RATE} bytes a second.`, { status: 408 });
+  return held.subarray(0, total);
 }
 
 /** Brackets outside strings, before the parser sees them. */
@@ -56,9 +79,30 @@ export function checked<S extends z.ZodType>(schema: S, body: unknown): z.output
   const result = schema.safeParse(body);
   if (result.success) return result.data;
   const issue = deepest(result.error.issues[0]);
-  const field = issue.path.map(String).join(".").slice(0, 200);
+  const names = namesOf(schema);
+  const free = issue.path.findIndex(part => typeof part === "string" && !names.has(part));
+  const field = (free < 0 ? issue.path : issue.path.slice(0, free)).map(String).join(".").slice(0, 200);
   const what = issue.message.replace(/^Invalid input: /, "").slice(0, 300);
   throw invalid(field ? `The field "${field}" is wrong: ${what}.` : `The body is wrong: ${what}.`, field || undefined);
+}
+
+/** Names of fields anywhere in a schema. What else keys an object is the client's own text, which errors do not repeat. */
+const fieldNames = new WeakMap<z.ZodType, ReadonlySet<string>>();
+function namesOf(schema: z.ZodType): ReadonlySet<string> {
+  let found = fieldNames.get(schema);
+  if (!found) {
+    const names = new Set<string>();
+    const walk = (node: unknown): void => {
+      if (typeof node !== "object" || node === null) return;
+      for (const [key, value] of Object.entries(node)) {
+        if (key === "properties") for (const name of Object.keys(value as object)) names.add(name);
+        walk(value);
+      }
+    };
+    walk(toJSONSchema(schema, { io: "input", unrepresentable: "any" }));
+    fieldNames.set(schema, (found = names));
+  }
+  return found;
 }
 
 interface Issue {

@@ -74,12 +74,25 @@ function cannotListen(e: NodeJS.ErrnoException, host: string, port: number): Lat
 const LAST_WORDS_MS = 1000;
 const IDLE_LOOK_MS = 25;
 
+/**
+ * Turns of the event loop in which connections that wait are accepted, one in each, and what they have sent is read. A crowd that does not end
+ * is not waited for.
+ */
+async function heard(server: Server): Promise<void> {
+  let quiet = 0;
+  const came = (): void => void (quiet = 0);
+  server.on("connection", came);
+  for (let turn = 0; turn < 1000 && quiet < 3; turn++, quiet++) await new Promise<void>(resolve => setImmediate(resolve));
+  server.off("connection", came);
+}
+
 async function stop({ service, watchdog }: App, server: Server, drainMs: number): Promise<void> {
   service.drain();
   watchdog.stop();
+  await heard(server); // who has connected is told that the server ends, not cut off
   const closed = new Promise<void>(resolve => server.close(() => resolve()));
   // A connection whose last answer has just ended would be kept alive for the next one, which will not come.
-  const idle = setInterval(() => server.closeIdleConnections(), IDLE_LOOK_MS);
+  const idle = setInterval(() => void heard(server).then(() => server.closeIdleConnections()), IDLE_LOOK_MS);
   const waits = (ms: number): Promise<void> => {
     let timer: ReturnType<typeof setTimeout>;
     return Promise.race([closed, new Promise<void>(r => (timer = setTimeout(r, ms)))]).finally(() => clearTimeout(timer));

@@ -73,9 +73,8 @@ function encoded(model: Model, prompt: AskPrompt, ask: Ask | undefined): Prepare
 /** A template may have a place for what is no text; a model that cannot see must not be shown an empty one. */
 function checkParts(messages: readonly ChatMessage[]): void {
   for (const { content } of messages) {
-    const other = typeof content === "object" && content?.find(p => p.type !== "text");
-    if (other)
-      throw new LatheError("request.invalid", `This server takes text only, not a part of type "${other.type}".`, { field: "messages" });
+    if (typeof content === "object" && content?.some(p => p.type !== "text"))
+      throw new LatheError("request.invalid", "This server takes text only, no images or other parts of messages.", { field: "messages" });
   }
 }
 

@@ -60,6 +60,7 @@ export class Unfolding {
   readonly #rules: Extract<Expr, { kind: "rule" }>[] = [];
   readonly #ruleNumbers = new Map<Expr, number>();
   readonly #written = new Set<number>();
+  readonly #refused = new Set<number>();
   /** The number of the expression that all begins with. */
   readonly root: number;
 
@@ -86,18 +87,20 @@ export class Unfolding {
   }
 
   /**
-   * What is new: the rule, all rules without one, and then what they lead to, nearest first, until `enough` says so. A rule that cannot be written
-   * is left out.
+   * What is new: the rule, or the next one, and what that leads to, nearest first, until `enough` is. A rule that cannot be written is left out.
    * @throws what writing the asked rule throws.
    */
   part(rule: number | undefined, enough: (expressions: number) => boolean): FlatPart {
     const todo = rule === undefined ? [...this.#rules.keys()] : [rule];
     if (rule !== undefined) this.#write(rule, todo);
     for (const next of todo) {
-      if (enough(this.#starts.length)) break;
+      if (this.#written.has(next) || this.#refused.has(next)) continue;
       try {
         this.#write(next, todo);
-      } catch {} // whoever reaches it asks for it, and is told
+      } catch {
+        this.#refused.add(next); // whoever reaches it asks for it, and is told
+      }
+      if (enough(this.#starts.length)) break;
     }
     const part: FlatPart = {
       first: this.#first,
@@ -230,6 +233,9 @@ export class FlatGrammar implements Compiled {
   refuse(rule: number, error: unknown): void {
     this.#refused.set(rule, error);
   }
+
+  /** Whether a rule has come, or its refusal. */
+  has = (rule: number): boolean => (this.#rules[rule] ?? NOWHERE) !== NOWHERE || this.#refused.has(rule);
 
   #body(rule: number): Expr {
     const number = this.#rules[rule] ?? NOWHERE;

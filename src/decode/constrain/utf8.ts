@@ -38,16 +38,19 @@ const stretches: CharSet = [
   [0x10000, LAST],
 ];
 
-/** One character of the set. */
+/** Encodings of one length, from `a` to `b`. */
+type Span = readonly [a: readonly number[], b: readonly number[]];
+
+/** One character of the set. Encodings that begin alike are one expression up to where they differ: few ways to go on at each byte. */
 export function chars(grammar: Grammar, set: CharSet): Expr {
-  const parts: Expr[] = [];
+  const spans: Span[][] = stretches.map(() => []);
   for (const [from, to] of normalised(set)) {
-    for (const [low, high] of stretches) {
+    stretches.forEach(([low, high], i) => {
       const [a, b] = [Math.max(from, low), Math.min(to, high)];
-      if (a <= b) between(grammar, bytesOf(a), bytesOf(b), parts);
-    }
+      if (a <= b) spans[i].push([bytesOf(a), bytesOf(b)]);
+    });
   }
-  return grammar.anyOf(parts);
+  return grammar.anyOf(spans.map(own => encodings(grammar, own)));
 }
 
 function bytesOf(code: number): number[] {
@@ -57,28 +60,26 @@ function bytesOf(code: number): number[] {
   return [0xf0 | (code >> 18), 0x80 | ((code >> 12) & 63), 0x80 | ((code >> 6) & 63), 0x80 | (code & 63)];
 }
 
-/** The encodings from `a` to `b`, of one length: cut where a leading byte's followers are not free. */
-function between(grammar: Grammar, a: number[], b: number[], into: Expr[]): void {
-  if (a.length === 1) {
-    into.push(grammar.ranges([[a[0], b[0]]]));
-    return;
+/** The encodings in any of the spans: for each first byte what follows it, first bytes with the same followers together. */
+function encodings(grammar: Grammar, spans: readonly Span[]): Expr {
+  if (spans.length === 0) return grammar.fail;
+  const rest = spans[0][0].length - 1;
+  if (rest === 0) return grammar.ranges(spans.map(([a, b]) => [a[0], b[0]] as const));
+  const lowest: number[] = new Array(rest).fill(0x80);
+  const highest: number[] = new Array(rest).fill(0xbf);
+  const followers = new Map<number, Span[]>();
+  for (const [a, b] of spans) {
+    for (let first = a[0]; first <= b[0]; first++) {
+      const span: Span = [first === a[0] ? a.slice(1) : lowest, first === b[0] ? b.slice(1) : highest];
+      const known = followers.get(first);
+      if (known) known.push(span);
+      else followers.set(first, [span]);
+    }
   }
-  const lowest = (n: number): number[] => new Array(n).fill(0x80);
-  const highest = (n: number): number[] => new Array(n).fill(0xbf);
-  const [restA, restB] = [a.slice(1), b.slice(1)];
-  const n = restA.length;
-  const add = (from: number, to: number, low: number[], high: number[]): void => {
-    const tails: Expr[] = [];
-    between(grammar, low, high, tails);
-    into.push(grammar.seq(grammar.ranges([[from, to]]), grammar.anyOf(tails)));
-  };
-  if (a[0] === b[0]) {
-    add(a[0], a[0], restA, restB);
-    return;
+  const firsts = new Map<Expr, (readonly [number, number])[]>();
+  for (const [first, own] of followers) {
+    const tail = encodings(grammar, own);
+    firsts.set(tail, [...(firsts.get(tail) ?? []), [first, first]]);
   }
-  const first = restA.every(x => x === 0x80) ? a[0] : a[0] + 1;
-  const last = restB.every(x => x === 0xbf) ? b[0] : b[0] - 1;
-  if (first > a[0]) add(a[0], a[0], restA, highest(n));
-  if (first <= last) add(first, last, lowest(n), highest(n));
-  if (last < b[0]) add(b[0], b[0], lowest(n), restB);
+  return grammar.anyOf([...firsts].map(([tail, own]) => grammar.seq(grammar.ranges(own), tail)));
 }
