@@ -197,6 +197,44 @@ it("words are the family's own", () => {
   }
 });
 
+describe("an element that may be a text or something else", () => {
+  const few = { anyOf: [{ type: "string" }, { type: "integer", maximum: 5 }, { type: "null" }] };
+  const text = (x: string): string => `f>\n<parameter=x>\n${x}\n</parameter>\n</function>\n</tool_call>`;
+  const holds = (argument: object) => {
+    const spec = specOf("f", { type: "object", properties: { x: argument }, required: ["x"] });
+    const { opening, source } = heldBy("qwen-coder", [spec]);
+    const recogniser = new Recogniser(compileSource(source));
+    return (x: string) => {
+      if (!recogniser.accepts(text(x))) return undefined;
+      const [one] = told(whole(opening + text(x), { ...manner("qwen-coder"), tools: [spec.function] }));
+      return (one as { arguments: { x: unknown } }).arguments.x;
+    };
+  };
+
+  it("is written so that it is read as what it is", () => {
+    const held = holds(few);
+    expect(["4", " 100", "None", "null", "7 days", "true", "[1]", "1.5e1"].map(held)).toEqual([
+      ...[4, undefined, undefined, null, "7 days", "true", "[1]", undefined],
+    ]);
+  });
+
+  it("is never taken for what a schema without types does not allow", () => {
+    const held = holds({ minLength: 2, maxLength: 20 });
+    expect(["b", "12", '"ab"', "null", "a1", "constructor"].map(held)).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+      "a1",
+      "constructor",
+    ]);
+  });
+
+  it("is refused where all that it may be would be read as something else", async () => {
+    await caught("schema.unsatisfiable", async () => holds({ anyOf: [{ const: "12" }, { type: "integer", minimum: 20, maximum: 19 }] }));
+  });
+});
+
 describe("names of tools that a family cannot write", () => {
   it.each([
     ["gemma-3", "2nd"],

@@ -55,12 +55,13 @@ const pythonWords: Readonly<Record<string, unknown>> = { True: true, False: fals
 /** The JSON text of an argument that was written as `text`. */
 export function jsonOf(text: string, types: ReadonlySet<string> | undefined): string {
   const bare = text.trim();
-  const value = bare in pythonWords ? pythonWords[bare] : parsedJson(bare);
+  const word = Object.hasOwn(pythonWords, bare);
+  const value = word ? pythonWords[bare] : parsedJson(bare);
   if (value === undefined || typeof value === "string") {
     // A text in quotes is one only where nothing says that it is a text already.
     const quoted = value !== undefined && types === undefined;
     return JSON.stringify(quoted ? value : text);
   }
   const fits = types === undefined || kindsOf(value).some(k => types.has(k));
-  return fits || !types.has("string") ? (bare in pythonWords ? JSON.stringify(value) : bare) : JSON.stringify(text);
+  return fits || !types.has("string") ? (word ? JSON.stringify(value) : bare) : JSON.stringify(text);
 }

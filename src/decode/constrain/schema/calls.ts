@@ -8,6 +8,7 @@ import { type CallElements, type CallForm, type CallLiterals, jsonValues } from 
 import type { Compiled } from "../constraint.ts";
 import type { Expr } from "../grammar.ts";
 import { regexExpr } from "../regex.ts";
+import { readAsWritten } from "./bare.ts";
 import { reader } from "./compile.ts";
 import { expressionComponent } from "./components.ts";
 import { generating, type Profile } from "./context.ts";
@@ -70,7 +71,10 @@ export function compileCall(text: string, form: CallForm): Compiled {
   const { grammar } = values;
   const written = "is" in form ? literals(values, form) : "mark" in form ? elements(values, form) : undefined;
   const calls = Object.entries(schemas).map(([name, schema]) => {
-    const call = values.object(read.formula(schema), written, "call");
+    // Marks that say what is a text need no more.
+    const unsaid = "mark" in form && form.value[0] === form.value[1] && isObject(schema);
+    const also = unsaid ? readAsWritten(values.formulas, schema) : values.formulas.true;
+    const call = values.object(values.formulas.and(read.formula(schema), also), written, "call");
     if (call !== grammar.fail) return grammar.seq(grammar.text(name + form.named), call);
     const message = `No arguments of the tool ${name} are valid by its schema, as this model's calls are written.`;
     throw new LatheError("schema.unsatisfiable", message, { name });
