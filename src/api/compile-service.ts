@@ -4,10 +4,13 @@
  */
 import { type FlatPart, Unfolding } from "../decode/constrain/flat.ts";
 import { type ConstraintSource, compileSource } from "../decode/constrain/source.ts";
+import { type FlatTrie, flatTrie } from "../decode/constrain/trie.ts";
 import { LatheError } from "../errors.ts";
-import type { WireError } from "./protocol.ts";
+import { bytesOf, type WireError, type WireVocabulary } from "./protocol.ts";
 
 export type ToCompiler =
+  /** First of all: the tree of the vocabulary is built there too. */
+  | { readonly kind: "vocabulary"; readonly vocabulary: WireVocabulary }
   | { readonly kind: "compile"; readonly job: number; readonly source: ConstraintSource }
   /** A rule that somebody waits for. */
   | { readonly kind: "rule"; readonly job: number; readonly rule: number }
@@ -16,6 +19,7 @@ export type ToCompiler =
 
 /** `held`: bytes that the compiling side holds for it; 0 when it is written to its end. */
 export type FromCompiler =
+  | { readonly kind: "trie"; readonly trie: FlatTrie }
   | { readonly kind: "compiled"; readonly job: number; readonly root: number; readonly part: FlatPart; readonly held: number }
   /** `rule`: the one that was asked for, if one was. */
   | { readonly kind: "part"; readonly job: number; readonly rule?: number; readonly part: FlatPart; readonly held: number }
@@ -57,6 +61,11 @@ export class CompileService {
   }
 
   handle(message: ToCompiler): void {
+    if (message.kind === "vocabulary") {
+      const { vocabulary } = message;
+      this.#send({ kind: "trie", trie: flatTrie(vocabulary.offsets.length, id => bytesOf(vocabulary, id)) });
+      return;
+    }
     const { job } = message;
     if (message.kind === "drop") {
       this.#open.delete(job);

@@ -18,6 +18,7 @@ function giveWay(): void {
 /** What lies in the message is not needed here any more. */
 function buffersOf(message: FromCompiler): ArrayBuffer[] {
   if (message.kind === "failed") return [];
+  if (message.kind === "trie") return Object.values(message.trie).flatMap(v => (ArrayBuffer.isView(v) ? [v.buffer as ArrayBuffer] : []));
   const { starts, code, bytes, counts, rules } = message.part;
   return [starts, code, bytes, counts, rules].map(array => array.buffer as ArrayBuffer);
 }

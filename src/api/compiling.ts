@@ -5,10 +5,12 @@
 import type { Compiled, SharedConstraint } from "../decode/constrain/constraint.ts";
 import { FlatGrammar, NotWritten } from "../decode/constrain/flat.ts";
 import { Kept } from "../decode/constrain/kept.ts";
-import { type ConstraintSource, Constraints, type ConstraintVocabulary, compileSource, keyOf } from "../decode/constrain/source.ts";
+import { type ConstraintSource, Constraints, compileSource, keyOf } from "../decode/constrain/source.ts";
+import type { FlatTrie } from "../decode/constrain/trie.ts";
 import { LatheError } from "../errors.ts";
 import type { FromCompiler, ToCompiler } from "./compile-service.ts";
 import { fromWire } from "./engine-client.ts";
+import { bytesOf, type WireVocabulary } from "./protocol.ts";
 import type { ScheduledRun } from "./scheduled-run.ts";
 
 /** The compiling thread: a `CompileService` behind a channel. */
@@ -53,7 +55,7 @@ export class Compiling {
   readonly #start: (() => Compiler) | undefined;
   readonly #outcome: Outcome;
   readonly #kept: Kept;
-  #vocabulary: ConstraintVocabulary | undefined;
+  #vocabulary: WireVocabulary | undefined;
   #made: Constraints | undefined;
   #compiler: Compiler | undefined;
   #jobs = 0;
@@ -84,7 +86,7 @@ export class Compiling {
     );
   }
 
-  setVocabulary(vocabulary: ConstraintVocabulary): void {
+  setVocabulary(vocabulary: WireVocabulary): void {
     this.#vocabulary = vocabulary;
   }
 
@@ -93,8 +95,12 @@ export class Compiling {
     return { bytes: this.#kept.bytes, waiting: this.#byKey.size };
   }
 
-  get #constraints(): Constraints {
-    return (this.#made ??= new Constraints(this.#vocabulary!, this.#kept));
+  /** With the vocabulary's tree from the compiling thread, whose first answer it is; where there is none, built here. */
+  #constraints(trie?: FlatTrie): Constraints {
+    const vocabulary = this.#vocabulary!;
+    const { offsets, ends } = vocabulary;
+    this.#made ??= new Constraints({ size: offsets.length, bytes: id => bytesOf(vocabulary, id), ends }, this.#kept, trie);
+    return this.#made;
   }
 
   /**
@@ -105,8 +111,8 @@ export class Compiling {
     const { constraint: source } = run.request;
     if (!source) return;
     const key = keyOf(source);
-    let shared = this.#constraints.known(key);
-    if (!shared && !this.#start) shared = this.#constraints.add(key, compileSource(source));
+    let shared = this.#kept.get(key);
+    if (!shared && !this.#start) shared = this.#constraints().add(key, compileSource(source));
     if (shared) this.#follow(run, shared);
     else {
       const job = this.#byKey.get(key) ?? this.#queue(key, source, run.client);
@@ -200,6 +206,7 @@ export class Compiling {
     this.#compiler = started;
     started.onMessage(m => this.#receive(m));
     started.onDeath(() => this.#died(started));
+    if (!this.#made) started.post({ kind: "vocabulary", vocabulary: this.#vocabulary! });
     return started;
   }
 
@@ -225,6 +232,10 @@ export class Compiling {
   // ---- what comes ----
 
   #receive(message: FromCompiler): void {
+    if (message.kind === "trie") {
+      this.#constraints(message.trie);
+      return;
+    }
     const { job: number } = message;
     const job = this.#under.get(number);
     if (job && (message.kind === "compiled" || message.rule === undefined)) {
@@ -244,7 +255,7 @@ export class Compiling {
   }
 
   #compiled(job: Job, { root, part, held }: Extract<FromCompiler, { kind: "compiled" }>): void {
-    const shared = this.#constraints.add(job.key, new FlatGrammar(root, part));
+    const shared = this.#constraints().add(job.key, new FlatGrammar(root, part));
     this.#hold(shared, job.number, held);
     this.#meanMs += NEW_SHARE * (performance.now() - job.begun - this.#meanMs);
     this.#end(job, run => this.#ready(run, shared));

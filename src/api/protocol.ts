@@ -46,6 +46,10 @@ export interface WireVocabulary {
   readonly ends: readonly number[];
 }
 
+/** The bytes of one of its tokens. */
+export const bytesOf = ({ bytes, offsets }: WireVocabulary, id: number): Uint8Array =>
+  bytes.subarray(id === 0 ? 0 : offsets[id - 1], offsets[id]);
+
 export type ToEngine =
   /** `signals`: the memory of `Signals`. */
   | { readonly kind: "load"; readonly spec: LoadSpec; readonly signals: SharedArrayBuffer }

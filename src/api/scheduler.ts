@@ -13,7 +13,7 @@ import { commonOf, logProbability, type Member, rowsOf, sizeOf, tokensOf } from 
 import { Compiling } from "./compiling.ts";
 import { keyOf, ModuleRuns } from "./module-runs.ts";
 import { Fairness, keepOrder } from "./policy.ts";
-import type { EngineStatus, Finish, RunRequest, WireVocabulary } from "./protocol.ts";
+import { bytesOf, type EngineStatus, type Finish, type RunRequest, type WireVocabulary } from "./protocol.ts";
 import { ScheduledRun } from "./scheduled-run.ts";
 import { type Coming, type Events, nothing, type Steps, type Surroundings } from "./scheduling.ts";
 import { Scorings } from "./scorings.ts";
@@ -165,7 +165,7 @@ export class Scheduler {
 
   setVocabulary(vocabulary: WireVocabulary): void {
     this.#vocabulary = vocabulary;
-    this.#compiling.setVocabulary({ size: vocabulary.offsets.length, bytes: id => this.#bytesOf(id), ends: vocabulary.ends });
+    this.#compiling.setVocabulary(vocabulary);
   }
 
   /** @throws LatheError server.busy, and where constraints are compiled in place what that throws, before anything is computed. */
@@ -175,11 +175,6 @@ export class Scheduler {
     const run = new ScheduledRun(request, past, this.#arrivals++, this.#now());
     this.#compiling.enter(run);
     this.#enter(run);
-  }
-
-  #bytesOf(id: number): Uint8Array {
-    const { bytes, offsets } = this.#vocabulary!;
-    return bytes.subarray(id === 0 ? 0 : offsets[id - 1], offsets[id]);
   }
 
   score(run: number, tokens: Int32Array): void {
@@ -476,7 +471,7 @@ export class Scheduler {
     const bytes = found.constraint!.forced();
     let at = 0;
     for (const id of ids.slice(0, Math.max(0, room))) {
-      const own = this.#bytesOf(id);
+      const own = bytesOf(this.#vocabulary!, id);
       if (own.length === 0 || own.some((b, i) => b !== bytes[at + i])) break;
       at += own.length;
       found.forced.push(id);

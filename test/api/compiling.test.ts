@@ -35,7 +35,8 @@ class Elsewhere {
     this.#later.length = 0;
     this.#service = new CompileService({ send: m => this.#told?.(m), later: then => void this.#later.push(then), now: this.#clock });
     return {
-      post: message => void this.posted.push(message),
+      // The tree of the vocabulary is there at once.
+      post: message => void (message.kind === "vocabulary" ? this.#service!.handle(message) : this.posted.push(message)),
       onMessage: listener => {
         this.#told = listener;
       },
@@ -61,7 +62,7 @@ class Elsewhere {
 }
 
 const bytes = Array.from({ length: VOCABULARY }, (_, id) => Uint8Array.of(0x61 + id));
-const vocabulary = { size: VOCABULARY, bytes: (id: number) => bytes[id], ends: [] };
+const vocabulary = { bytes: Uint8Array.from(bytes.flatMap(b => [...b])), offsets: Uint32Array.from(bytes, (_, i) => i + 1), ends: [] };
 const regex = (text: string): ConstraintSource => ({ kind: "regex", text });
 const runOf = (run: number, more: Partial<RunRequest>): ScheduledRun => {
   const tokens = Int32Array.of(1);
@@ -193,8 +194,7 @@ function answer(elsewhere: Elsewhere | undefined, beside: number): { ids: number
     },
   };
   const scheduler: Scheduler = new Scheduler(world.steps, events, { now: world.now, compiler: elsewhere?.start });
-  const offsets = Uint32Array.from(bytes, (_, i) => i + 1);
-  scheduler.setVocabulary({ bytes: Uint8Array.from(bytes.flatMap(b => [...b])), offsets, ends: [] });
+  scheduler.setVocabulary(vocabulary);
   const add = (run: number, constraint?: ConstraintSource): void => {
     scheduler.open(run);
     const sampling = { temperature: 1.5, seed: 7 };
@@ -255,7 +255,7 @@ describe("a run whose constraint comes from elsewhere", () => {
     };
     const elsewhere = new Elsewhere();
     const scheduler: Scheduler = new Scheduler(world.steps, events, { now: world.now, compiler: elsewhere.start });
-    scheduler.setVocabulary({ bytes: new Uint8Array(VOCABULARY), offsets: Uint32Array.from(bytes, (_, i) => i + 1), ends: [] });
+    scheduler.setVocabulary(vocabulary);
     const request = { sampling: { temperature: 0 }, maxTokens: 3, stopIds: [] };
     scheduler.open(0);
     scheduler.add({ run: 0, session: 0, tokens: Int32Array.of(1), constraint: regex("a"), ...request });

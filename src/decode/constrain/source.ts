@@ -13,7 +13,7 @@ import { regexExpr } from "./regex.ts";
 import { compileCall } from "./schema/calls.ts";
 import { compileSchema } from "./schema/compile.ts";
 import { generating, type Profile } from "./schema/context.ts";
-import { Trie } from "./trie.ts";
+import { type FlatTrie, flatTrie, Trie } from "./trie.ts";
 
 /** How objects are written under a schema. */
 export type JsonStyle = Pick<Profile, "order" | "whitespace">;
@@ -61,9 +61,11 @@ export class Constraints {
   readonly #ends: readonly number[];
   readonly #kept: Kept;
 
-  constructor(vocabulary: ConstraintVocabulary, kept = new Kept()) {
+  /** `flat`: the vocabulary's tree, where it was built elsewhere. */
+  constructor(vocabulary: ConstraintVocabulary, kept = new Kept(), flat?: FlatTrie) {
     const { size, ends } = vocabulary;
-    this.#trie = new Trie(size, id => vocabulary.bytes(id));
+    const bytesOf = (id: number): Uint8Array => vocabulary.bytes(id);
+    this.#trie = new Trie(flat ?? flatTrie(size, bytesOf), bytesOf);
     this.#ends = ends;
     this.#kept = kept;
   }

@@ -2,8 +2,6 @@
  * The vocabulary as a tree of bytes, laid out depth first in flat arrays: a node's subtree is the stretch up to `skip`, so that refusing a
  * byte steps over all tokens behind it. Tokens without bytes (control tokens) are not in it and can never be chosen under a constraint.
  */
-import { compareBytes } from "./grammar.ts";
-
 /** Bytes that grammars tell apart stand alone, others together with their like: at most 32 kinds, one bit each. */
 const alone = [...'"\\{}[]:, \n-_.@/+'].map(c => c.charCodeAt(0));
 const ranges: readonly (readonly [number, number])[] = [
@@ -28,7 +26,8 @@ export const kindOf: Uint32Array = Uint32Array.from({ length: 256 }, (_, byte) =
 /** Longer tokens are left out: no vocabulary in use has them, and depth is bounded by it. */
 const LONGEST = 512;
 
-export class Trie {
+/** The tree as it travels between threads. */
+export interface FlatTrie {
   /** Tokens in the vocabulary; ids run from 0. */
   readonly size: number;
   /** [nodes] the byte that leads to the node, its depth (1 for first bytes), the node after its subtree, its parent (-1), its token (-1). */
@@ -39,68 +38,120 @@ export class Trie {
   readonly token: Int32Array;
   /** [nodes] the kinds of all bytes in the node's subtree, its own included. */
   readonly kinds: Uint32Array;
-  readonly nodes: number;
   /** Further tokens with the same bytes as the one of a node. */
   readonly twins: ReadonlyMap<number, readonly number[]>;
+  /** All tokens of the tree, the longest first; [bytes of the longest + 1] how many of them have more bytes than that. */
+  readonly byLength: Int32Array;
+  readonly more: Int32Array;
+}
+
+/** The bytes of all tokens, one after the other: token i has those from `starts[i]` to `starts[i + 1]`. */
+interface Bytes {
+  readonly bytes: Uint8Array;
+  readonly starts: Int32Array;
+}
+
+function gathered(size: number, bytesOf: (id: number) => Uint8Array): Bytes {
+  const starts = new Int32Array(size + 1);
+  for (let id = 0; id < size; id++) {
+    const { length } = bytesOf(id);
+    starts[id + 1] = starts[id] + (length <= LONGEST ? length : 0);
+  }
+  const bytes = new Uint8Array(starts[size]);
+  for (let id = 0; id < size; id++) if (starts[id + 1] > starts[id]) bytes.set(bytesOf(id), starts[id]);
+  return { bytes, starts };
+}
+
+/** Tokens that have bytes, in the order of these. */
+function inOrder({ bytes, starts }: Bytes): Int32Array {
+  const lengthOf = (id: number): number => starts[id + 1] - starts[id];
+  return Int32Array.from(starts.subarray(1), (_, id) => id)
+    .filter(lengthOf)
+    .sort((a, b) => {
+      const common = Math.min(lengthOf(a), lengthOf(b));
+      for (let i = 0; i < common; i++)
+        if (bytes[starts[a] + i] !== bytes[starts[b] + i]) return bytes[starts[a] + i] - bytes[starts[b] + i];
+      return lengthOf(a) - lengthOf(b) || a - b;
+    });
+}
+
+/** Builds the tree: some hundred milliseconds for a hundred thousand tokens, most of them for their order. */
+export function flatTrie(size: number, bytesOf: (id: number) => Uint8Array): FlatTrie {
+  const all = gathered(size, bytesOf);
+  const { starts } = all;
+  const ids = inOrder(all);
+  const { twins, ...nodes } = nodesOf(all, ids);
+  const kinds = new Uint32Array(nodes.byte.length);
+  for (let i = kinds.length - 1; i >= 0; i--) {
+    kinds[i] |= kindOf[nodes.byte[i]];
+    if (nodes.parent[i] >= 0) kinds[nodes.parent[i]] |= kinds[i];
+  }
+  const more = new Int32Array(nodes.depth.reduce((a, b) => Math.max(a, b), 0) + 1);
+  for (const id of ids) for (let n = 0; n < starts[id + 1] - starts[id]; n++) more[n]++;
+  const byLength = new Int32Array(ids.length);
+  const place = more.slice();
+  for (const id of ids) byLength[place[starts[id + 1] - starts[id]]++] = id;
+  return { size, ...nodes, skip: skips(nodes.depth), kinds, twins, byLength, more };
+}
+
+/** The nodes of tokens in the order of their bytes. */
+function nodesOf({ bytes, starts }: Bytes, ids: Int32Array) {
+  const byte = new Uint8Array(bytes.length);
+  const depth = new Uint16Array(bytes.length);
+  const parent = new Int32Array(bytes.length);
+  const token = new Int32Array(bytes.length).fill(-1);
+  const path = new Int32Array(LONGEST + 1).fill(-1);
+  const twins = new Map<number, number[]>();
+  let nodes = 0;
+  let before: Uint8Array = new Uint8Array(0);
+  for (const id of ids) {
+    const own = bytes.subarray(starts[id], starts[id + 1]);
+    let at = 0;
+    while (at < before.length && at < own.length && own[at] === before[at]) at++;
+    for (; at < own.length; at++) {
+      byte[nodes] = own[at];
+      depth[nodes] = at + 1;
+      parent[nodes] = path[at];
+      path[at + 1] = nodes++;
+    }
+    const node = path[own.length];
+    if (token[node] < 0) token[node] = id;
+    else twins.set(node, [...(twins.get(node) ?? []), id]);
+    before = own;
+  }
+  return { byte: byte.slice(0, nodes), depth: depth.slice(0, nodes), parent: parent.slice(0, nodes), token: token.slice(0, nodes), twins };
+}
+
+export class Trie {
+  readonly size: number;
+  readonly byte: Uint8Array;
+  readonly depth: Uint16Array;
+  readonly skip: Int32Array;
+  readonly parent: Int32Array;
+  readonly token: Int32Array;
+  readonly kinds: Uint32Array;
+  readonly nodes: number;
+  readonly twins: FlatTrie["twins"];
   /** Bytes of the longest token. */
   readonly longest: number;
   readonly bytesOf: (id: number) => Uint8Array;
-  /** All tokens of the tree, the longest first; [longest + 1] how many of them have more bytes than that. */
   readonly #byLength: Int32Array;
   readonly #more: Int32Array;
 
-  constructor(size: number, bytesOf: (id: number) => Uint8Array) {
-    this.size = size;
+  constructor(flat: FlatTrie, bytesOf: (id: number) => Uint8Array) {
+    this.size = flat.size;
+    this.byte = flat.byte;
+    this.depth = flat.depth;
+    this.skip = flat.skip;
+    this.parent = flat.parent;
+    this.token = flat.token;
+    this.kinds = flat.kinds;
+    this.nodes = flat.byte.length;
+    this.twins = flat.twins;
+    this.longest = flat.more.length - 1;
     this.bytesOf = bytesOf;
-    const all: { id: number; bytes: Uint8Array }[] = [];
-    let most = 0;
-    for (let id = 0; id < size; id++) {
-      const bytes = bytesOf(id);
-      if (bytes.length === 0 || bytes.length > LONGEST) continue;
-      all.push({ id, bytes });
-      most += bytes.length;
-    }
-    all.sort((a, b) => compareBytes(a.bytes, b.bytes) || a.id - b.id);
-    const byte = new Uint8Array(most);
-    const depth = new Uint16Array(most);
-    const parent = new Int32Array(most);
-    const token = new Int32Array(most).fill(-1);
-    const path = new Int32Array(LONGEST + 1).fill(-1);
-    const twins = new Map<number, number[]>();
-    let nodes = 0;
-    let before: Uint8Array = new Uint8Array(0);
-    for (const { id, bytes } of all) {
-      let at = 0;
-      while (at < before.length && at < bytes.length && bytes[at] === before[at]) at++;
-      for (; at < bytes.length; at++) {
-        byte[nodes] = bytes[at];
-        depth[nodes] = at + 1;
-        parent[nodes] = path[at];
-        path[at + 1] = nodes++;
-      }
-      const node = path[bytes.length];
-      if (token[node] < 0) token[node] = id;
-      else twins.set(node, [...(twins.get(node) ?? []), id]);
-      before = bytes;
-    }
-    this.nodes = nodes;
-    this.byte = byte.slice(0, nodes);
-    this.depth = depth.slice(0, nodes);
-    this.parent = parent.slice(0, nodes);
-    this.token = token.slice(0, nodes);
-    this.skip = skips(this.depth);
-    this.kinds = new Uint32Array(nodes);
-    for (let i = nodes - 1; i >= 0; i--) {
-      this.kinds[i] |= kindOf[this.byte[i]];
-      if (this.parent[i] >= 0) this.kinds[this.parent[i]] |= this.kinds[i];
-    }
-    this.twins = twins;
-    this.longest = this.depth.reduce((a, b) => Math.max(a, b), 0);
-    this.#more = new Int32Array(this.longest + 1);
-    for (const { bytes } of all) for (let n = 0; n < bytes.length; n++) this.#more[n]++;
-    this.#byLength = new Int32Array(all.length);
-    const place = this.#more.slice();
-    for (const { id, bytes } of all) this.#byLength[place[bytes.length]++] = id;
+    this.#byLength = flat.byLength;
+    this.#more = flat.more;
   }
 
   /** The tokens of more than that many bytes. */
