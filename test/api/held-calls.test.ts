@@ -145,7 +145,6 @@ describe("what cannot be written", () => {
     "of texts in %s is refused, wherever it stands",
     async (name, argument) => {
       for (const spec of [asking(argument), inside(argument)]) {
-        // A JSON text within an element says halves of characters by their numbers.
         await caught("schema.unsatisfiable", async () => compileSource(heldBy(name, [spec]).source));
       }
       const one = { enum: [argument.const ?? argument.enum, "free"].flat() };
