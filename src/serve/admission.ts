@@ -19,6 +19,9 @@ export const defaultAdmission: AdmissionLimits = { requests: 256, tokens: 2 ** 1
 /** Requests that are computed side by side, as many as a step gives rows for: these do not wait for each other. */
 const SIDE_BY_SIDE = 32;
 
+/** The part of the limits that every client may have whatever others have. */
+const KEPT = 1 / 16;
+
 /** Before anything has been measured. */
 const FIRST_RATE = 50;
 /** Of the old rate that a measurement of this many seconds leaves 1/e. */
@@ -77,9 +80,11 @@ export class Admission {
     const ownTokens = own.reduce((sum, t) => sum + t.cost, 0);
     const others = this.#tickets.size > own.length;
     const part = others ? share : 1;
-    const over = Math.max(this.#tokens + cost - tokens, ownTokens + cost - tokens * part);
-    const crowded = this.#tickets.size >= requests || own.length >= Math.max(1, Math.floor(requests * part));
-    const late = this.#tooLate(cost);
+    // What others hold is no reason to refuse who has hardly anything: room for that is kept beyond the limits.
+    const small = others && own.length < requests * KEPT && ownTokens + cost <= tokens * KEPT;
+    const over = Math.max(small ? 0 : this.#tokens + cost - tokens, ownTokens + cost - tokens * part);
+    const crowded = (!small && this.#tickets.size >= requests) || own.length >= Math.max(1, Math.floor(requests * part));
+    const late = this.#tooLate(client, ownTokens + cost);
     if (this.#tickets.size > 0 && (over > 0 || crowded || late > 0)) {
       throw this.#busy(Math.max(over, late, this.#tokens / Math.max(1, this.#tickets.size)));
     }
@@ -90,10 +95,16 @@ export class Admission {
     return ticket;
   }
 
-  /** Tokens that must be done before one more request would be in time; none where speed is not known or nobody has to wait. */
-  #tooLate(cost: number): number {
+  /**
+   * Tokens that must be done before a client who then has `wanted` of them would be in time; none where speed is not known or nobody has to
+   * wait. The scheduler serves whoever has had least: of each other client no more goes before than the client has itself.
+   */
+  #tooLate(client: string, wanted: number): number {
     if (this.#rate === FIRST_RATE || this.#tickets.size < SIDE_BY_SIDE) return 0;
-    return Math.max(0, this.#tokens + cost - this.#limits.seconds * this.#rate);
+    const held = new Map<string, number>();
+    for (const t of this.#tickets) if (t.client !== client) held.set(t.client, (held.get(t.client) ?? 0) + t.cost);
+    const before = [...held.values()].reduce((sum, tokens) => sum + Math.min(tokens, wanted), wanted);
+    return Math.max(0, before - this.#limits.seconds * this.#rate);
   }
 
   /** Seconds until so many tokens are done at the measured rate. */

@@ -109,7 +109,7 @@ function statements(random: Random, depth: number): string {
 
 const templates = generated(
   "template-generated",
-  500,
+  1000,
   random =>
     `{% set l = ['a', 'b'] %}{% set d = {'a': 1} %}{% set s = 'text' %}{% set n = 3 %}{% set ns = namespace(x=1) %}{% macro m(x) %}{{ x }}{% endmacro %}${statements(random, 2)}`,
   input => {

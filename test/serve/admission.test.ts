@@ -64,4 +64,25 @@ describe("admission by time", () => {
     for (let i = 0; i < 12; i++) expect(refused(120)).toBeUndefined();
     expect(refused(120)).toBeGreaterThan(0);
   });
+
+  it("does not refuse a client who has little for what another holds", () => {
+    const { refused, learn } = world({ seconds: 30 });
+    learn(100);
+    // One client takes all that it is given, and its requests do not end.
+    for (let i = 0; i < 300; i++) refused(90, "stuck");
+    expect(refused(90, "stuck")).toBeGreaterThan(0);
+    for (let i = 0; i < 8; i++) expect(refused(120, "other")).toBeUndefined();
+    // The other's own work must still be in time, beside as much of the first's.
+    for (let i = 0; i < 4; i++) refused(120, "other");
+    expect(refused(400, "other")).toBeGreaterThan(0);
+  });
+
+  it("keeps room beyond its limits for clients who have little", () => {
+    const { refused, admission } = world({ requests: 64, tokens: 10_000 });
+    for (let i = 0; i < 64; i++) expect(refused(150, "many")).toBeUndefined();
+    expect(refused(150, "many")).toBeGreaterThan(0);
+    for (let i = 0; i < 4; i++) expect(refused(150, "few")).toBeUndefined();
+    expect(refused(150, "few")).toBeGreaterThan(0);
+    expect(admission.requests).toBe(68);
+  });
 });

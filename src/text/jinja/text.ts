@@ -197,7 +197,12 @@ export function repeatText(budget: Budget, text: Text, count: number): Text {
   if (count <= 0 || text.length === 0) return Text.empty;
   budget.grow(text.length * count, text.length * count);
   if (text.flips.length === 0) return new Text(text.text.repeat(count), text.trusted);
-  return joinTexts(budget, new Array<Text>(count).fill(text));
+  // A text that ends otherwise than it begins changes its origin at each seam, too.
+  const own = text.flips.length % 2 ? [0, ...text.flips] : text.flips;
+  budget.work(4 * count * own.length);
+  const flips: number[] = [];
+  for (let i = 0; i < count; i++) for (const at of own) if (at + i > 0) flips.push(i * text.length + at);
+  return new Text(text.text.repeat(count), text.trusted, flips);
 }
 
 /** Text that the template itself makes: numbers, words such as None, white space. */
