@@ -34,7 +34,7 @@ export const scenarios = {
   crowd: { about: "answers are the same alone and in a crowd, and nothing leaks", minutes: 0, requests: 2000, run: crowd },
   aborts: { about: "clients that leave at random points leave nothing and disturb nobody", minutes: 0, requests: 2000, run: aborts },
   overload: { about: "five times too many requests", minutes: 1, run: overload },
-  idle: { about: "the same beside 1,000 sockets that do nothing", minutes: 1, sockets: 1000, run: idle },
+  idle: { about: "the same beside sockets that do nothing", minutes: 1, sockets: 1000, run: idle },
   slow: { about: "8 streams and health beside sockets that send a byte a second", minutes: 1, sockets: 10_000, own: true, run: slow },
   stalled: { about: "8 streams and health beside readers that take nothing", minutes: 1, sockets: 1000, own: true, run: stalled },
   keys: { about: "time says nothing of how much of a key is right", minutes: 0, requests: 20_000, own: true, run: keys },

@@ -63,23 +63,31 @@ function possible(formula: Formula, living: (atom: Formula) => boolean): boolean
   }
 }
 
-/** The values that a formula lists, and what else it says; undefined where it lists none to choose from. */
-function listed<T>(formula: Formula, read: (atom: Atom) => T | undefined): { values: T[]; also: readonly Formula[] } | undefined {
+/**
+ * The values that a formula lists, and what else must be true of them; undefined where it lists none to choose from. Alternatives of which each
+ * lists some are a list too, which the whole then chooses from: lists that exclude each other's values, for one.
+ */
+function listed(formula: Formula, read: (atom: Atom) => string | undefined): { values: string[]; also: readonly Formula[] } | undefined {
   if (formula.kind === "and") {
     for (const part of formula.parts) {
       const found = listed(part, read);
-      if (found) return { values: found.values, also: formula.parts.filter(p => p !== part) };
+      if (found) return { values: found.values, also: [...found.also, ...formula.parts.filter(p => p !== part)] };
     }
     return undefined;
   }
-  const parts = formula.kind === "or" ? formula.parts : [formula];
-  const values: T[] = [];
-  for (const part of parts) {
-    const value = part.kind === "atom" ? read(part.atom) : undefined;
-    if (value === undefined) return undefined;
-    values.push(value);
+  if (formula.kind === "or" || formula.kind === "one") {
+    const all = new Set<string>();
+    let plain = formula.kind === "or";
+    for (const part of formula.parts) {
+      const found = listed(part, read);
+      if (!found) return undefined;
+      for (const value of found.values) all.add(value);
+      plain &&= found.also.length === 0;
+    }
+    return { values: [...all], also: plain ? [] : [formula] };
   }
-  return { values, also: [] };
+  const value = formula.kind === "atom" ? read(formula.atom) : undefined;
+  return value === undefined ? undefined : { values: [value], also: [] };
 }
 
 const encoder = new TextEncoder();
@@ -95,6 +103,8 @@ export class Scalars {
   readonly #context: Context;
   readonly #products = new Map<Formula, Product>();
   readonly #listed = new Map<Formula, string[]>();
+  /** Of formulas: the texts that their parts are equal to, with how many are, and their other parts. */
+  readonly #alternatives = new Map<Formula, { equal: Map<string, number>; other: Formula[] }>();
   readonly #patterns = new Map<string, Component>();
   /** The texts that a string can hold. */
   readonly anyText: Component;
@@ -178,16 +188,33 @@ export class Scalars {
     if (known) return known;
     const choice = listed(formula, a => (type === STRING ? equalText(a) : equalNumber(a)));
     if (!choice) return undefined;
-    const isTrue = (part: Formula, text: string): boolean =>
-      holds(part, f => {
-        this.#context.formulas.step();
-        return this.#isTrueOf((f as Extract<Formula, { kind: "atom" }>).atom, text);
-      });
     const { texts, without } = this.#context.profile.values;
     const held = type === STRING ? choice.values.filter(text => canHold(text, texts, without)) : choice.values;
-    const found = held.filter(text => choice.also.every(part => isTrue(part, text)));
+    const found = held.filter(text => choice.also.every(part => this.#holds(part, text)));
     this.#listed.set(formula, found);
     return found;
+  }
+
+  /** Whether a formula is true of a text; the texts that alternatives list are looked up, not compared one by one. */
+  #holds(formula: Formula, text: string): boolean {
+    this.#context.formulas.step();
+    if (formula.kind === "atom") return this.#isTrueOf(formula.atom, text);
+    if (formula.kind === "not") return !this.#holds(formula.of, text);
+    if (formula.kind === "and") return formula.parts.every(part => this.#holds(part, text));
+    if (formula.kind !== "or" && formula.kind !== "one") return formula.kind === "true";
+    let sorted = this.#alternatives.get(formula);
+    if (!sorted) {
+      sorted = { equal: new Map(), other: [] };
+      for (const part of formula.parts) {
+        const own = part.kind === "atom" ? equalText(part.atom) : undefined;
+        if (own === undefined) sorted.other.push(part);
+        else sorted.equal.set(own, (sorted.equal.get(own) ?? 0) + 1);
+      }
+      this.#alternatives.set(formula, sorted);
+    }
+    let right = sorted.equal.get(text) ?? 0;
+    for (const part of sorted.other) if (this.#holds(part, text)) right++;
+    return formula.kind === "one" ? right === 1 : right > 0;
   }
 
   #isTrueOf(atom: Atom, text: string): boolean {
