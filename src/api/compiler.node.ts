@@ -5,7 +5,7 @@ import type { Compiler } from "./compiling.ts";
 import { threadEntry } from "./thread-entry.node.ts";
 
 /** MiB. A constraint that needs more is refused, and the thread started anew. */
-const limits = { maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 8 };
+const limits = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8 };
 
 export function startCompiler(): Compiler {
   const separate = new URL("./compiler-thread.node.js", import.meta.url);
