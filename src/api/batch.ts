@@ -1,6 +1,16 @@
 /** What a step is made of: so many tokens of each run that takes part. Pure. */
 import type { StepToken } from "../engine/step.ts";
 import type { ScheduledRun } from "./scheduled-run.ts";
+import type { Steps } from "./scheduling.ts";
+import type { StepTime } from "./step-time.ts";
+
+/** A step that is full in time has a multiple of so many tokens, which the tiles of products divide or nearly do; short ones of the lesser. */
+export const GRAIN = 12;
+const LESSER = 4;
+/** Tokens of a prompt that a step has at least beside answers. Without any it is GRAIN: reading the weights for fewer costs most of the time. */
+export const LEAST_CHUNK = 4;
+/** Tokens that an answer is expected to have, for estimates. */
+const EXPECTED_ANSWER = 256;
 
 /** A run's part of a step. */
 export interface Member {
@@ -43,4 +53,23 @@ export function logProbability(logits: Float32Array, id: number): number {
   const max = logits.reduce((m, x) => Math.max(m, x), -Infinity);
   const sum = logits.reduce((total, x) => total + Math.exp(x - max), 0);
   return logits[id] - max - Math.log(sum);
+}
+
+/** Of `most` tokens `fitting` would end in time: so many that the step has whole tiles, and that no few are left for a step of their own. */
+export function wholeTiles(fitting: number, before: number, most: number): number {
+  const whole = fitting - ((before + fitting) % (fitting < 2 * GRAIN ? LESSER : GRAIN));
+  if (whole < LEAST_CHUNK) return fitting;
+  return most - whole < GRAIN ? most : whole;
+}
+
+/** Milliseconds that all runs need: prompts in full steps, answers in steps of all that answer. */
+export function outstanding(runs: readonly ScheduledRun[], options: Steps["plan"]["options"], time: StepTime): number {
+  const { maxTokens, maxWanted } = options;
+  const prompt = runs.reduce((sum, r) => sum + r.left, 0);
+  const answers = runs.map(r => Math.max(0, Math.min(r.request.maxTokens, EXPECTED_ANSWER) - r.produced));
+  const rows = Math.max(1, Math.min(maxWanted, runs.length));
+  const steps = answers.reduce((sum, n) => sum + n, 0) / rows;
+  const past = runs.reduce((sum, r) => sum + r.filled, 0) / Math.max(1, runs.length);
+  const fill = time.predict({ tokens: maxTokens, rows: 0, context: maxTokens * past });
+  return (prompt / maxTokens) * fill + steps * time.predict({ tokens: rows, rows, context: rows * past });
 }

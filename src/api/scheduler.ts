@@ -9,7 +9,7 @@ import type { StepToken } from "../engine/step.ts";
 import { LatheError } from "../errors.ts";
 import { type Span, wholeLength } from "../kv/marks.ts";
 import { type Past, Prefixes, usableOf } from "../kv/prefixes.ts";
-import { commonOf, logProbability, type Member, rowsOf, sizeOf, tokensOf } from "./batch.ts";
+import { commonOf, GRAIN, LEAST_CHUNK, logProbability, type Member, outstanding, rowsOf, sizeOf, tokensOf, wholeTiles } from "./batch.ts";
 import { Compiling } from "./compiling.ts";
 import { keyOf, ModuleRuns } from "./module-runs.ts";
 import { Fairness, keepOrder } from "./policy.ts";
@@ -23,25 +23,14 @@ export { AHEAD } from "./scheduled-run.ts";
 
 export type { Events, Steps } from "./scheduling.ts";
 
-/** A step that is full in time has a multiple of so many tokens, which the tiles of products divide or nearly do; short ones of the lesser. */
-const [GRAIN, LESSER] = [12, 4];
-/** Tokens of a prompt that a step has at least beside answers. Without any it is GRAIN: reading the weights for fewer costs most of the time. */
-const LEAST_CHUNK = 4;
 /** Waiting runs that are looked at in a turn. */
 const LOOKED_AT = 16;
 /** Tokens by which waiting for a neighbour's prompt must be better than not waiting. */
 const WORTH_WAITING = 16;
 /** Bytes without a choice that are worth asking for their tokens, all of which are then computed in one step. */
 const WORTH_ASKING = 6;
-/** Tokens that an answer is expected to have, for estimates. */
-const EXPECTED_ANSWER = 256;
-
-/** Of `most` tokens `fitting` would end in time: so many that the step has whole tiles, and that no few are left for a step of their own. */
-function wholeTiles(fitting: number, before: number, most: number): number {
-  const whole = fitting - ((before + fitting) % (fitting < 2 * GRAIN ? LESSER : GRAIN));
-  if (whole < LEAST_CHUNK) return fitting;
-  return most - whole < GRAIN ? most : whole;
-}
+/** Of a step's time, what finding the tokens that constraints allow may add for all others. */
+const MASKS = 0.1;
 
 const isShortage = (e: unknown): boolean => e instanceof LatheError && e.code === "memory.insufficient";
 
@@ -63,6 +52,9 @@ export class Scheduler {
   #arrivals = 0;
   #turns = 0;
   #preempted = 0;
+  /** Milliseconds of the last step; runs whose rows wait for what their constraints allow to be found. */
+  #stepMs = 0;
+  readonly #late = new Set<ScheduledRun>();
   /** Whether the last step was. */
   #brokenOff = false;
 
@@ -102,7 +94,9 @@ export class Scheduler {
 
   /** Whether a turn would do something. */
   get busy(): boolean {
-    return this.#scorings.size > 0 || [...this.#runs.values()].some(r => !r.compiling && (!r.running || r.ready || r.module));
+    return (
+      this.#scorings.size + this.#late.size > 0 || [...this.#runs.values()].some(r => !r.compiling && (!r.running || r.ready || r.module))
+    );
   }
 
   status(): EngineStatus {
@@ -116,21 +110,8 @@ export class Scheduler {
       steps: this.#turns,
       pasts: this.#pasts.size,
       preempted: this.#preempted,
-      outstandingMs: this.#outstanding(),
+      outstandingMs: outstanding([...this.#runs.values()], this.#steps.plan.options, this.#time),
     };
-  }
-
-  /** Prompts in full steps, answers in steps of all that answer. */
-  #outstanding(): number {
-    const { maxTokens, maxWanted } = this.#steps.plan.options;
-    const runs = [...this.#runs.values()];
-    const prompt = runs.reduce((sum, r) => sum + r.left, 0);
-    const answers = runs.map(r => Math.max(0, Math.min(r.request.maxTokens, EXPECTED_ANSWER) - r.produced));
-    const rows = Math.max(1, Math.min(maxWanted, runs.length));
-    const steps = answers.reduce((sum, n) => sum + n, 0) / rows;
-    const past = runs.reduce((sum, r) => sum + r.filled, 0) / Math.max(1, runs.length);
-    const fill = this.#time.predict({ tokens: maxTokens, rows: 0, context: maxTokens * past });
-    return (prompt / maxTokens) * fill + steps * this.#time.predict({ tokens: rows, rows, context: rows * past });
   }
 
   open(session: number, from?: number): void {
@@ -351,6 +332,9 @@ export class Scheduler {
   // ---- what is computed ----
 
   #runTurn(): void {
+    const late = [...this.#late].map(run => [run, run.held!] as const);
+    this.#late.clear();
+    this.#answerAll(late);
     this.#admit();
     for (const run of [...this.#runs.values()]) if (run.running && run.module) this.#place(run, run.module);
     let members = this.#compose();
@@ -373,13 +357,25 @@ export class Scheduler {
       return;
     }
     if (!logits) return;
-    this.#time.observe(size, this.#now() - begun);
+    this.#stepMs = this.#now() - begun;
+    this.#time.observe(size, this.#stepMs);
     for (const { run, count } of members) this.#count(run, count);
     let row = 0;
-    members.forEach(({ run }, i) => {
-      if (rows[i]) this.#answer(run, logits.slice(row, row + rows[i]));
-      row += rows[i];
-    });
+    const own = (i: number): Float32Array[] => logits.slice(row, (row += rows[i]));
+    this.#answerAll(members.map(({ run }, i) => [run, own(i)] as const).filter(([, { length }]) => length));
+  }
+
+  /** Those without a constraint first; when finding what is allowed has taken its share of time, the rows that are left wait for the next turn. */
+  #answerAll(all: readonly (readonly [ScheduledRun, readonly Float32Array[]])[]): void {
+    const until = this.#now() + MASKS * this.#stepMs;
+    for (const [run, rows] of all) if (!run.constraint) this.#answer(run, rows);
+    for (const [i, [run, rows]] of all.filter(([r]) => r.constraint).entries()) {
+      if (i === 0 || this.#now() <= until) this.#answer(run, rows);
+      else {
+        run.held = rows.map(r => r.slice());
+        this.#late.add(run);
+      }
+    }
   }
 
   /**
@@ -485,6 +481,7 @@ export class Scheduler {
 
   #leave(run: ScheduledRun): void {
     this.#runs.delete(run.request.run);
+    this.#late.delete(run);
     this.#compiling.left(run);
     this.#modules.left(run);
     if (run.awaits) this.cancel(run.awaits.request.run);

@@ -175,7 +175,11 @@ const grammar: ConstraintSource = {
 };
 
 /** Runs a scheduler to the end of one run; the compiling side does one thing after each turn. */
-function answer(elsewhere: Elsewhere | undefined, beside: number): { ids: number[]; end: string; turns: number } {
+function answer(
+  elsewhere: Elsewhere | undefined,
+  beside: number,
+  { now, like }: { now?: () => number; like?: ConstraintSource } = {},
+): { ids: number[]; end: string; turns: number } {
   const world = simulatedWorld(64, 4, { maxTokens: 12, maxWanted: 4, context: 60 });
   const out = { ids: [] as number[], end: "", turns: 0 };
   const events = {
@@ -193,7 +197,7 @@ function answer(elsewhere: Elsewhere | undefined, beside: number): { ids: number
       if (run === 0) out.end = (error as { code: string }).code;
     },
   };
-  const scheduler: Scheduler = new Scheduler(world.steps, events, { now: world.now, compiler: elsewhere?.start });
+  const scheduler: Scheduler = new Scheduler(world.steps, events, { now: now ?? world.now, compiler: elsewhere?.start });
   scheduler.setVocabulary(vocabulary);
   const add = (run: number, constraint?: ConstraintSource): void => {
     scheduler.open(run);
@@ -201,7 +205,7 @@ function answer(elsewhere: Elsewhere | undefined, beside: number): { ids: number
     scheduler.add({ run, session: run, tokens: Int32Array.of(3, run), sampling, maxTokens: 30, stopIds: [], constraint });
   };
   add(0, grammar);
-  for (let run = 1; run <= beside; run++) add(run);
+  for (let run = 1; run <= beside; run++) add(run, like);
   for (; out.end === ""; out.turns++) {
     if (out.turns > 2000) throw new Error("it does not end");
     if (scheduler.busy) scheduler.turn();
@@ -223,6 +227,14 @@ describe("a run whose constraint comes from elsewhere", () => {
     expect(far.turns).toBeGreaterThan(own.turns);
     const near = answer(new Elsewhere(), 3);
     expect([near.ids, near.end]).toEqual([own.ids, own.end]);
+  });
+
+  it("is not held up for good where finding what is allowed takes longer than the others should wait", () => {
+    const own = answer(undefined, 0);
+    let time = 0;
+    const hurried = answer(undefined, 3, { now: () => (time += 50), like: grammar });
+    expect([hurried.ids, hurried.end]).toEqual([own.ids, own.end]);
+    expect(hurried.turns).toBeGreaterThan(1.5 * own.turns); // not all four go on in each turn
   });
 
   it("goes on when the rule that it asks for was on its way already", () => {
