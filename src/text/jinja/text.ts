@@ -199,7 +199,7 @@ export function repeatText(budget: Budget, text: Text, count: number): Text {
   if (text.flips.length === 0) return new Text(text.text.repeat(count), text.trusted);
   // A text that ends otherwise than it begins changes its origin at each seam, too.
   const own = text.flips.length % 2 ? [0, ...text.flips] : text.flips;
-  budget.work(4 * count * own.length);
+  budget.work(256 * count * own.length); // each makes a piece of its own wherever the text is written
   const flips: number[] = [];
   for (let i = 0; i < count; i++) for (const at of own) if (at + i > 0) flips.push(i * text.length + at);
   return new Text(text.text.repeat(count), text.trusted, flips);

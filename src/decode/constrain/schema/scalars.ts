@@ -79,6 +79,7 @@ function listed(formula: Formula, read: (atom: Atom) => string | undefined): { v
     const all = new Set<string>();
     let plain = formula.kind === "or";
     for (const part of formula.parts) {
+      if (lengthsOf(part).empty) continue;
       const found = listed(part, read);
       if (!found) return undefined;
       for (const value of found.values) all.add(value);
@@ -283,16 +284,23 @@ export class Scalars {
   }
 }
 
+/** The range of lengths that a formula asks for, whether there is none, and whether it asks for nothing else. */
+function lengthsOf(formula: Formula): { min: number; max: number; empty: boolean; only: boolean } {
+  const parts = formula.kind === "and" ? formula.parts : [formula];
+  let [min, max, only] = [0, Number.POSITIVE_INFINITY, true];
+  for (const part of parts) {
+    if (part.kind === "atom" && part.atom.kind === "length") {
+      min = Math.max(min, part.atom.min);
+      max = Math.min(max, part.atom.max);
+    } else only = false;
+  }
+  return { min, max, empty: max < min, only };
+}
+
 /** The range of lengths of a formula that says nothing else. */
 function lengthOnly(formula: Formula): { min: number; max: number } | undefined {
-  const parts = formula.kind === "and" ? formula.parts : [formula];
-  let [min, max] = [0, Number.POSITIVE_INFINITY];
-  for (const part of parts) {
-    if (part.kind !== "atom" || part.atom.kind !== "length") return undefined;
-    min = Math.max(min, part.atom.min);
-    max = Math.min(max, part.atom.max);
-  }
-  return max < min ? undefined : { min, max };
+  const { min, max, empty, only } = lengthsOf(formula);
+  return only && !empty ? { min, max } : undefined;
 }
 
 /** Whether the formula allows integers only. */
