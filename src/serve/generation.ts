@@ -73,7 +73,7 @@ class Hold {
 
 async function generate<S extends z.ZodType>(dialect: Dialect<S>, call: Call): Promise<Response> {
   const { service, request } = call;
-  const raw = await readJson(request);
+  const raw = await readJson(call);
   const body = checked(dialect.schema, raw);
   const instead = await dialect.instead?.(body, call);
   if (instead) return instead;
