@@ -126,7 +126,7 @@ function gauges(service: Service, watchdog: Watchdog): Gauge[] {
   return [
     { name: "requests_open", about: "requests that are admitted now", values: [{ value: admission.requests }] },
     { name: "tokens_open", about: "tokens that these are expected to need", values: [{ value: admission.tokens }] },
-    { name: "tokens_per_second", about: "tokens that get done in a second of work", values: [{ value: admission.rate }] },
+    { name: "tokens_per_second", about: "of these, tokens that get done in a second of work", values: [{ value: admission.rate }] },
     { name: "stored_bytes", about: "bytes of stored responses", values: [{ value: service.responses.bytes }] },
     { name: "model_loaded", about: "whether the model is loaded", values: perModel(m => Number(m.state === "ready")) },
     { name: "model_restarts_total", about: "how often its engine was given up", values: perModel(m => m.restarts) },

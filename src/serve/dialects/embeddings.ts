@@ -59,7 +59,7 @@ async function computed(
     service.metrics.add("prompt_tokens_total", tokens);
     return json({ ...answer, model: lease.name });
   } finally {
-    ticket.leave(tokens);
+    ticket.leave(true);
   }
 }
 
