@@ -30,7 +30,7 @@ type Ranges = readonly (readonly [from: number, to: number])[];
 
 const infinite = Number.POSITIVE_INFINITY;
 const MOST_CONTAINS = 4;
-/** Numbers of items found that are told apart, of all `contains` of an array together. */
+/** Numbers of items found that are told apart, of several `contains` of an array together. */
 const MOST_FOUND = 4096;
 
 /** What must be true of the item at a place. */
@@ -43,7 +43,7 @@ export function countersOf({ contains, most }: ArrayShape): readonly (Contains &
     .map(c => ({ ...c, max: c.max >= most ? infinite : c.max }))
     .map(c => ({ ...c, last: c.max < infinite ? c.max : c.min }));
   const told = counters.reduce((n, c) => n * (1 + c.last), 1);
-  if (told > MOST_FOUND && counters.every(c => c.min <= most))
+  if (counters.length > 1 && told > MOST_FOUND && counters.every(c => c.min <= most))
     throw unsupported("contains", `more than ${MOST_FOUND} counts are to be told apart`);
   return counters;
 }
@@ -112,6 +112,11 @@ export class Counting {
     const todo = [{ place, found }];
     while (todo.length) {
       const top = todo[todo.length - 1];
+      if (top.place === this.#places && this.#counters.length === 1) {
+        this.#known.set(keyOf(top.place, top.found), this.#alike(top.found[0]));
+        todo.pop();
+        continue;
+      }
       const after = Math.min(top.place + 1, this.#places);
       const ways = this.#all(top.place, top.found);
       const others = ways.filter(way => keyOf(after, way.found) !== keyOf(top.place, top.found));
@@ -128,6 +133,19 @@ export class Counting {
       this.#known.set(keyOf(top.place, top.found), all);
     }
     return this.#known.get(keyOf(place, found))!;
+  }
+
+  /** The same for one counter where all places are alike: counts may be of any size. */
+  #alike(found: number): Ranges {
+    const { formulas } = this.#context;
+    const satisfiable = (formula: Formula): boolean => this.#context.satisfiable(formula);
+    const [{ value, min, max }] = this.#counters;
+    const own = itemAt(this.#shape, this.#places);
+    const need = Math.max(0, min - found);
+    const counted = satisfiable(formulas.and(own, value));
+    const others = satisfiable(max < infinite ? formulas.and(own, formulas.not(value)) : own);
+    if (need > 0 && !counted) return [];
+    return [[need, others ? infinite : counted ? max - found : 0]];
   }
 }
 

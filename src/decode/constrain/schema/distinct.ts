@@ -102,7 +102,8 @@ export class Distinct {
 }
 
 /** The values that items can have, if they are few. */
-function constants({ under, formulas }: Pick<Context, "under" | "formulas">, shape: ArrayShape): Formula[] {
+function constants(context: Context, shape: ArrayShape): Formula[] {
+  const { formulas } = context;
   const found = new Set<Formula>();
   const refuse = (): Error => unsupported("uniqueItems", "only items out of a list of constants can be kept apart, or set maxItems to 1");
   const add = (formula: Formula, type: number): void => {
@@ -119,7 +120,7 @@ function constants({ under, formulas }: Pick<Context, "under" | "formulas">, sha
   };
   for (const value of [...shape.first.slice(0, shape.most), ...(shape.most > shape.first.length ? [shape.rest] : [])]) {
     for (const type of TYPES) {
-      const own = under(value, type);
+      const own = context.under(value, type);
       if (own.kind === "false") continue;
       if (type !== NULL && type !== BOOLEAN && type !== NUMBER && type !== STRING) throw refuse();
       add(own, type);
