@@ -1,5 +1,5 @@
 /** A request among others: its answer is the same as alone, to the last bit of its log-probabilities, and holds nothing of theirs. */
-import { complete } from "./client.mjs";
+import { comeBackLater, complete } from "./client.mjs";
 import { leaving } from "./load.mjs";
 import { completion, workload } from "./workload.mjs";
 
@@ -73,6 +73,7 @@ export async function crowded({ server, signal }, { source, bodies, alone }, { w
       );
       seen?.(answer.text);
       if (answer.aborted) counts.left++;
+      else if (answer.status === 429) await comeBackLater(answer, signal);
       else if (answer.status !== 200 || answer.failure) throw new Error(`a probe failed: ${answer.failure ?? answer.status}`);
       else {
         counts.compared++;
@@ -104,7 +105,8 @@ export async function crowd(setting) {
       // Some leave in the middle of their answers.
       const patience = AbortSignal.timeout(50 + (source.next() % 4000));
       const answer = await complete(server.place, body, { signal: AbortSignal.any([both, patience]) });
-      if (answer.status !== 200 && !answer.aborted) throw new Error(`a neighbour was refused: ${answer.status}`);
+      if (answer.status === 429) await comeBackLater(answer, both);
+      else if (answer.status !== 200 && !answer.aborted) throw new Error(`a neighbour was refused: ${answer.status}`);
       seen(answer.text, own);
     }
   };
