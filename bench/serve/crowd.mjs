@@ -51,9 +51,9 @@ export async function probesOf({ server, signal, say }, { seed, count }) {
  */
 export async function crowded({ server, signal }, { source, bodies, alone }, { width, until, seen }) {
   const counts = { compared: 0, differing: 0, left: 0, widths: new Set() };
-  let [sent, now] = [0, width()];
+  let [sent, now, failed] = [0, width(), false];
   const client = async i => {
-    while (!until(counts.compared) && !signal.aborted) {
+    while (!until(counts.compared) && !signal.aborted && !failed) {
       if (i >= now) {
         await new Promise(done => setTimeout(done, 5));
         continue;
@@ -81,7 +81,11 @@ export async function crowded({ server, signal }, { source, bodies, alone }, { w
       }
     }
   };
-  await Promise.all(Array.from({ length: WIDEST }, (_, i) => client(i)));
+  const fail = e => {
+    failed = true;
+    throw e;
+  };
+  await Promise.all(Array.from({ length: WIDEST }, (_, i) => client(i).catch(fail)));
   return counts;
 }
 

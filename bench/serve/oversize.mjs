@@ -49,7 +49,7 @@ export async function oversize(setting) {
     const { status, text } = await exchange(place, path, { body, signal });
     times[kind].push(performance.now() - began);
     const numbers = (text.match(/\d+ tokens/) ?? [""])[0];
-    if (status !== 413 || !text.includes(String(context)) || Number.parseInt(numbers) <= context)
+    if (status !== 413 || !text.includes(String(context)) || Number.parseInt(numbers, 10) <= context)
       wrong.push(`${status} ${text.slice(0, 200)}`);
   };
   const began = performance.now();
