@@ -57,7 +57,7 @@ export class Values implements Context {
 
   /** @throws LatheError `regex.invalid`, `regex.unsupported`. */
   checkPattern(source: string): void {
-    this.#scalars.pattern(source);
+    this.#scalars.matches(source);
   }
 
   /** White space around the whole. */
