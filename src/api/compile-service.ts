@@ -63,7 +63,7 @@ export class CompileService {
   handle(message: ToCompiler): void {
     if (message.kind === "vocabulary") {
       const { vocabulary } = message;
-      this.#send({ kind: "trie", trie: flatTrie(vocabulary.offsets.length, id => bytesOf(vocabulary, id)) });
+      this.#send({ kind: "trie", trie: flatTrie(vocabulary.offsets.length, id => bytesOf(vocabulary, id), vocabulary.marks) });
       return;
     }
     const { job } = message;

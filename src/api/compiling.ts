@@ -98,8 +98,8 @@ export class Compiling {
   /** With the vocabulary's tree from the compiling thread, whose first answer it is; where there is none, built here. */
   #constraints(trie?: FlatTrie): Constraints {
     const vocabulary = this.#vocabulary!;
-    const { offsets, ends } = vocabulary;
-    this.#made ??= new Constraints({ size: offsets.length, bytes: id => bytesOf(vocabulary, id), ends }, this.#kept, trie);
+    const { offsets, ends, marks } = vocabulary;
+    this.#made ??= new Constraints({ size: offsets.length, bytes: id => bytesOf(vocabulary, id), ends, marks }, this.#kept, trie);
     return this.#made;
   }
 
@@ -112,7 +112,7 @@ export class Compiling {
     if (!source) return;
     const key = keyOf(source);
     let shared = this.#kept.get(key);
-    if (!shared && !this.#start) shared = this.#constraints().add(key, compileSource(source));
+    if (!shared && !this.#start) shared = this.#constraints().add(key, compileSource(source), source.kind);
     if (shared) this.#follow(run, shared);
     else {
       const job = this.#byKey.get(key) ?? this.#queue(key, source, run.client);
@@ -255,7 +255,7 @@ export class Compiling {
   }
 
   #compiled(job: Job, { root, part, held }: Extract<FromCompiler, { kind: "compiled" }>): void {
-    const shared = this.#constraints().add(job.key, new FlatGrammar(root, part));
+    const shared = this.#constraints().add(job.key, new FlatGrammar(root, part), job.source.kind);
     this.#hold(shared, job.number, held);
     this.#meanMs += NEW_SHARE * (performance.now() - job.begun - this.#meanMs);
     this.#end(job, run => this.#ready(run, shared));

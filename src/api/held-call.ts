@@ -1,17 +1,26 @@
-/** What holds an answer to a call that is no JSON text as a whole, in place of a schema. */
+/** What holds an answer to calls, in place of a schema. */
 import type { ConstraintSource } from "../decode/constrain/source.ts";
-import type { CallForm } from "../text/tools/call-forms.ts";
+import type { CallsForm } from "../text/tools/call-forms.ts";
 import type { ToolSpec } from "./tools.ts";
+
+export interface HeldOptions {
+  /** How many calls may be made; default one. */
+  readonly most?: number;
+  /** How much of what comes before the first call was written already, in UTF-16 units; default nothing. */
+  readonly begun?: number;
+  /** Ids of the form's marks that are tokens. */
+  readonly marks?: Readonly<Record<string, number>>;
+}
 
 export class HeldCall {
   readonly source: ConstraintSource;
 
-  /** A call of one of the tools, written as `form` says. */
-  constructor(wanted: readonly ToolSpec[], form: CallForm) {
+  /** Calls of some of the tools, written as `form` says. */
+  constructor(wanted: readonly ToolSpec[], form: CallsForm, { most = 1, begun = 0, marks = {} }: HeldOptions = {}) {
     // An address of its own for each, so that references inside of it stay there.
     const schemas = wanted.map(
       ({ function: f }) => [f.name, { $id: `json-schema:///tools/${f.name}`, ...(f.parameters ?? { type: "object" }) }] as const,
     );
-    this.source = { kind: "call", text: JSON.stringify(Object.fromEntries(schemas)), form };
+    this.source = { kind: "call", text: JSON.stringify(Object.fromEntries(schemas)), form, most, begun, marks };
   }
 }

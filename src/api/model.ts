@@ -35,6 +35,7 @@ import type { Part, Result, Run } from "./run.ts";
 import { Run as RunOf } from "./run.ts";
 import { checkId, type Host, type Prompt, Session } from "./session.ts";
 import { type ChatHost, type ChatPrompt, Speech, type SpeechOptions } from "./speech.ts";
+import { markId } from "./spelling.ts";
 import type { ValueOf } from "./standard.ts";
 import { decodeState, encodeState, modelIdentity, type SavedState } from "./state.ts";
 
@@ -253,10 +254,7 @@ export class Model implements AsyncDisposable {
       context: this.info.context,
       template: (variants.get("tool_use") ?? main).source,
       syntax: this.#syntax,
-      isMark: text => {
-        const id = tokenizer.id(text);
-        return id !== undefined && tokenizer.isLiteral(id);
-      },
+      mark: text => markId(tokenizer, text),
       render: (messages, tools, opening) => {
         const options = { ...more, tools };
         const segments = this.#segments(messages, options);
@@ -278,8 +276,8 @@ export class Model implements AsyncDisposable {
 
   /** Answers a prompt of `speech`. `id`: of the n-th call where the model gives none. */
   answer<S = undefined>(speech: Speech, prompt: ChatPrompt, options: GenerateOptions<S>, id: (n: number) => string): Run<ValueOf<S>> {
-    const { schema, stops, markStops } = speech;
-    const generate = { ...options, stop: markStops, ...(schema && { schema }) } as GenerateOptions;
+    const { held, stops, markStops } = speech;
+    const generate = { ...options, stop: markStops, ...(held && { schema: held }) } as GenerateOptions;
     return this.#alone(session => {
       const run = session.answer<ValueOf<S>>(() => ({ ids: prompt.ids }), generate, speech.marks);
       return new RunOf(settle => heard(run, prompt.parser, { id, stops }, settle));

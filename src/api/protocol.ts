@@ -44,6 +44,8 @@ export interface WireVocabulary {
   readonly offsets: Uint32Array;
   /** Tokens that end a generation. */
   readonly ends: readonly number[];
+  /** Tokens that are marks of calls. */
+  readonly marks: readonly number[];
 }
 
 /** The bytes of one of its tokens. */

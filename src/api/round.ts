@@ -22,6 +22,8 @@ export interface ChatOptions<S = unknown> extends GenerateOptions<S> {
   readonly tools?: readonly AnyTool[];
   /** Default "auto". */
   readonly toolChoice?: ToolChoice;
+  /** How many calls an answer that must call may make. Default 16. */
+  readonly maxCalls?: number;
   /** `separate`: thoughts between the model's marks are parts of their own. Default: so with tools, otherwise "text", as they come. */
   readonly reasoning?: "separate" | "text";
 }
@@ -32,17 +34,22 @@ interface Settled {
   readonly generate: GenerateOptions;
 }
 
+/** Most calls of one answer. */
+const MOST_CALLS = 128;
+
 const constraints = ["schema", "grammar", "regex", "choices"] as const;
 
 /** Splits and checks the options. @throws LatheError option.invalid, template.missing, schema.*. */
 function settled(host: ChatHost, options: ChatOptions): Settled {
-  const { tools = [], toolChoice = "auto", reasoning, ...generate } = options;
+  const { tools = [], toolChoice = "auto", maxCalls, reasoning, ...generate } = options;
   const forced =
     toolChoice === "required" || (typeof toolChoice === "object" && toolChoice !== null && typeof toolChoice.name === "string");
   if (!forced && toolChoice !== "auto" && toolChoice !== "none")
     throw new LatheError("option.invalid", 'toolChoice must be "auto", "none", "required" or { name }.', { option: "toolChoice" });
   if (reasoning !== undefined && reasoning !== "separate" && reasoning !== "text")
     throw new LatheError("option.invalid", 'reasoning must be "separate" or "text".', { option: "reasoning" });
+  if (maxCalls !== undefined && !(Number.isInteger(maxCalls) && maxCalls >= 1 && maxCalls <= MOST_CALLS))
+    throw new LatheError("option.invalid", `maxCalls must be an integer from 1 to ${MOST_CALLS}.`, { option: "maxCalls" });
   const offered = toolSpecs(tools);
   const specs = toolChoice === "none" ? [] : offered;
   const constrained = constraints.find(k => generate[k] !== undefined);
@@ -53,11 +60,11 @@ function settled(host: ChatHost, options: ChatOptions): Settled {
   const { stop } = generate;
   const stops = typeof stop === "string" ? [stop] : (stop ?? []);
   createStopMatcher(stops); // refuses what is none
-  const speech = new Speech(host, { specs, forced: forced ? forcedSpecs(specs, toolChoice) : undefined, stops });
+  const speech = new Speech(host, { specs, forced: forced ? forcedSpecs(specs, toolChoice) : undefined, maxCalls, stops });
   return {
     speech,
     separate: (reasoning ?? (specs.length ? "separate" : "text")) === "separate",
-    generate: speech.schema ? { ...generate, schema: speech.schema } : generate,
+    generate: speech.held ? { ...generate, schema: speech.held } : generate,
   };
 }
 

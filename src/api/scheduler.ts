@@ -13,7 +13,7 @@ import { commonOf, GRAIN, LEAST_CHUNK, logProbability, type Member, outstanding,
 import { Compiling } from "./compiling.ts";
 import { keyOf, ModuleRuns } from "./module-runs.ts";
 import { Fairness, keepOrder } from "./policy.ts";
-import { bytesOf, type EngineStatus, type Finish, type RunRequest, type WireVocabulary } from "./protocol.ts";
+import type { EngineStatus, Finish, RunRequest, WireVocabulary } from "./protocol.ts";
 import { ScheduledRun } from "./scheduled-run.ts";
 import { type Coming, type Events, nothing, type Steps, type Surroundings } from "./scheduling.ts";
 import { Scorings } from "./scorings.ts";
@@ -46,7 +46,6 @@ export class Scheduler {
   readonly #scorings: Scorings;
   readonly #fairness = new Fairness();
   readonly #time = new StepTime();
-  #vocabulary: WireVocabulary | undefined;
   readonly #compiling: Compiling;
   readonly #modules: ModuleRuns;
   #arrivals = 0;
@@ -145,7 +144,6 @@ export class Scheduler {
   }
 
   setVocabulary(vocabulary: WireVocabulary): void {
-    this.#vocabulary = vocabulary;
     this.#compiling.setVocabulary(vocabulary);
   }
 
@@ -464,14 +462,7 @@ export class Scheduler {
     if (!found?.waiting) return;
     found.waiting = false;
     const room = Math.min(found.request.maxTokens - found.produced, this.#steps.plan.options.context - found.known.length);
-    const bytes = found.constraint!.forced();
-    let at = 0;
-    for (const id of ids.slice(0, Math.max(0, room))) {
-      const own = bytesOf(this.#vocabulary!, id);
-      if (own.length === 0 || own.some((b, i) => b !== bytes[at + i])) break;
-      at += own.length;
-      found.forced.push(id);
-    }
+    found.forced.push(...found.constraint!.spelling(ids.slice(0, Math.max(0, room))));
   }
 
   #finish(run: ScheduledRun, finish: Finish): void {

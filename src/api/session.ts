@@ -13,8 +13,9 @@ import { type EngineClient, fromWire, type Inbox } from "./engine-client.ts";
 import { HeldCall } from "./held-call.ts";
 import { compose, isComposed, type PromptModule, plainIds, requireModules } from "./modules.ts";
 import { type GenerateOptions, type ResolvedGenerate, resolveGenerate } from "./options.ts";
-import type { Finished, Token, WireVocabulary } from "./protocol.ts";
+import type { Finished, Token } from "./protocol.ts";
 import { type Part, type Result, Run } from "./run.ts";
+import { dropsFirstSpace, endIds, spelling, wireVocabulary } from "./spelling.ts";
 import { type ValueOf, validated } from "./standard.ts";
 
 /** A text, its parts with their right to spell control tokens, or token ids. */
@@ -257,44 +258,6 @@ function withPartial(reason: unknown, partial: string): unknown {
   if (typeof reason === "object" && reason !== null && Object.isExtensible(reason))
     Object.defineProperty(reason, "partial", { value: partial, configurable: true });
   return reason;
-}
-
-const ends = new WeakMap<Tokenizer, readonly number[]>();
-function endIds(tokenizer: Tokenizer): readonly number[] {
-  const known = ends.get(tokenizer) ?? Array.from({ length: tokenizer.size }, (_, i) => i).filter(id => tokenizer.isEndOfGeneration(id));
-  ends.set(tokenizer, known);
-  return known;
-}
-
-/** Whether a text that begins with a space loses it: such a tokenizer puts one in front of every text. */
-function dropsFirstSpace(tokenizer: Tokenizer): boolean {
-  for (let id = 0; id < tokenizer.size; id++) if (tokenizer.bytes(id)[0] === 0x20) return !tokenizer.decode([id]).startsWith(" ");
-  return false;
-}
-
-/**
- * The tokens of what must come, without the last, which might be longer if it saw what follows. It goes on from other text, so it is spelled
- * behind a line break: tokenizers that put a space before every text put it there.
- */
-function spelling(tokenizer: Tokenizer, bytes: Uint8Array): readonly number[] {
-  const encode = (text: string): Int32Array => tokenizer.encode(text, { bos: false, eos: false });
-  const text = new TextDecoder().decode(bytes);
-  const [edge, whole] = [encode("\n"), encode(`\n${text}`)];
-  const ids = edge.every((id, i) => id === whole[i]) ? whole.subarray(edge.length) : encode(text);
-  return [...ids.subarray(0, -1)];
-}
-
-/** What a constraint needs to know of the tokens. */
-function wireVocabulary(tokenizer: Tokenizer): WireVocabulary {
-  const each = Array.from({ length: tokenizer.size }, (_, id) => tokenizer.bytes(id));
-  const offsets = new Uint32Array(each.length);
-  const bytes = new Uint8Array(each.reduce((sum, b) => sum + b.length, 0));
-  let at = 0;
-  each.forEach((own, id) => {
-    bytes.set(own, at);
-    offsets[id] = at += own.length;
-  });
-  return { bytes, offsets, ends: endIds(tokenizer) };
 }
 
 /** Tokens becoming text: whole characters, held back while a stop text may be coming. */

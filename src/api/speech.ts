@@ -4,14 +4,15 @@
  */
 import { LatheError } from "../errors.ts";
 import type { ChatMessage } from "../text/chat.ts";
+import { openingOf } from "../text/tools/call-forms.ts";
 import { type Manner, mannerOf, marksOf, openThoughts, type Thoughts } from "../text/tools/manner.ts";
 import { coded, codesOf } from "../text/tools/marks.ts";
 import { AnswerParser } from "../text/tools/parser.ts";
-import { bareSyntax, type ForcedForm, syntaxOf, type ToolSyntax, taughtSyntax } from "../text/tools/syntaxes.ts";
+import { bareSyntax, callMarksOf, type ForcedForm, syntaxOf, type ToolSyntax, taughtSyntax } from "../text/tools/syntaxes.ts";
 import { taught } from "../text/tools/teach.ts";
 import { HeldCall } from "./held-call.ts";
 import type { Marks } from "./session.ts";
-import { callSchema, type ToolSpec } from "./tools.ts";
+import type { ToolSpec } from "./tools.ts";
 
 /** What a conversation needs of the model. */
 export interface ChatHost {
@@ -20,8 +21,8 @@ export interface ChatHost {
   readonly template: string;
   /** How the model writes calls, where somebody chose it. */
   readonly syntax?: ToolSyntax;
-  /** Whether the text is a special token, which plain text never becomes. */
-  readonly isMark: (text: string) => boolean;
+  /** The special token of that text, which plain text never becomes; undefined where there is none. */
+  readonly mark: (text: string) => number | undefined;
   /** The prompt's text where it ends, and its ids. `opening`: what the answer is made to begin with. */
   render(
     messages: readonly ChatMessage[],
@@ -34,9 +35,14 @@ export interface SpeechOptions {
   readonly specs: readonly ToolSpec[];
   /** Of which one must be called. */
   readonly forced?: readonly ToolSpec[];
+  /** How many calls an answer that must call may make. Default 16. */
+  readonly maxCalls?: number;
   /** Texts that end the answer: a mark in one of them is text. */
   readonly stops?: readonly string[];
 }
+
+/** Calls of one answer that must call, unless somebody says how many. */
+export const DEFAULT_CALLS = 16;
 
 /** A prompt, and how its answer is read. */
 export interface ChatPrompt {
@@ -47,8 +53,8 @@ export interface ChatPrompt {
 export class Speech {
   /** Special tokens that are told apart from text, and what stands for them. */
   readonly marks: Marks;
-  /** The JSON Schema that holds the answer to a call, or what stands in its place. */
-  readonly schema: object | HeldCall | undefined;
+  /** What holds the answer to calls. */
+  readonly held: HeldCall | undefined;
   /** Stop texts that end the words of the answer. They do not count in thoughts and calls. */
   readonly stops: readonly string[];
   /** Stop texts with a mark in them, which are looked for in all that the model writes. */
@@ -57,29 +63,30 @@ export class Speech {
   readonly #specs: readonly ToolSpec[];
   readonly #manner: Manner;
   readonly #teach: boolean;
-  readonly #form: ForcedForm | undefined;
-  readonly #forced: string;
+  /** What the answer is made to begin with, where it must call. */
+  readonly #forced: string | undefined;
 
-  constructor(host: ChatHost, { specs, forced, stops = [] }: SpeechOptions) {
+  constructor(host: ChatHost, { specs, forced, maxCalls = DEFAULT_CALLS, stops = [] }: SpeechOptions) {
     const own = host.syntax ?? syntaxOf(host.template);
     this.#host = host;
     this.#specs = specs;
     this.#teach = specs.length > 0 && own === undefined;
     const manner = mannerOf(host.template, own ?? taughtSyntax);
     const form = forced && forcedForm(manner.syntax!, forced);
-    this.#form = form;
-    this.#forced = form?.open(forced?.length === 1 ? forced[0].function.name : undefined) ?? "";
-    const held = form?.call ?? (forced && forced.length > 1 ? form?.several : undefined);
-    this.schema = form && (held ? new HeldCall(forced!, held) : callSchema(forced!, form));
+    const bare = form && "keys" in form.call && openingOf(form) === "";
     const reads = specs.length > 0 || manner.syntax?.whole !== undefined;
-    this.#manner = { ...manner, syntax: form && !held && this.#forced === "" ? bareSyntax : reads ? manner.syntax : undefined };
+    this.#manner = { ...manner, syntax: bare ? bareSyntax : reads ? manner.syntax : undefined };
     const marks = marksOf(this.#manner);
     const marked = (stop: string): boolean => marks.some(m => stop.includes(m));
     this.stops = stops.filter(s => !marked(s));
     this.markStops = stops.filter(marked);
-    // Under a constraint only text can be written: where that has marks in it, they are read as text.
-    const apart = held ? [] : marks.filter(m => host.isMark(m) && !stops.some(s => s.includes(m)));
-    this.marks = codesOf(apart);
+    this.marks = codesOf(marks.filter(m => host.mark(m) !== undefined && !stops.some(s => s.includes(m))));
+    if (!form) return;
+    const ids = Object.fromEntries(callMarksOf(manner.syntax!).flatMap(m => (host.mark(m) === undefined ? [] : [[m, host.mark(m)!]])));
+    const { tools: _, ...calls } = form;
+    // The prompt goes as far as a token that nothing can merge with; what comes behind it is the model's own.
+    this.#forced = openingOf(form).slice(0, endOfMarks(openingOf(form), Object.keys(ids)));
+    this.held = new HeldCall(forced, calls, { most: maxCalls, begun: this.#forced.length, marks: ids });
   }
 
   /** The prompt of these messages. */
@@ -92,7 +99,7 @@ export class Speech {
 
   /** A call is not made in the middle of thoughts. */
   #opening(ending: string): string {
-    if (!this.#form) return "";
+    if (this.#forced === undefined) return "";
     const thinking = openThoughts(this.#manner, ending);
     return (thinking ? `${thinking.close}\n\n` : "") + this.#forced;
   }
@@ -103,6 +110,10 @@ export class Speech {
     return new AnswerParser({ ...this.#manner, tools, thinking, codes: this.marks, begun });
   }
 }
+
+/** Where the last of the marks in a text ends; 0 where none is there. */
+const endOfMarks = (text: string, marks: readonly string[]): number =>
+  marks.reduce((end, m) => Math.max(end, text.includes(m) ? text.lastIndexOf(m) + m.length : 0), 0);
 
 /** The syntax's own form where it can hold these calls, otherwise JSON. */
 function forcedForm({ forced: form }: ToolSyntax, wanted: readonly ToolSpec[]): ForcedForm {

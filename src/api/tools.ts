@@ -116,27 +116,6 @@ export function forcedSpecs(specs: readonly ToolSpec[], choice: ToolChoice): rea
   throw new LatheError("option.invalid", `The tool choice asks for ${what}.`, { option: "toolChoice" });
 }
 
-/**
- * The JSON Schema of one call of one of the tools: an object of these keys, or whose one key is the tool's name, in a list or not; without keys the
- * arguments alone.
- */
-export function callSchema(
-  wanted: readonly ToolSpec[],
-  form: { readonly keys?: readonly [string, string]; readonly list?: boolean; readonly keyed?: boolean },
-): object {
-  const shape = ({ function: { name, parameters } }: ToolSpec): object => {
-    // An address of its own, so that references inside of it stay there.
-    const own = { $id: `json-schema:///tools/${name}`, ...(parameters ?? { type: "object" }) };
-    const object = (properties: object): object => {
-      return { type: "object", properties, required: Object.keys(properties), additionalProperties: false };
-    };
-    if (form.keyed) return object({ [name]: own });
-    return form.keys ? object({ [form.keys[0]]: { const: name }, [form.keys[1]]: own }) : own;
-  };
-  const one = wanted.length === 1 ? shape(wanted[0]) : { anyOf: wanted.map(shape) };
-  return form.list ? { type: "array", items: one, minItems: 1, maxItems: 1 } : one;
-}
-
 /** What a tool said, as the model is told it. */
 export interface ToolOutcome {
   readonly result?: unknown;

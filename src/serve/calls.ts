@@ -34,7 +34,7 @@ export function conversed(model: Model, prompt: Extract<AskPrompt, { kind: "chat
   const forced = ask?.mustCall && specs.filter(s => ask.mustCall!.some(f => f.name === s.function.name));
   const stop = ask?.options.stop ?? [];
   const speech = model.speech(
-    { specs, forced, stops: typeof stop === "string" ? [stop] : stop },
+    { specs, forced, maxCalls: ask?.maxCalls, stops: typeof stop === "string" ? [stop] : stop },
     { extra, continueLast },
     ask?.options.modules,
   );

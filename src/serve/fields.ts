@@ -16,6 +16,8 @@ export const limits = {
   inputs: 2048,
   messages: 4096,
   tools: 256,
+  /** Calls of one answer that must call. */
+  calls: 16,
   alternatives: 20,
   modules: 64,
 } as const;
@@ -71,6 +73,9 @@ export const fields = {
   stop: z
     .union([z.string().min(1).max(4096), z.array(z.string().min(1).max(4096)).max(limits.stops)])
     .describe(`texts that end the answer and are no part of it; at most ${limits.stops}`),
+  parallelCalls: z
+    .boolean()
+    .describe(`whether an answer that must call may make several calls, at most ${limits.calls}; without it, it may; \`false\`: one call`),
   n: whole(1, limits.choices, "how many answers; they share the prompt's keys and values"),
   modules: z
     .array(z.union([moduleUnion, moduleText]))
@@ -132,3 +137,6 @@ export function samplingOf(body: Sampling) {
   };
   return Object.fromEntries(Object.entries(options).filter(([, v]) => v !== undefined)) as typeof options;
 }
+
+/** How many calls an answer that must call may make. */
+export const maxCallsOf = (parallel: boolean | undefined): number => (parallel === false ? 1 : limits.calls);

@@ -34,8 +34,10 @@ export interface Ask {
   readonly echo: boolean;
   /** Whether tokens are told with their log-probabilities; `options.alternatives` says with how many others. */
   readonly logprobs: boolean;
-  /** Functions of which the answer must call one; it is then held to such a call. */
+  /** Functions of which the answer must call one or more; it is then held to such calls. */
   readonly mustCall?: readonly { readonly name: string; readonly parameters: unknown }[];
+  /** How many calls an answer that must call may make. */
+  readonly maxCalls?: number;
   /** Milliseconds that the model stays loaded after the request; undefined: the server's own. */
   readonly keepAlive?: number;
 }

@@ -62,7 +62,12 @@ class Elsewhere {
 }
 
 const bytes = Array.from({ length: VOCABULARY }, (_, id) => Uint8Array.of(0x61 + id));
-const vocabulary = { bytes: Uint8Array.from(bytes.flatMap(b => [...b])), offsets: Uint32Array.from(bytes, (_, i) => i + 1), ends: [] };
+const vocabulary = {
+  bytes: Uint8Array.from(bytes.flatMap(b => [...b])),
+  offsets: Uint32Array.from(bytes, (_, i) => i + 1),
+  ends: [],
+  marks: [],
+};
 const regex = (text: string): ConstraintSource => ({ kind: "regex", text });
 const runOf = (run: number, more: Partial<RunRequest>): ScheduledRun => {
   const tokens = Int32Array.of(1);

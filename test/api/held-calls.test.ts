@@ -9,7 +9,8 @@ import type { Model } from "../../src/api/model.ts";
 import { Speech } from "../../src/api/speech.ts";
 import { type ToolSpec, tool } from "../../src/api/tools.ts";
 import { Recogniser } from "../../src/decode/constrain/constraint.ts";
-import { compileSource, createConstraint } from "../../src/decode/constrain/source.ts";
+import { Constraints, compileSource } from "../../src/decode/constrain/source.ts";
+import { openingOf } from "../../src/text/tools/call-forms.ts";
 import { chosenSyntax } from "../../src/text/tools/syntaxes.ts";
 import { isValid } from "../decode/constrain/validator.ts";
 import { caught } from "../files/caught.ts";
@@ -23,14 +24,14 @@ const written = {
   glm: "<tool_call>book\n<arg_key>city</arg_key>\n<arg_value>Oslo</arg_value>\n<arg_key>nights</arg_key>\n<arg_value>3</arg_value>\n</tool_call>",
   minimax:
     '<minimax:tool_call>\n<invoke name="book">\n<parameter name="city">Oslo</parameter>\n<parameter name="nights">3</parameter>\n</invoke>\n</minimax:tool_call>',
-  seed: "<seed:tool_call>\n<function=book>\n<parameter=city>\nOslo\n</parameter>\n<parameter=nights>\n3\n</parameter>\n</function>\n</seed:tool_call>",
+  seed: "<seed:tool_call>\n<function=book>\n<parameter=city>Oslo</parameter>\n<parameter=nights>3</parameter>\n</function>\n</seed:tool_call>",
   "deepseek-3.2":
     '<｜DSML｜function_calls>\n<｜DSML｜invoke name="book">\n<｜DSML｜parameter name="city" string="true">Oslo</｜DSML｜parameter>\n<｜DSML｜parameter name="nights" string="false">3</｜DSML｜parameter>\n</｜DSML｜invoke>\n</｜DSML｜function_calls>',
-  "gemma-4": '<|tool_call>call:book{city:<|"|>Oslo<|"|>,nights:3}',
-  functiongemma: "<start_function_call>call:book{city:<escape>Oslo<escape>,nights:3}",
-  lfm2: '<|tool_call_start|>[book(city="Oslo", nights=3)]',
-  "olmo-3": '<function_calls>book(city="Oslo", nights=3)',
-  "gemma-3": '```tool_code\nbook(city="Oslo", nights=3)',
+  "gemma-4": '<|tool_call>call:book{city:<|"|>Oslo<|"|>,nights:3}<tool_call|>',
+  functiongemma: "<start_function_call>call:book{city:<escape>Oslo<escape>,nights:3}<end_function_call>",
+  lfm2: '<|tool_call_start|>[book(city="Oslo", nights=3)]<|tool_call_end|>',
+  "olmo-3": '<function_calls>book(city="Oslo", nights=3)\n</function_calls>',
+  "gemma-3": '```tool_code\nbook(city="Oslo", nights=3)\n```',
 } as const;
 const syntaxes = Object.keys(written) as (keyof typeof written)[];
 
@@ -51,7 +52,8 @@ const specs = [specOf("book", book), specOf("now", { type: "object", properties:
 
 function heldBy(name: string, wanted: readonly ToolSpec[] = specs) {
   const form = chosenSyntax(name).forced!;
-  return { opening: form.open(undefined)!, source: new HeldCall(wanted, form.call!).source };
+  const opening = openingOf(form);
+  return { opening, source: new HeldCall(wanted, form, { begun: opening.length }).source };
 }
 
 describe.each(syntaxes)("%s", name => {
@@ -100,10 +102,10 @@ describe.each(syntaxes)("%s", name => {
       "None",
     ];
     const bytes = vocabulary.map(t => new TextEncoder().encode(t));
-    const shared = { size: bytes.length, bytes: (id: number) => bytes[id], ends: [] };
+    const constraints = new Constraints({ size: bytes.length, bytes: id => bytes[id], ends: [] });
     let calls = 0;
     for (let n = 0; n < 8; n++) {
-      const constraint = createConstraint(source, shared);
+      const constraint = constraints.begin(source);
       let text = opening;
       for (let length = 0; !constraint.done && length < 600; length++) {
         const mask = constraint.mask();
@@ -171,11 +173,11 @@ describe("what cannot be written", () => {
   it("is no text where there are escapes", () => {
     const accepts = (name: string, rest: string): boolean =>
       new Recogniser(compileSource(heldBy(name, [inside(quoted)]).source)).accepts(rest);
-    expect(accepts("gemma-4", 'f{x:{x:<|"|>a "b" \\ c/d<|"|>}}')).toBe(true);
+    expect(accepts("gemma-4", 'f{x:{x:<|"|>a "b" \\ c/d<|"|>}}<tool_call|>')).toBe(true);
     for (const [name, close] of [
-      ["gemma-3", ")"],
-      ["olmo-3", ")"],
-      ["lfm2", ")]"],
+      ["gemma-3", ")\n```"],
+      ["olmo-3", ")\n</function_calls>"],
+      ["lfm2", ")]<|tool_call_end|>"],
     ] as const) {
       expect(accepts(name, `f(x={"x": "a \\"b\\" \\\\ c/d"}${close}`)).toBe(true);
       expect(accepts(name, `f(x={"x": "a \\"b\\" \\\\ c\\/d"}${close}`)).toBe(false);
@@ -187,12 +189,13 @@ it("words are the family's own", () => {
   const spec = specOf("f", { type: "object", properties: { x: { type: ["boolean", "null"] } }, required: ["x"] });
   for (const [name, yes, no] of [
     ["gemma-3", "f(x=True)", "f(x=true)"],
-    ["lfm2", "f(x=None)]", "f(x=null)]"],
+    ["lfm2", "f(x=None)", "f(x=null)"],
     ["olmo-3", "f(x=null)", "f(x=None)"],
     ["gemma-4", "f{x:false}", "f{x:False}"],
   ]) {
+    const { end, close = "" } = chosenSyntax(name).forced!;
     const recogniser = new Recogniser(compileSource(heldBy(name, [spec]).source));
-    expect([name, recogniser.accepts(yes), recogniser.accepts(no)]).toEqual([name, true, false]);
+    expect([name, recogniser.accepts(yes + end + close), recogniser.accepts(no + end + close)]).toEqual([name, true, false]);
   }
 });
 
@@ -241,10 +244,16 @@ describe("names of tools that a family cannot write", () => {
     ["olmo-3", "search.call"],
     ["functionary-3.2", "all"],
   ])("of %s make the call plain JSON: %s", (name, odd) => {
-    const host = { context: 512, template: "", syntax: chosenSyntax(name), isMark: () => false, render: () => ({ ids: [1], ending: "" }) };
+    const host = {
+      context: 512,
+      template: "",
+      syntax: chosenSyntax(name),
+      mark: () => undefined,
+      render: () => ({ ids: [1], ending: "" }),
+    };
     const odds = [specOf(odd, { type: "object" })];
-    expect(new Speech(host, { specs: odds, forced: odds }).schema).toMatchObject({ properties: { name: { const: odd } } });
-    expect(new Speech(host, { specs, forced: specs }).schema).toBeInstanceOf(HeldCall);
+    expect(new Speech(host, { specs: odds, forced: odds }).held!.source).toMatchObject({ form: chosenSyntax("json").forced });
+    expect(new Speech(host, { specs, forced: specs }).held!.source).toMatchObject({ form: { call: chosenSyntax(name).forced!.call } });
   });
 });
 
@@ -260,20 +269,22 @@ describe.each(["qwen-coder", "gemma-4", "gemma-3", "functionary-3.1"])("a model 
   }, 60_000);
   afterAll(() => model.close());
 
-  it("that must call does so in its family's syntax", async () => {
+  it.each([1, 2])("that must call does so in its family's syntax, at most %i times", async maxCalls => {
     for (const toolChoice of ["required", { name: "book" }] as const) {
-      using talk = model.conversation({ tools: [city, now], maxRounds: 0, seed: 4, maxTokens: 150 });
+      using talk = model.conversation({ tools: [city, now], maxRounds: 0, seed: 4, maxTokens: 150 * maxCalls });
       const kinds: string[] = [];
-      const run = talk.send("Book a room.", { toolChoice });
+      const run = talk.send("Book a room.", { toolChoice, maxCalls });
       for await (const part of run) kinds.push(part.type);
-      const { calls, finish, text } = await run;
+      const { calls = [], finish, text } = await run;
       expect([finish, text.trim()]).toEqual(["tools", ""]);
-      expect(calls).toHaveLength(1);
-      const [{ name, arguments: given }] = calls!;
-      if (toolChoice === "required" && name === "now") expect(given).toEqual({});
-      else {
-        expect(["Oslo", "Rome"]).toContain(given["city"]);
-        expect(["none", "half", "full"]).toContain(given["board"]);
+      expect(calls.length).toBeGreaterThan(0);
+      expect(calls.length).toBeLessThanOrEqual(maxCalls);
+      for (const { name, arguments: given } of calls) {
+        if (toolChoice === "required" && name === "now") expect(given).toEqual({});
+        else {
+          expect(["Oslo", "Rome"]).toContain(given["city"]);
+          expect(["none", "half", "full"]).toContain(given["board"]);
+        }
       }
       expect(kinds.indexOf("tool-call-start")).toBeLessThan(kinds.indexOf("tool-call-delta"));
     }
@@ -284,13 +295,5 @@ describe.each(["qwen-coder", "gemma-4", "gemma-3", "functionary-3.1"])("a model 
     const impossible = tool({ name: "odd", input: { type: "object", properties: { "a>b": { type: "string" } }, required: ["a>b"] } });
     using talk = model.conversation({ tools: [impossible] });
     await caught("schema.unsatisfiable", async () => void (await talk.send("x", { toolChoice: "required" })));
-  });
-});
-
-describe("a model", () => {
-  it("whose marks are tokens is read by the marks' text, which alone can be written under a constraint", () => {
-    const host = { context: 512, template: "{{ tools }}<arg_key>", isMark: () => true, render: () => ({ ids: [1], ending: "" }) };
-    expect(new Speech(host, { specs, forced: specs }).marks.size).toBe(0);
-    expect(new Speech(host, { specs }).marks.size).toBeGreaterThan(3);
   });
 });

@@ -9,6 +9,7 @@ import type { ToolSpec } from "../../src/api/tools.ts";
 import { type Constraint, Recogniser } from "../../src/decode/constrain/constraint.ts";
 import { type ConstraintSource, Constraints, compileSource } from "../../src/decode/constrain/source.ts";
 import { LatheError } from "../../src/errors.ts";
+import { openingOf } from "../../src/text/tools/call-forms.ts";
 import { type ToolSyntax, toolSyntaxes } from "../../src/text/tools/syntaxes.ts";
 import { randomSchema } from "../decode/constrain/random-schemas.ts";
 import { isValid } from "../decode/constrain/validator.ts";
@@ -67,7 +68,8 @@ const heard = ({ name }: ToolSyntax, texts: readonly string[], spec: ToolSpec): 
 
 /** The source, unless the form cannot write what the schema asks for. */
 function heldBy(syntax: ToolSyntax, spec: ToolSpec): ConstraintSource | undefined {
-  const { source } = new HeldCall([spec], formOf(syntax)!);
+  const form = syntax.forced!;
+  const { source } = new HeldCall([spec], form, { begun: openingOf(form).length });
   try {
     compileSource(source);
     return source;
@@ -77,13 +79,12 @@ function heldBy(syntax: ToolSyntax, spec: ToolSpec): ConstraintSource | undefine
   }
 }
 
-const formOf = ({ forced }: ToolSyntax) => forced?.call ?? forced?.several;
-const held = toolSyntaxes.filter(formOf);
+const held = toolSyntaxes.filter(({ forced }) => forced && !("keys" in forced.call || "keyed" in forced.call));
 
 it("are those of all families that write calls in a form of their own", () => {
   const literals = ["gemma-4", "functiongemma", "lfm2", "olmo-3", "gemma-3"];
   const elements = ["deepseek-3.2", "minimax", "seed", "glm", "qwen-coder"];
-  const named = ["harmony", "functionary-3.2", "kimi", "deepseek", "functionary-3.1", "mistral-11"];
+  const named = ["harmony", "functionary-3.2", "kimi", "deepseek", "deepseek-3", "functionary-3.1", "mistral-11"];
   expect(held.map(s => s.name).sort()).toEqual([...literals, ...elements, ...named].sort());
 });
 
@@ -96,7 +97,7 @@ describe.each(held.map(s => [s.name, s] as const))("calls of %s", (_, syntax) =>
       const source = heldBy(syntax, spec);
       const rest = source && write(constraints.begin(source), random);
       if (rest === undefined) continue;
-      const text = syntax.forced!.open(undefined) + rest;
+      const text = openingOf(syntax.forced!) + rest;
       const events = heard(syntax, [text], spec);
       expect([text, events]).toMatchObject([text, [{ call: spec.function.name, arguments: expect.anything() }]]);
       const given = (events[0] as { arguments: Value }).arguments;
@@ -145,14 +146,17 @@ const between = (mark: string) => (t: string) => (t.includes(mark) ? undefined :
 const json = { true: "true", false: "false", null: "null" };
 const python = { words: { true: "True", false: "False", null: "None" }, text: inQuotes, key: inQuotes, blank: " " };
 const hands: Readonly<Record<string, { hand: Hand; marks: readonly [string, string, string, string] }>> = {
-  "gemma-4": { hand: { words: json, text: between('<|"|>'), key: bare, blank: "" }, marks: ["<|tool_call>call:", "{", ":", "}"] },
+  "gemma-4": {
+    hand: { words: json, text: between('<|"|>'), key: bare, blank: "" },
+    marks: ["<|tool_call>call:", "{", ":", "}<tool_call|>"],
+  },
   functiongemma: {
     hand: { words: json, text: between("<escape>"), key: between("<escape>"), blank: "" },
-    marks: ["<start_function_call>call:", "{", ":", "}"],
+    marks: ["<start_function_call>call:", "{", ":", "}<end_function_call>"],
   },
-  lfm2: { hand: python, marks: ["<|tool_call_start|>[", "(", "=", ")]"] },
-  "olmo-3": { hand: { ...python, words: json }, marks: ["<function_calls>", "(", "=", ")"] },
-  "gemma-3": { hand: python, marks: ["```tool_code\n", "(", "=", ")"] },
+  lfm2: { hand: python, marks: ["<|tool_call_start|>[", "(", "=", ")]<|tool_call_end|>"] },
+  "olmo-3": { hand: { ...python, words: json }, marks: ["<function_calls>", "(", "=", ")\n</function_calls>"] },
+  "gemma-3": { hand: python, marks: ["```tool_code\n", "(", "=", ")\n```"] },
 };
 
 /** Numbers of more digits than models are let write. */

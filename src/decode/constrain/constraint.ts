@@ -4,6 +4,7 @@
  */
 import { Automaton, type Stack } from "./automaton.ts";
 import type { Expr, Grammar } from "./grammar.ts";
+import { MARK, MARK_BYTES } from "./marks.ts";
 import { Masks } from "./masks.ts";
 import type { Trie } from "./trie.ts";
 
@@ -18,8 +19,10 @@ export interface Constraint {
   mask(): Uint32Array;
   /** Goes on by a token: `end` if it ends the generation, `refused`, and no change, where it is not allowed. */
   accept(id: number): "text" | "end" | "refused";
-  /** The bytes that come next because nothing else can, at most 256; empty where there is a choice or the text may end. */
+  /** The bytes that come next because nothing else can, at most 256, whole marks (marks.ts); empty where there is a choice or the text may end. */
   forced(): Uint8Array;
+  /** Of tokens, the first ones up to where they spell something else than what is forced. */
+  spelling(ids: readonly number[]): readonly number[];
   /** The text is complete: nothing may follow. */
   readonly done: boolean;
   /** The text may end here. */
@@ -101,6 +104,8 @@ export class SharedConstraint {
   }
 }
 
+const nothing = new Uint8Array(0);
+
 /** Longest stretch of forced bytes that is looked for. */
 const MOST_FORCED = 256;
 
@@ -119,10 +124,9 @@ class Follower implements Constraint {
 
   accept(id: number): "text" | "end" | "refused" {
     const { automaton, trie, ends } = this.#shared;
-    const bytes = id >= 0 && id < trie.size ? trie.bytesOf(id) : new Uint8Array(0);
-    if (bytes.length === 0) return this.mayEnd && ends.includes(id) ? "end" : "refused";
-    const next = automaton.run(this.#state, bytes);
-    if (!next) return "refused";
+    const bytes = id >= 0 && id < trie.size ? trie.bytesOf(id) : nothing;
+    const next = bytes.length ? automaton.run(this.#state, bytes) : null;
+    if (!next) return this.mayEnd && ends.includes(id) ? "end" : "refused";
     this.#state = next;
     return "text";
   }
@@ -130,13 +134,27 @@ class Follower implements Constraint {
   forced(): Uint8Array {
     const { automaton } = this.#shared;
     const bytes: number[] = [];
+    let whole = 0; // bytes up to the last mark's end
     for (let state: Stack | null = this.#state; state && bytes.length < MOST_FORCED; ) {
       const only = onlyByte(state);
       if (only < 0) break;
+      if (bytes.length >= whole) whole += only === MARK ? MARK_BYTES : 1;
       bytes.push(only);
       state = automaton.step(state, only);
     }
-    return Uint8Array.from(bytes);
+    return Uint8Array.from(whole > bytes.length ? bytes.slice(0, whole - MARK_BYTES) : bytes);
+  }
+
+  spelling(ids: readonly number[]): readonly number[] {
+    const forced = this.forced();
+    let at = 0;
+    const wrong = ids.findIndex(id => {
+      const own = this.#shared.trie.bytesOf(id);
+      if (own.length === 0 || own.some((b, i) => b !== forced[at + i])) return true;
+      at += own.length;
+      return false;
+    });
+    return wrong < 0 ? ids : ids.slice(0, wrong);
   }
 
   get mayEnd(): boolean {

@@ -3,14 +3,13 @@
  * compiled is kept for the next request with the same source.
  */
 import { LatheError } from "../../errors.ts";
-import type { CallForm } from "../../text/tools/call-forms.ts";
 import { compileChoices } from "./choices.ts";
 import { type Compiled, type Constraint, SharedConstraint } from "./constraint.ts";
 import { compileGbnf } from "./gbnf.ts";
 import { Grammar } from "./grammar.ts";
 import { Kept } from "./kept.ts";
 import { regexExpr } from "./regex.ts";
-import { compileCall } from "./schema/calls.ts";
+import { type Calls, compileCalls } from "./schema/calls.ts";
 import { compileSchema } from "./schema/compile.ts";
 import { generating, type Profile } from "./schema/context.ts";
 import { type FlatTrie, flatTrie, Trie } from "./trie.ts";
@@ -23,8 +22,8 @@ export type ConstraintSource =
   | { readonly kind: "schema"; readonly text: string; readonly style: JsonStyle }
   | { readonly kind: "grammar" | "regex"; readonly text: string }
   | { readonly kind: "choices"; readonly texts: readonly string[] }
-  /** A call of one of the tools: JSON text of the schema of each one's arguments by its name. */
-  | { readonly kind: "call"; readonly text: string; readonly form: CallForm };
+  /** Calls of some tools. */
+  | ({ readonly kind: "call" } & Calls);
 
 /** @throws LatheError grammar.*, regex.*, schema.*, option.invalid. */
 export function compileSource(source: ConstraintSource): Compiled {
@@ -34,7 +33,7 @@ export function compileSource(source: ConstraintSource): Compiled {
     case "grammar":
       return compileGbnf(source.text);
     case "call":
-      return compileCall(source.text, source.form);
+      return compileCalls(source);
     case "choices":
       return compileChoices(source.texts);
     case "regex": {
@@ -50,22 +49,27 @@ export function compileSource(source: ConstraintSource): Compiled {
 export interface ConstraintVocabulary {
   /** Tokens; ids run from 0. */
   readonly size: number;
-  /** The bytes that a token adds to the text; none for control tokens, which a constraint never allows. */
+  /** The bytes that a token adds to the text; none for control tokens, which a constraint never allows as text. */
   bytes(id: number): Uint8Array;
+  /** Tokens that calls name as their marks. */
+  readonly marks?: readonly number[];
   /** Tokens that end a generation. */
   readonly ends: readonly number[];
 }
 
 export class Constraints {
   readonly #trie: Trie;
+  /** For calls. */
+  readonly #marked: Trie;
   readonly #ends: readonly number[];
   readonly #kept: Kept;
 
   /** `flat`: the vocabulary's tree, where it was built elsewhere. */
   constructor(vocabulary: ConstraintVocabulary, kept = new Kept(), flat?: FlatTrie) {
-    const { size, ends } = vocabulary;
+    const { size, ends, marks } = vocabulary;
     const bytesOf = (id: number): Uint8Array => vocabulary.bytes(id);
-    this.#trie = new Trie(flat ?? flatTrie(size, bytesOf), bytesOf);
+    this.#trie = new Trie(flat ?? flatTrie(size, bytesOf, marks), bytesOf);
+    this.#marked = this.#trie.marked;
     this.#ends = ends;
     this.#kept = kept;
   }
@@ -75,9 +79,10 @@ export class Constraints {
     return this.#kept.get(key);
   }
 
-  /** Keeps what was compiled. */
-  add(key: string, compiled: Compiled): SharedConstraint {
-    const shared: SharedConstraint = new SharedConstraint(compiled, this.#trie, this.#ends, () => this.#kept.grown(shared));
+  /** Keeps what was compiled, from a source of that kind. */
+  add(key: string, compiled: Compiled, kind?: ConstraintSource["kind"]): SharedConstraint {
+    const trie = kind === "call" ? this.#marked : this.#trie;
+    const shared: SharedConstraint = new SharedConstraint(compiled, trie, this.#ends, () => this.#kept.grown(shared));
     this.#kept.add(key, shared);
     return shared;
   }
@@ -89,7 +94,7 @@ export class Constraints {
    */
   begin(source: ConstraintSource, leadingSpace = false): Constraint {
     const key = keyOf(source);
-    const shared = this.known(key) ?? this.add(key, compileSource(source));
+    const shared = this.known(key) ?? this.add(key, compileSource(source), source.kind);
     return shared.begin(leadingSpace);
   }
 }

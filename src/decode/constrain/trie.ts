@@ -1,7 +1,10 @@
 /**
  * The vocabulary as a tree of bytes, laid out depth first in flat arrays: a node's subtree is the stretch up to `skip`, so that refusing a
- * byte steps over all tokens behind it. Tokens without bytes (control tokens) are not in it and can never be chosen under a constraint.
+ * byte steps over all tokens behind it. Tokens without bytes (control tokens) are not in it and can never be chosen under a constraint, but for
+ * those that are marks (marks.ts), which only a grammar that names them leads to.
  */
+import { MARK, markBytes } from "./marks.ts";
+
 /** Bytes that grammars tell apart stand alone, others together with their like: at most 32 kinds, one bit each. */
 const alone = [...'"\\{}[]:, \n-_.@/+'].map(c => c.charCodeAt(0));
 const ranges: readonly (readonly [number, number])[] = [
@@ -43,9 +46,11 @@ export interface FlatTrie {
   /** All tokens of the tree, the longest first; [bytes of the longest + 1] how many of them have more bytes than that. */
   readonly byLength: Int32Array;
   readonly more: Int32Array;
+  /** Tokens that are marks: they stand under their marks' bytes as well, in the last nodes. */
+  readonly marks: readonly number[];
 }
 
-/** The bytes of all tokens, one after the other: token i has those from `starts[i]` to `starts[i + 1]`. */
+/** The bytes of all entries, one after the other: entry i has those from `starts[i]` to `starts[i + 1]`. */
 interface Bytes {
   readonly bytes: Uint8Array;
   readonly starts: Int32Array;
@@ -75,12 +80,17 @@ function inOrder({ bytes, starts }: Bytes): Int32Array {
     });
 }
 
-/** Builds the tree: some hundred milliseconds for a hundred thousand tokens, most of them for their order. */
-export function flatTrie(size: number, bytesOf: (id: number) => Uint8Array): FlatTrie {
-  const all = gathered(size, bytesOf);
+const nothing = new Uint8Array(0);
+
+/** Builds the tree: some hundred milliseconds for a hundred thousand tokens, most of them for their order. `marks`: tokens that are marks. */
+export function flatTrie(size: number, bytesOf: (id: number) => Uint8Array, marks: readonly number[] = []): FlatTrie {
+  // Entries are the tokens, then the marks. A token with the byte of marks in it is part of no text.
+  const textOf = (id: number): Uint8Array => (bytesOf(id).includes(MARK) ? nothing : bytesOf(id));
+  const all = gathered(size + marks.length, i => (i < size ? textOf(i) : markBytes(marks[i - size])));
   const { starts } = all;
+  const idOf = (entry: number): number => (entry < size ? entry : marks[entry - size]);
   const ids = inOrder(all);
-  const { twins, ...nodes } = nodesOf(all, ids);
+  const { twins, ...nodes } = nodesOf(all, ids, idOf);
   const kinds = new Uint32Array(nodes.byte.length);
   for (let i = kinds.length - 1; i >= 0; i--) {
     kinds[i] |= kindOf[nodes.byte[i]];
@@ -90,12 +100,12 @@ export function flatTrie(size: number, bytesOf: (id: number) => Uint8Array): Fla
   for (const id of ids) for (let n = 0; n < starts[id + 1] - starts[id]; n++) more[n]++;
   const byLength = new Int32Array(ids.length);
   const place = more.slice();
-  for (const id of ids) byLength[place[starts[id + 1] - starts[id]]++] = id;
-  return { size, ...nodes, skip: skips(nodes.depth), kinds, twins, byLength, more };
+  for (const id of ids) byLength[place[starts[id + 1] - starts[id]]++] = idOf(id);
+  return { size, ...nodes, skip: skips(nodes.depth), kinds, twins, byLength, more, marks };
 }
 
-/** The nodes of tokens in the order of their bytes. */
-function nodesOf({ bytes, starts }: Bytes, ids: Int32Array) {
+/** The nodes of entries in the order of their bytes; `idOf`: an entry's token. */
+function nodesOf({ bytes, starts }: Bytes, ids: Int32Array, idOf: (entry: number) => number) {
   const byte = new Uint8Array(bytes.length);
   const depth = new Uint16Array(bytes.length);
   const parent = new Int32Array(bytes.length);
@@ -115,8 +125,8 @@ function nodesOf({ bytes, starts }: Bytes, ids: Int32Array) {
       path[at + 1] = nodes++;
     }
     const node = path[own.length];
-    if (token[node] < 0) token[node] = id;
-    else twins.set(node, [...(twins.get(node) ?? []), id]);
+    if (token[node] < 0) token[node] = idOf(id);
+    else twins.set(node, [...(twins.get(node) ?? []), idOf(id)]);
     before = own;
   }
   return { byte: byte.slice(0, nodes), depth: depth.slice(0, nodes), parent: parent.slice(0, nodes), token: token.slice(0, nodes), twins };
@@ -135,10 +145,11 @@ export class Trie {
   /** Bytes of the longest token. */
   readonly longest: number;
   readonly bytesOf: (id: number) => Uint8Array;
-  readonly #byLength: Int32Array;
-  readonly #more: Int32Array;
+  readonly #flat: FlatTrie;
 
+  /** `bytesOf`: the text's bytes of a token, or those of its mark where the tree has it as a mark only. */
   constructor(flat: FlatTrie, bytesOf: (id: number) => Uint8Array) {
+    this.#flat = flat;
     this.size = flat.size;
     this.byte = flat.byte;
     this.depth = flat.depth;
@@ -150,13 +161,29 @@ export class Trie {
     this.twins = flat.twins;
     this.longest = flat.more.length - 1;
     this.bytesOf = bytesOf;
-    this.#byLength = flat.byLength;
-    this.#more = flat.more;
+  }
+
+  /** The same tree for grammars with marks in them: the tokens of marks are no text there, even those whose text others may write. */
+  get marked(): Trie {
+    const { marks, token, byte, depth } = this.#flat;
+    if (marks.length === 0) return this;
+    const own = new Set(marks);
+    const only = token.slice();
+    const twins = new Map(this.twins);
+    const first = byte.findLastIndex((b, i) => b === MARK && depth[i] === 1);
+    for (let i = 0; i < first; i++) {
+      if (!own.has(token[i]) && !twins.get(i)?.some(id => own.has(id))) continue;
+      const [left = -1, ...more] = [token[i], ...(twins.get(i) ?? [])].filter(id => !own.has(id));
+      only[i] = left;
+      twins.set(i, more);
+    }
+    return new Trie({ ...this.#flat, token: only, twins }, id => (own.has(id) ? markBytes(id) : this.bytesOf(id)));
   }
 
   /** The tokens of more than that many bytes. */
   longer(length: number): Int32Array {
-    return this.#byLength.subarray(0, length < this.#more.length ? this.#more[length] : 0);
+    const { byLength, more } = this.#flat;
+    return byLength.subarray(0, length < more.length ? more[length] : 0);
   }
 
   /** Adds all tokens of a subtree to a set of bits. */

@@ -4,7 +4,7 @@ import { LatheError } from "../../errors.ts";
 import type { ChatMessage, ChatToolCall } from "../../text/chat.ts";
 import { checked, readJson } from "../body.ts";
 import type { Failure } from "../failure.ts";
-import { fields, limits, longText, optional, samplingOf } from "../fields.ts";
+import { fields, limits, longText, maxCallsOf, optional, samplingOf } from "../fields.ts";
 import { prepared } from "../perform.ts";
 import type { Answer, Ask, AskPrompt, Piece } from "../request.ts";
 import { type Dialect, json, type Route, type Setting, type Voice } from "../route.ts";
@@ -34,7 +34,9 @@ const promptFields = {
       )
       .max(limits.tools),
   ).describe("functions that the model may call; tools that the client's provider runs are left out"),
-  tool_choice: optional(z.looseObject({ type: z.enum(["auto", "any", "tool", "none"]) })).describe("whether it may, or must"),
+  tool_choice: optional(z.looseObject({ type: z.enum(["auto", "any", "tool", "none"]) })).describe(
+    "whether it may, or must; with `disable_parallel_tool_use` it makes one call then",
+  ),
   thinking: optional(z.looseObject({ type: z.string().max(64) })).describe(
     "`disabled` sets `enable_thinking` to false for the chat template",
   ),
@@ -146,6 +148,7 @@ function ask(body: Body): Ask {
     echo: false,
     logprobs: false,
     mustCall: mustCallOf(body),
+    maxCalls: maxCallsOf(body.tool_choice?.["disable_parallel_tool_use"] !== true),
   };
 }
 

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { LatheError } from "../../errors.ts";
 import type { ChatMessage } from "../../text/chat.ts";
-import { constraintFields, constraintOf, fields, limits, longText, optional, samplingFields, samplingOf } from "../fields.ts";
+import { constraintFields, constraintOf, fields, limits, longText, maxCallsOf, optional, samplingFields, samplingOf } from "../fields.ts";
 import type { Ask, NamedToken, Piece } from "../request.ts";
 import type { Dialect, Setting, Voice } from "../route.ts";
 import { event } from "../stream.ts";
@@ -55,7 +55,7 @@ const chatSchema = z.object({
   tool_choice: optional(z.union([z.enum(["none", "auto", "required"]), z.looseObject({ type: z.string().max(64) })])).describe(
     "whether it may, or must",
   ),
-  parallel_tool_calls: optional(z.boolean()).describe("accepted; no effect"),
+  parallel_tool_calls: optional(fields.parallelCalls),
   chat_template_kwargs: optional(z.record(z.string().max(64), z.unknown())).describe("more variables for the chat template"),
   user: optional(fields.user),
 });
@@ -95,7 +95,8 @@ function ask(body: Body): Ask {
   };
   const { tools, mustCall } = toolsOf(body.tools, body.tool_choice);
   const prompt = { kind: "chat", messages: body.messages as ChatMessage[], tools, extra: body.chat_template_kwargs } as const;
-  return { model: body.model, prompts: [prompt], options, n: body.n ?? 1, bestOf: body.n ?? 1, echo: false, logprobs, mustCall };
+  const maxCalls = maxCallsOf(body.parallel_tool_calls);
+  return { model: body.model, prompts: [prompt], options, n: body.n ?? 1, bestOf: body.n ?? 1, echo: false, logprobs, mustCall, maxCalls };
 }
 
 /** What a piece adds to the message; nothing where that was told already. */

@@ -50,7 +50,7 @@ function envelope({ body, model, id, created }: Setting<ResponsesBody>): Json {
     max_output_tokens: body.max_output_tokens ?? null,
     model,
     output: [],
-    parallel_tool_calls: true,
+    parallel_tool_calls: body.parallel_tool_calls ?? true,
     previous_response_id: body.previous_response_id ?? null,
     reasoning: { effort: null, summary: null },
     store: body.store ?? true,

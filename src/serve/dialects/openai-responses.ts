@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { LatheError } from "../../errors.ts";
 import type { ChatMessage, ChatPart, ChatToolCall } from "../../text/chat.ts";
-import { fields, limits, longText, optional, samplingOf } from "../fields.ts";
+import { fields, limits, longText, maxCallsOf, optional, samplingOf } from "../fields.ts";
 import type { Ask, Choice } from "../request.ts";
 import { type Call, type Dialect, json, type Route } from "../route.ts";
 import { formatOptions, toolsOf } from "./openai-chat.ts";
@@ -44,7 +44,7 @@ const responsesSchema = z.object({
   tool_choice: optional(z.union([z.enum(["none", "auto", "required"]), z.looseObject({ type: z.string().max(64) })])).describe(
     "whether it may, or must",
   ),
-  parallel_tool_calls: optional(z.boolean()).describe("accepted; no effect"),
+  parallel_tool_calls: optional(fields.parallelCalls),
   truncation: optional(z.enum(["disabled"])).describe("`disabled`: what does not fit is refused; nothing else is done here"),
   background: optional(z.literal(false)).describe("only false"),
   metadata: optional(z.record(z.string().max(64), z.string().max(512))).describe("given back with the response"),
@@ -119,7 +119,8 @@ function ask(body: ResponsesBody, call: Call): Ask {
   const messages = [...system, ...conversationOf(body, call)];
   const { tools, mustCall } = toolsOf(functions, body.tool_choice);
   const prompt = { kind: "chat", messages, tools } as const;
-  return { model: body.model, prompts: [prompt], options, n: 1, bestOf: 1, echo: false, logprobs: false, mustCall };
+  const maxCalls = maxCallsOf(body.parallel_tool_calls);
+  return { model: body.model, prompts: [prompt], options, n: 1, bestOf: 1, echo: false, logprobs: false, mustCall, maxCalls };
 }
 
 /** The answer as the message that the next request's conversation has. */

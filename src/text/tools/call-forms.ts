@@ -58,7 +58,41 @@ export interface CallElements {
 export interface CallObject {
   /** Between the two. */
   readonly named: string;
+  /** Before that, between the name and a number, which the model counts its calls by. */
+  readonly counted?: string;
 }
 
-/** A call's form, from the tool's name on. */
-export type CallForm = CallLiterals | CallElements | CallObject;
+/** How one call is written as a JSON object of the tool's name and its arguments. */
+export interface CallJson {
+  readonly keys: readonly [name: string, args: string];
+  /** Before these, a key whose value is a number in quotes, which the model counts its calls by. */
+  readonly counted?: string;
+}
+
+/** How one call is written as a JSON object whose one key is the tool's name. */
+export interface CallKeyed {
+  readonly keyed: true;
+}
+
+/** A call's form, from the tool's name on, or all of its object. */
+export type CallForm = CallLiterals | CallElements | CallObject | CallJson | CallKeyed;
+
+/** How the calls of an answer are written. */
+export interface CallsForm {
+  /** Before all calls and behind them, where something holds several. */
+  readonly open?: string;
+  readonly close?: string;
+  /** Around each of them. */
+  readonly begin: string;
+  readonly end: string;
+  /** Between the end of one and the beginning of the next; absent where an answer makes one call only. */
+  readonly between?: string;
+  /** They stand in a JSON list: always, or where there are several. */
+  readonly list?: "always" | "several";
+  /** Line breaks in all of these may be left out. */
+  readonly loose?: boolean;
+  readonly call: CallForm;
+}
+
+/** What comes before the first call. */
+export const openingOf = ({ open = "", begin }: CallsForm): string => open + begin;

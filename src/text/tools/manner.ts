@@ -2,7 +2,7 @@
  * How one model speaks, found from its chat template: its syntax of tool calls, the marks around its thoughts (TOKENIZERS 11.3) and those around its
  * words.
  */
-import { syntaxOf, type ToolSyntax } from "./syntaxes.ts";
+import { callMarksOf, syntaxOf, type ToolSyntax } from "./syntaxes.ts";
 
 /** Marks around thoughts. */
 export interface Thoughts {
@@ -57,7 +57,7 @@ export function mannerOf(template: string, syntax?: ToolSyntax): Manner {
 
 /** All marks of a manner that may be tokens of their own. */
 export function marksOf({ syntax, thoughts: own, silent: quiet }: Manner): string[] {
-  return [...(syntax?.open ?? []), ...(syntax?.marks ?? []), ...own.flatMap(t => [t.open, t.close]), ...quiet];
+  return [...(syntax ? callMarksOf(syntax) : []), ...own.flatMap(t => [t.open, t.close]), ...quiet];
 }
 
 /** The thoughts that a prompt with this end leaves the model in the middle of. */

@@ -3,9 +3,18 @@
  * A row says which marks begin and end calls and which reader (calls, tagged, literals, channels) takes what stands between them.
  */
 import { LatheError } from "../../errors.ts";
-import { type CallForm, type CallLiterals, markedValues, mixedValues, pythonValues, type ValueForm } from "./call-forms.ts";
+import {
+  type CallForm,
+  type CallJson,
+  type CallLiterals,
+  type CallsForm,
+  markedValues,
+  mixedValues,
+  pythonValues,
+  type ValueForm,
+} from "./call-forms.ts";
 import { type Body, type BodyReader, closed, jsonCalls, type NamedForm, namedArguments, namedCalls } from "./calls.ts";
-import { type AnswerReader, functionary, harmony, harmonyMarks } from "./channels.ts";
+import { type AnswerReader, functionary, harmony, harmonyMarks, RECIPIENT } from "./channels.ts";
 import { literalCalls, marked, python } from "./literals.ts";
 import { type TaggedForm, taggedArguments, taggedCalls } from "./tagged.ts";
 
@@ -26,36 +35,31 @@ export interface ToolSyntax {
   readonly forced?: ForcedForm;
 }
 
-/**
- * An answer that is held to a call: the prompt goes on with `open`, and a schema holds the rest, which is JSON, or written as `call` says from the
- * tool's name on.
- */
-export interface ForcedForm {
-  /** `name`: of the tool, where only one is wanted. */
-  readonly open: (name: string | undefined) => string;
-  /** Keys of an object of name and arguments; absent: the arguments alone. */
-  readonly keys?: readonly [name: string, args: string];
-  /** The object stands in a list. */
-  readonly list?: boolean;
-  /** In place of the two, the tool's name stands as the key of its arguments. */
-  readonly keyed?: boolean;
-  readonly call?: CallForm;
-  /** In place of `call` where several tools are wanted, and `open` does not say which. */
-  readonly several?: CallForm;
+/** How calls are written that an answer is held to. */
+export interface ForcedForm extends CallsForm {
   /** Names of tools that it can write; absent: all. Calls of others are JSON. */
   readonly tools?: RegExp;
 }
 
-const objects = (open: string, keys: readonly [string, string] = ["name", "arguments"]): ForcedForm => ({ open: () => open, keys });
-const list = (open: string, keys: readonly [string, string] = ["name", "arguments"]): ForcedForm => ({
-  open: () => open,
-  keys,
-  list: true,
+const object: CallJson = { keys: ["name", "arguments"] };
+/** A JSON list of calls, between two marks. */
+const list = (open: string, close: string, call: CallForm = object): ForcedForm => ({
+  open,
+  close,
+  begin: "",
+  end: "",
+  list: "always",
+  call,
 });
-/** The arguments alone, where the tool's name between two marks says whose they are. */
-const named = (before: string, behind: string): ForcedForm => ({
-  open: name => (name === undefined ? before : before + name + behind),
-  several: { named: behind },
+/** JSON without marks: one object, or a list of several. */
+const plain = (call: CallJson = object): ForcedForm => ({ begin: "", end: "", list: "several", call });
+/** The tool's name and its arguments as JSON, between marks. */
+const named = (begin: string, behind: string, end: string, more: Partial<ForcedForm> = {}): ForcedForm => ({
+  begin,
+  end,
+  between: "",
+  call: { named: behind },
+  ...more,
 });
 
 /** Hermes' marks, which other families took over. */
@@ -75,8 +79,8 @@ const invoke = (prefix: string): TaggedForm => ({
   argument: [`<${prefix}parameter name="`, '">', `</${prefix}parameter>`],
 });
 
-/** Held to one call of that form between two marks, line breaks where the families' templates write them. */
-function element(open: string, form: TaggedForm, close: string, typed?: readonly [text: string, other: string]): ForcedForm {
+/** Elements of that form, line breaks where the families' templates write them. `marks`: around each call, or around all of them. */
+function element(form: TaggedForm, marks: Partial<ForcedForm>, typed?: readonly [text: string, other: string]): ForcedForm {
   const [before, named, mark] = form.argument;
   const line = form.lines ? "\n" : "";
   const value = `${named}${form.value === undefined ? "" : `\n${form.value}`}${line}`;
@@ -87,16 +91,25 @@ function element(open: string, form: TaggedForm, close: string, typed?: readonly
     before: line,
     mark,
     after: "\n",
-    close: form.call === undefined ? close : `${form.close}\n${close}`,
+    close: form.call === undefined ? "" : form.close,
   };
-  return { open: () => (form.call === undefined ? open : `${open}\n${form.call}`), call };
+  return { begin: "", end: "", between: "\n", call, ...marks };
 }
+/** Each between two marks. */
+const each = (open: string, form: TaggedForm, close: string): ForcedForm =>
+  element(form, form.call === undefined ? { begin: open, end: close } : { begin: `${open}\n${form.call}`, end: `\n${close}` });
+/** All between two marks. */
+const all = (open: string, form: TaggedForm, close: string, typed?: readonly [string, string]): ForcedForm =>
+  element(form, { open: `${open}\n`, begin: form.call, close: `\n${close}` }, typed);
 
-/** Held to one call as a program would write it. No mark ends it: many are tokens that a constraint cannot write. */
-const literal = (open: string, shape: Omit<CallLiterals, "values">, values: ValueForm): ForcedForm => ({
-  open: () => open,
+/** Calls as a program would write them. */
+const literal = (marks: Partial<ForcedForm>, shape: Omit<CallLiterals, "values">, values: ValueForm): ForcedForm => ({
+  begin: "",
+  end: "",
+  between: "",
   call: { ...shape, values },
   tools: /^[A-Za-z_][\w.$-]*(?<!\.call)$/,
+  ...marks,
 });
 const inParentheses = { named: "(", is: "=", close: ")", whitespace: "some" } as const;
 const inBraces = { named: "{", is: ":", close: "}", whitespace: "none" } as const;
@@ -144,6 +157,12 @@ const deepseek: NamedForm = {
   after: ["<｜tool▁sep｜>"],
   close: ["<｜tool▁call▁end｜>"],
 };
+const inCalls = {
+  open: ["<｜tool▁calls▁begin｜>"],
+  marks: [...deepseek.begin!, ...deepseek.after, ...deepseek.close!, "<｜tool▁calls▁end｜>"],
+  body: namedCalls(deepseek, ["<｜tool▁calls▁end｜>"]),
+};
+const aroundCalls = { open: "<｜tool▁calls▁begin｜>", close: "<｜tool▁calls▁end｜>" };
 
 /** JSON or a program's calls, by what they begin with. */
 const either =
@@ -173,7 +192,7 @@ const inTags = (name: string, open: string, close: string, extra: Partial<ToolSy
   open: [open],
   marks: [close],
   body: closed(jsonCalls(), [close]),
-  forced: list(open),
+  forced: list(open, close),
   ...extra,
 });
 
@@ -186,32 +205,52 @@ export const toolSyntaxes: readonly ToolSyntax[] = [
     signs: [["<|channel|>", "<|message|>"]],
     marks: harmonyMarks,
     whole: harmony,
-    forced: named("<|channel|>commentary to=functions.", " <|constrain|>json<|message|>"),
+    // The mark behind a call ends the answer.
+    forced: named("<|channel|>commentary to=functions.", " <|constrain|>json<|message|>", "", { between: undefined }),
   },
-  { name: "functionary-3.2", signs: [[">>>all"]], whole: functionary, forced: { ...named("", "\n"), tools: /^(?!all$)/ } },
+  {
+    name: "functionary-3.2",
+    signs: [[">>>all"]],
+    whole: functionary,
+    forced: named("", "\n", "", { between: RECIPIENT, tools: /^(?!all$)/ }),
+  },
   {
     name: "kimi",
     signs: [["<|tool_call_begin|>", "<|tool_call_argument_begin|>"]],
     open: ["<|tool_calls_section_begin|>"],
     marks: [...kimi.begin!, ...kimi.after, ...kimi.close!, "<|tool_calls_section_end|>"],
     body: namedCalls(kimi, ["<|tool_calls_section_end|>"]),
-    forced: named("<|tool_calls_section_begin|><|tool_call_begin|>functions.", ":0<|tool_call_argument_begin|>"),
+    forced: {
+      open: "<|tool_calls_section_begin|>",
+      begin: "<|tool_call_begin|>functions.",
+      between: "",
+      end: "<|tool_call_end|>",
+      close: "<|tool_calls_section_end|>",
+      call: { counted: ":", named: "<|tool_call_argument_begin|>" },
+    },
   },
   {
     name: "deepseek-3.2",
     signs: [["｜DSML｜"]],
     open: ["<｜DSML｜function_calls>", "<｜DSML｜tool_calls>"],
-    marks: ["</｜DSML｜function_calls>", "</｜DSML｜tool_calls>"],
+    marks: ["</｜DSML｜function_calls>", "</｜DSML｜tool_calls>", "｜DSML｜"],
     body: taggedCalls(invoke("｜DSML｜"), ["</｜DSML｜function_calls>", "</｜DSML｜tool_calls>"]),
-    forced: element("<｜DSML｜function_calls>", invoke("｜DSML｜"), "</｜DSML｜function_calls>", ['" string="true">', '" string="false">']),
+    forced: all("<｜DSML｜function_calls>", invoke("｜DSML｜"), "</｜DSML｜function_calls>", ['" string="true">', '" string="false">']),
   },
   {
+    ...inCalls,
+    name: "deepseek-3",
+    signs: [["<｜tool▁call▁begin｜>", "```json"]],
+    forced: named("<｜tool▁call▁begin｜>function<｜tool▁sep｜>", "\n```json\n", "\n```<｜tool▁call▁end｜>", {
+      ...aroundCalls,
+      between: "\n",
+    }),
+  },
+  {
+    ...inCalls,
     name: "deepseek",
     signs: [["<｜tool▁call▁begin｜>"], ["<｜tool▁calls▁begin｜>"]],
-    open: ["<｜tool▁calls▁begin｜>"],
-    marks: [...deepseek.begin!, ...deepseek.after, ...deepseek.close!, "<｜tool▁calls▁end｜>"],
-    body: namedCalls(deepseek, ["<｜tool▁calls▁end｜>"]),
-    forced: named("<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>", "<｜tool▁sep｜>"),
+    forced: named("<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>", aroundCalls),
   },
   {
     name: "minimax",
@@ -219,7 +258,7 @@ export const toolSyntaxes: readonly ToolSyntax[] = [
     open: ["<minimax:tool_call>"],
     marks: ["</minimax:tool_call>"],
     body: taggedCalls(invoke(""), ["</minimax:tool_call>"]),
-    forced: element("<minimax:tool_call>", invoke(""), "</minimax:tool_call>"),
+    forced: all("<minimax:tool_call>", invoke(""), "</minimax:tool_call>"),
   },
   {
     name: "seed",
@@ -227,7 +266,7 @@ export const toolSyntaxes: readonly ToolSyntax[] = [
     open: ["<seed:tool_call>"],
     marks: ["</seed:tool_call>"],
     body: taggedCalls(lines, ["</seed:tool_call>"]),
-    forced: element("<seed:tool_call>", lines, "</seed:tool_call>"),
+    forced: each("<seed:tool_call>", { ...lines, lines: false }, "</seed:tool_call>"),
   },
   {
     name: "gemma-4",
@@ -235,7 +274,7 @@ export const toolSyntaxes: readonly ToolSyntax[] = [
     open: ["<|tool_call>"],
     marks: ["<tool_call|>", '<|"|>'],
     body: literalCalls(marked('<|"|>'), ["<tool_call|>"]),
-    forced: literal("<|tool_call>call:", inBraces, markedValues('<|"|>', "bare")),
+    forced: literal({ begin: "<|tool_call>call:", end: "<tool_call|>" }, inBraces, markedValues('<|"|>', "bare")),
   },
   {
     name: "functiongemma",
@@ -243,7 +282,7 @@ export const toolSyntaxes: readonly ToolSyntax[] = [
     open: ["<start_function_call>"],
     marks: ["<end_function_call>", "<escape>"],
     body: literalCalls(marked("<escape>"), ["<end_function_call>"]),
-    forced: literal("<start_function_call>call:", inBraces, markedValues("<escape>", "text")),
+    forced: literal({ begin: "<start_function_call>call:", end: "<end_function_call>" }, inBraces, markedValues("<escape>", "text")),
   },
   {
     name: "lfm2",
@@ -251,7 +290,7 @@ export const toolSyntaxes: readonly ToolSyntax[] = [
     open: ["<|tool_call_start|>"],
     marks: ["<|tool_call_end|>"],
     body: either(["<|tool_call_end|>"]),
-    forced: literal("<|tool_call_start|>[", { ...inParentheses, close: ")]" }, pythonValues),
+    forced: literal({ open: "<|tool_call_start|>[", between: ", ", close: "]<|tool_call_end|>" }, inParentheses, pythonValues),
   },
   {
     name: "glm",
@@ -259,7 +298,7 @@ export const toolSyntaxes: readonly ToolSyntax[] = [
     open: [CALL[0]],
     marks: [CALL[1], ...keys.argument, keys.value!],
     body: toolCall,
-    forced: element(CALL[0], keys, CALL[1]),
+    forced: { ...each(CALL[0], keys, CALL[1]), loose: true },
   },
   {
     name: "qwen-coder",
@@ -267,30 +306,32 @@ export const toolSyntaxes: readonly ToolSyntax[] = [
     open: [CALL[0], lines.call!],
     marks: [CALL[1]],
     body: callOrFunction,
-    forced: element(CALL[0], lines, CALL[1]),
+    forced: each(CALL[0], lines, CALL[1]),
   },
   {
     name: "functionary-3.1",
     signs: [["<function="]],
     open: ["<function="],
     body: functionElement,
-    forced: named("<function=", ">"),
+    forced: named("<function=", ">", "</function>"),
   },
-  inTags("command-r", "<|START_ACTION|>", "<|END_ACTION|>", { forced: list("<|START_ACTION|>", ["tool_name", "parameters"]) }),
+  inTags("command-r", "<|START_ACTION|>", "<|END_ACTION|>", {
+    forced: list("<|START_ACTION|>", "<|END_ACTION|>", { keys: ["tool_name", "parameters"], counted: "tool_call_id" }),
+  }),
   inTags("apertus", "<|tools_prefix|>", "<|tools_suffix|>", {
     body: closed(jsonCalls(true), ["<|tools_suffix|>"]),
-    forced: { open: () => "<|tools_prefix|>", keyed: true, list: true },
+    forced: list("<|tools_prefix|>", "<|tools_suffix|>", { keyed: true }),
   }),
   inTags("nemotron", "<TOOLCALL>", "</TOOLCALL>"),
   inTags("phi-4", "<|tool_call|>", "<|/tool_call|>"),
-  { name: "granite-3", signs: [["<|tool_call|>"]], open: ["<|tool_call|>"], body: jsonCalls(), forced: list("<|tool_call|>") },
+  { name: "granite-3", signs: [["<|tool_call|>"]], open: ["<|tool_call|>"], body: jsonCalls(), forced: list("<|tool_call|>", "") },
   {
     name: "olmo-3",
     signs: [["<function_calls>"]],
     open: ["<function_calls>"],
     marks: ["</function_calls>"],
     body: literalCalls(python, ["</function_calls>"]),
-    forced: literal("<function_calls>", inParentheses, mixedValues),
+    forced: literal({ open: "<function_calls>", between: "\n", close: "\n</function_calls>" }, inParentheses, mixedValues),
   },
   {
     name: "hermes",
@@ -298,25 +339,31 @@ export const toolSyntaxes: readonly ToolSyntax[] = [
     open: [CALL[0]],
     marks: [CALL[1]],
     body: toolCall,
-    forced: objects(`${CALL[0]}\n`),
+    forced: { begin: `${CALL[0]}\n`, end: `\n${CALL[1]}`, between: "\n", call: object },
   },
   inTags("jamba", "<tool_calls>", "</tool_calls>"),
-  { name: "firefunction", signs: [["<functioncall>"]], open: ["<functioncall>"], body: jsonCalls(), forced: objects("<functioncall>") },
-  { ...afterMark, name: "mistral-11", signs: [["[TOOL_CALLS]", "[ARGS]"]], forced: named("[TOOL_CALLS]", "[ARGS]") },
-  { ...afterMark, name: "mistral", signs: [["[TOOL_CALLS]"]], forced: list("[TOOL_CALLS]") },
+  {
+    name: "firefunction",
+    signs: [["<functioncall>"]],
+    open: ["<functioncall>"],
+    body: jsonCalls(),
+    forced: { begin: "<functioncall>", end: "", between: "", call: object },
+  },
+  { ...afterMark, name: "mistral-11", signs: [["[TOOL_CALLS]", "[ARGS]"]], forced: named("[TOOL_CALLS]", "[ARGS]", "") },
+  { ...afterMark, name: "mistral", signs: [["[TOOL_CALLS]"]], forced: list("[TOOL_CALLS]", "") },
   {
     name: "command-r-1",
     signs: [["Action:", "```json"]],
     open: ["Action:```json", "Action: ```json", "Action:\n```json"],
     body: closed(jsonCalls(), ["```"]),
-    forced: list("Action:```json\n", ["tool_name", "parameters"]),
+    forced: list("Action:```json\n", "\n```", { keys: ["tool_name", "parameters"] }),
   },
   {
     name: "gemma-3",
     signs: [["```tool_code"]],
     open: ["```tool_code"],
     body: literalCalls(python, ["```"]),
-    forced: literal("```tool_code\n", inParentheses, pythonValues),
+    forced: literal({ open: "```tool_code\n", between: "\n", close: "\n```" }, inParentheses, pythonValues),
   },
   {
     name: "llama",
@@ -324,10 +371,11 @@ export const toolSyntaxes: readonly ToolSyntax[] = [
     open: ["<|python_tag|>"],
     body: either(),
     bare: either(),
-    forced: objects("", ["name", "parameters"]),
+    // Its template knows answers of one call only.
+    forced: { begin: "", end: "", call: { keys: ["name", "parameters"] } },
   },
-  { name: "json", signs: [], bare: jsonCalls(), forced: objects("") },
-  { name: "generic", signs: [], open: common, marks: commonEnds, body: anyCall, bare: either(), forced: objects("") },
+  { name: "json", signs: [], bare: jsonCalls(), forced: plain() },
+  { name: "generic", signs: [], open: common, marks: commonEnds, body: anyCall, bare: either(), forced: plain() },
 ];
 
 const ofName = (name: string): ToolSyntax => toolSyntaxes.find(s => s.name === name)!;
@@ -337,6 +385,14 @@ export const bareSyntax: ToolSyntax = ofName("json");
 
 /** What models without a syntax of their own are taught. */
 export const taughtSyntax: ToolSyntax = ofName("hermes");
+
+/** Marks that begin, end or divide calls in a syntax. */
+export function callMarksOf({ open = [], marks = [] }: ToolSyntax): readonly string[] {
+  return [...open, ...marks];
+}
+
+/** Marks that begin, end or divide calls, in any syntax: where they are tokens, these are the calls' own. */
+export const callMarks: readonly string[] = [...new Set(toolSyntaxes.flatMap(callMarksOf))];
 
 /** The syntax of that name. @throws LatheError option.invalid. */
 export function chosenSyntax(name: string): ToolSyntax {

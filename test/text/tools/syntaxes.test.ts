@@ -76,7 +76,7 @@ const cases: readonly (readonly [syntax: string, answer: string, events: readonl
     [oslo],
   ],
   [
-    "deepseek",
+    "deepseek-3",
     `<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>weather\n\`\`\`json\n${json}\n\`\`\`<｜tool▁call▁end｜>\n<｜tool▁call▁begin｜>function<｜tool▁sep｜>now\n\`\`\`json\n{}\n\`\`\`<｜tool▁call▁end｜><｜tool▁calls▁end｜>`,
     [oslo, now],
   ],

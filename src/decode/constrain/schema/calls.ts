@@ -1,12 +1,22 @@
 /**
- * One call of one of some tools in a form that is no JSON object as a whole: the tool's name, then its arguments: as elements, each between marks of
- * its own, texts as they are and other values as JSON; as a program's literals; or as a JSON object. Which arguments there are and what they may be
- * follows the tool's schema. What a form cannot write never comes; where nothing is left, the schema is refused.
+ * Calls of some tools in a family's form: one or several, the marks between them, and each one's name and arguments: as a JSON object, as elements,
+ * each between marks of its own, texts as they are and other values as JSON, or as a program's literals. Which arguments there are and what they may be
+ * follows the tool's schema. Marks that are tokens are written as these. What a form cannot write never comes; where nothing is left, the schema is
+ * refused.
  */
 import { LatheError } from "../../../errors.ts";
-import { type CallElements, type CallForm, type CallLiterals, jsonValues } from "../../../text/tools/call-forms.ts";
+import {
+  type CallElements,
+  type CallForm,
+  type CallJson,
+  type CallLiterals,
+  type CallsForm,
+  jsonValues,
+  openingOf,
+} from "../../../text/tools/call-forms.ts";
 import type { Compiled } from "../constraint.ts";
 import type { Expr } from "../grammar.ts";
+import type { MarkIds } from "../marks.ts";
 import { regexExpr } from "../regex.ts";
 import { readAsWritten } from "./bare.ts";
 import { reader } from "./compile.ts";
@@ -15,32 +25,47 @@ import { generating, type Profile } from "./context.ts";
 import { ANY, type Formula, STRING } from "./formula.ts";
 import { whitespace } from "./json.ts";
 import type { ObjectForm } from "./objects.ts";
-import { isObject, type JsonObject } from "./references.ts";
+import type { JsonObject } from "./references.ts";
 import type { Values } from "./values.ts";
+
+export interface Calls {
+  /** JSON text of an object: for each tool's name, the schema of its arguments. */
+  readonly text: string;
+  readonly form: CallsForm;
+  /** How many calls may be made; one at least is. */
+  readonly most: number;
+  /** How much of what comes before the first call was written already, in UTF-16 units. */
+  readonly begun: number;
+  /** Marks of the form that are tokens. */
+  readonly marks: MarkIds;
+}
 
 /** Characters of a name that those who read elements wait for. */
 const LONGEST_NAME = 100;
 
+/** Writes the fixed texts of a form. */
+type Write = (text: string) => Expr;
+
 /** An element's value and what is around it. */
-function element(values: Values, form: CallElements, formula: Formula): Expr {
+function element(values: Values, form: CallElements, write: Write, formula: Formula): Expr {
   const { grammar, formulas } = values;
   const { value, before, mark, after } = form;
-  const text = values.string(formula, { open: value[0], close: before + mark, texts: "raw" });
+  const close = write(before + mark);
+  const text = values.string(formula, { open: write(value[0]), close, texts: "raw" });
   const others = formulas.and(formula, formulas.types(ANY & ~STRING));
-  const isOther = values.satisfiable(others);
-  const other = isOther ? grammar.seq(grammar.text(value[1]), values.value(others), grammar.text(before + mark)) : grammar.fail;
-  return grammar.seq(grammar.alt(text, other), grammar.text(after));
+  const other = values.satisfiable(others) ? grammar.seq(write(value[1]), values.value(others), close) : grammar.fail;
+  return grammar.seq(grammar.alt(text, other), write(after));
 }
 
-function elements(values: Values, form: CallElements): ObjectForm {
+function elements(values: Values, form: CallElements, write: Write): ObjectForm {
   const { grammar } = values;
-  const close = grammar.text(form.close);
-  const name = grammar.text(form.open);
+  const close = write(form.close);
+  const name = write(form.open);
   // Without what could end a name or begin another mark, in any of the syntaxes, and without blanks around it, which are none of it.
   const inner = '[^\\p{Cc}"<>]';
   const edge = '[^\\s\\p{Cc}"<>]';
   const names = expressionComponent(grammar, regexExpr(grammar, `${edge}(?:${inner}{0,${LONGEST_NAME - 2}}${edge})?`));
-  const value = (f: Formula): Expr => element(values, form, f);
+  const value = (f: Formula): Expr => element(values, form, write, f);
   return { open: grammar.empty, close: [close, close], name: [name, name], value, names, nameTexts: "raw", spelledOnly: true };
 }
 
@@ -53,32 +78,66 @@ function literals(values: Values, form: CallLiterals): ObjectForm {
   return { open: grammar.empty, close: [close, close], name: [grammar.empty, comma], value, names, nameTexts: "raw", spelledOnly: true };
 }
 
-function profileOf(form: CallForm): Profile {
-  if ("is" in form) return { ...generating, values: form.values, whitespace: form.whitespace };
+function profileOf(form: CallForm, marks: MarkIds): Profile {
+  const base = { ...generating, marks };
+  if ("is" in form) return { ...base, values: form.values, whitespace: form.whitespace };
   // The mark of an element's value ends it wherever it stands, in a JSON text as well.
-  return "mark" in form ? { ...generating, values: { ...jsonValues, without: form.mark } } : generating;
+  return "mark" in form ? { ...base, values: { ...jsonValues, without: form.mark } } : base;
 }
 
-/**
- * @param text JSON text of an object: for each tool's name, the schema of its arguments.
- * @throws LatheError as `compileSchema`, and `schema.unsatisfiable` where a tool cannot be called in this form.
- */
-export function compileCall(text: string, form: CallForm): Compiled {
-  const schemas = JSON.parse(text) as JsonObject;
-  const root = { anyOf: Object.values(schemas).filter(isObject) };
-  const read = reader(root, profileOf(form));
-  const { values } = read;
+/** The schema of a JSON object that is a call of the tool. */
+function callSchema(name: string, schema: JsonObject, { keys: [nameKey, argumentsKey], counted }: CallJson): JsonObject {
+  const number: JsonObject = counted === undefined ? {} : { [counted]: { type: "string", pattern: "^[0-9]{1,3}$" } };
+  const properties: JsonObject = { ...number, [nameKey]: { const: name }, [argumentsKey]: schema };
+  return { type: "object", properties, required: Object.keys(properties), additionalProperties: false };
+}
+
+/** The calls of each tool, from its name on. @throws LatheError schema.* */
+function callsOf(schemas: readonly (readonly [string, JsonObject])[], form: CallForm, marks: MarkIds, loose: boolean) {
+  const whole = schemas.map(([name, schema]) => ("keys" in form ? callSchema(name, schema, form) : schema));
+  const { values, formula } = reader({ anyOf: whole }, profileOf(form, marks));
   const { grammar } = values;
-  const written = "is" in form ? literals(values, form) : "mark" in form ? elements(values, form) : undefined;
-  const calls = Object.entries(schemas).map(([name, schema]) => {
+  const write: Write = text => {
+    const parts = loose ? text.split("\n") : [text];
+    return grammar.seq(...parts.flatMap((part, i) => [...(i > 0 ? [grammar.optional(grammar.text("\n"))] : []), values.fixed(part)]));
+  };
+  const written = "is" in form ? literals(values, form) : "mark" in form ? elements(values, form, write) : undefined;
+  const calls = schemas.map(([name, schema], i) => {
     // Marks that say what is a text need no more.
-    const unsaid = "mark" in form && form.value[0] === form.value[1] && isObject(schema);
+    const unsaid = "mark" in form && form.value[0] === form.value[1];
     const also = unsaid ? readAsWritten(values.formulas, schema) : values.formulas.true;
-    const call = values.object(values.formulas.and(read.formula(schema), also), written, "call");
-    if (call !== grammar.fail) return grammar.seq(grammar.text(name + form.named), call);
-    const message = `No arguments of the tool ${name} are valid by its schema, as this model's calls are written.`;
-    throw new LatheError("schema.unsatisfiable", message, { name });
+    const call = values.object(values.formulas.and(formula(whole[i]), also), written, "call");
+    if (call === grammar.fail) {
+      const message = `No arguments of the tool ${name} are valid by its schema, as this model's calls are written.`;
+      throw new LatheError("schema.unsatisfiable", message, { name });
+    }
+    if ("keys" in form) return call;
+    if ("keyed" in form) return grammar.seq(grammar.text(`{${JSON.stringify(name)}: `), call, grammar.text("}"));
+    const counted = "counted" in form && form.counted !== undefined;
+    const number = counted ? grammar.seq(write(form.counted!), regexExpr(grammar, "[0-9]{1,3}")) : grammar.empty;
+    return grammar.seq(grammar.text(name), number, write(form.named), call);
   });
   values.formulas.endCompiling();
-  return { grammar, root: grammar.anyOf(calls) };
+  return { values, write, one: grammar.anyOf(calls) };
+}
+
+/** @throws LatheError as `compileSchema`, and `schema.unsatisfiable` where a tool cannot be called in this form. */
+export function compileCalls({ text, form, most, begun, marks }: Calls): Compiled {
+  const schemas = Object.entries(JSON.parse(text) as Record<string, JsonObject>);
+  const { values, write, one } = callsOf(schemas, form.call, marks, form.loose ?? false);
+  const { grammar, profile } = values;
+  const { begin, between, end, close = "", list } = form;
+  const opening = openingOf(form).slice(begun);
+  const several = (next: Expr): Expr => grammar.repeat(grammar.seq(next, one), 0, most - 1);
+  const blank = whitespace(grammar, profile);
+  const inList = grammar.seq(grammar.text("["), blank, one, several(grammar.seq(grammar.text(","), blank)), blank, grammar.text("]"));
+  const rest =
+    list === "always"
+      ? inList
+      : list && most > 1
+        ? grammar.alt(one, inList)
+        : between === undefined
+          ? one
+          : grammar.seq(one, several(write(end + between + begin)));
+  return { grammar, root: grammar.seq(write(opening), list === "always" ? blank : grammar.empty, rest, write(end + close)) };
 }

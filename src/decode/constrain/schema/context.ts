@@ -2,6 +2,7 @@
 import { LatheError } from "../../../errors.ts";
 import { jsonValues, type ValueForm } from "../../../text/tools/call-forms.ts";
 import type { Expr, Grammar } from "../grammar.ts";
+import type { MarkIds } from "../marks.ts";
 import type { Formula, Formulas } from "./formula.ts";
 
 /** Which texts of a valid value are allowed. Every profile allows only valid values. */
@@ -25,6 +26,8 @@ export interface Profile {
   readonly sureNames: boolean;
   /** The rules of draft 7 where they contradict those of 2020-12; undefined: as `$schema` says. */
   readonly draft?: 7 | 2020;
+  /** Marks around texts that are tokens. */
+  readonly marks?: MarkIds;
 }
 
 /** For models to write by. */
@@ -53,6 +56,8 @@ export interface Context {
   readonly grammar: Grammar;
   readonly formulas: Formulas;
   readonly profile: Profile;
+  /** A text of the form, marks in it as tokens. */
+  fixed(text: string): Expr;
   /** The texts of the values of which the formula is true. */
   value(formula: Formula): Expr;
   /** Whether there are such values; true also where that is not found out within limits. */

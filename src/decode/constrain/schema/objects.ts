@@ -61,7 +61,7 @@ function valueForm(context: Context, names: Component): ObjectForm {
   const blank = whitespace(grammar, profile);
   const before = profile.whitespace === "any" ? blank : grammar.empty;
   const bare = profile.values.names === "bare";
-  const quote = bare ? grammar.empty : grammar.text(profile.values.quote);
+  const quote = bare ? grammar.empty : context.fixed(profile.values.quote);
   return {
     open: grammar.seq(grammar.text("{"), blank),
     close: [grammar.text("}"), grammar.seq(blank, grammar.text("}"))],

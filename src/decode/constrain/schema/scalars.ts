@@ -95,8 +95,8 @@ const encoder = new TextEncoder();
 
 /** What is around a string, and how its text is written. The end must show itself. */
 export interface StringForm {
-  readonly open: string;
-  readonly close: string;
+  readonly open: Expr;
+  readonly close: Expr;
   readonly texts: ValueForm["texts"];
 }
 
@@ -120,7 +120,8 @@ export class Scalars {
     const { grammar, profile } = context;
     const all = expressionComponent(grammar, grammar.repeat(chars(grammar, [[0, LAST]]), 0));
     const { quote, texts, without } = profile.values;
-    this.#form = { open: quote, close: quote, texts };
+    const around = context.fixed(quote);
+    this.#form = { open: around, close: around, texts };
     this.#counted = without === undefined;
     this.anyText = without === undefined ? all : bothComponent(all, withoutComponent(without));
   }
@@ -241,13 +242,21 @@ export class Scalars {
     const { open, close, texts } = form;
     if (formula.kind === "false") return grammar.fail;
     const listed = this.#texts(formula, STRING)?.filter(t => canHold(t, texts));
-    if (listed) return grammar.literals(listed.map(t => open + between(t, texts) + close));
-    const key = form === this.#form ? "" : JSON.stringify(form);
+    const closed = (): Expr => close;
+    if (listed)
+      return grammar.seq(
+        open,
+        grammar.literals(
+          listed.map(t => between(t, texts)),
+          closed,
+        ),
+      );
+    const key = form === this.#form ? "" : `${open.id},${close.id},${texts}`;
     const content = this.#counted && texts !== "raw" ? this.#characters(formula, texts) : undefined;
-    if (content) return grammar.lazy(`string ${formula.id}${key}`, () => grammar.seq(grammar.text(open), content(), grammar.text(close)));
+    if (content) return grammar.lazy(`string ${formula.id}${key}`, () => grammar.seq(open, content(), close));
     const product = this.product(formula, STRING);
     if (!product.alive(product.start)) return grammar.fail;
-    return grammar.seq(grammar.text(open), this.#content(product, `${formula.id}${key}`, product.start, form));
+    return grammar.seq(open, this.#content(product, `${formula.id}${key}`, product.start, form));
   }
 
   /** What a string holds of which the formula says no more than a range of lengths, or a pattern. */
@@ -267,7 +276,7 @@ export class Scalars {
     return grammar.lazy(`content ${name}:${state}`, () => {
       const then = (next: number): Expr | undefined => (product.alive(next) ? this.#content(product, name, next, form) : undefined);
       const more = contentByte(grammar, form.texts, byte => product.step(state, byte), then);
-      return product.accepts(state) ? grammar.alt(grammar.text(form.close), more) : more;
+      return product.accepts(state) ? grammar.alt(form.close, more) : more;
     });
   }
 

@@ -3,6 +3,7 @@
  * which keeps the grammar from leading anywhere that cannot be finished.
  */
 import { type Expr, Grammar } from "../grammar.ts";
+import { withMarks } from "../marks.ts";
 import { regexExpr } from "../regex.ts";
 import { Arrays } from "./arrays.ts";
 import { type Component, expressionComponent } from "./components.ts";
@@ -58,6 +59,10 @@ export class Values implements Context {
   /** @throws LatheError `regex.invalid`, `regex.unsupported`. */
   checkPattern(source: string): void {
     this.#scalars.matches(source);
+  }
+
+  fixed(text: string): Expr {
+    return this.grammar.text(withMarks(text, this.profile.marks ?? {}));
   }
 
   /** White space around the whole. */
