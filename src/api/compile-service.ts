@@ -1,6 +1,6 @@
 /**
  * The compiling side of constraints, wherever it runs: takes sources, answers with flat grammars, and keeps what is not written to its end until it
- * is told that nobody needs it. Between requests it writes on, so that rules have come before they are reached.
+ * is told that nobody needs it. Writes on when it is asked: for a rule that somebody waits for, or for more while an answer goes on.
  */
 import { type FlatPart, Unfolding } from "../decode/constrain/flat.ts";
 import { type ConstraintSource, compileSource } from "../decode/constrain/source.ts";
@@ -14,19 +14,28 @@ export type ToCompiler =
   | { readonly kind: "compile"; readonly job: number; readonly source: ConstraintSource }
   /** A rule that somebody waits for. */
   | { readonly kind: "rule"; readonly job: number; readonly rule: number }
-  /** Nothing more is wanted of it. */
+  /** Rules that may be reached soon. */
+  | { readonly kind: "more"; readonly job: number }
+  /** Nothing more is wanted of it: the only message about a job that is not answered. */
   | { readonly kind: "drop"; readonly job: number };
 
-/** `held`: bytes that the compiling side holds for it; 0 when it is written to its end. */
+/** `held`: bytes that the compiling side holds for it, 0 when it is written to its end; `more`: whether asking for more would bring any. */
+interface Written {
+  readonly job: number;
+  readonly part: FlatPart;
+  readonly held: number;
+  readonly more: boolean;
+}
+
 export type FromCompiler =
   | { readonly kind: "trie"; readonly trie: FlatTrie }
-  | { readonly kind: "compiled"; readonly job: number; readonly root: number; readonly part: FlatPart; readonly held: number }
-  /** `rule`: the one that was asked for, if one was. */
-  | { readonly kind: "part"; readonly job: number; readonly rule?: number; readonly part: FlatPart; readonly held: number }
-  | { readonly kind: "failed"; readonly job: number; readonly rule?: number; readonly error: WireError };
+  | ({ readonly kind: "compiled"; readonly root: number } & Written)
+  | ({ readonly kind: "part" } & Written)
+  | { readonly kind: "failed"; readonly job: number; readonly error: WireError };
 
-/** Milliseconds of writing before the first answer, and of one stretch of writing on. */
-const [FIRST_MS, STRETCH_MS] = [8, 4];
+/** Milliseconds of writing at a time, and expressions that are enough for a beginning. */
+const STRETCH_MS = 4;
+const BEGINNING = 100;
 /** Expressions of one grammar that are written before they are asked for. */
 const MOST_AHEAD = 6000;
 /** Bytes of an expression with all that it was made of. */
@@ -34,8 +43,6 @@ const HELD_BYTES = 1200;
 
 export interface CompileSurroundings {
   readonly send: (message: FromCompiler) => void;
-  /** Calls back when all messages that have come are handled. */
-  readonly later: (then: () => void) => void;
   /** Milliseconds. */
   readonly now?: () => number;
 }
@@ -48,15 +55,12 @@ interface Open {
 
 export class CompileService {
   readonly #send: CompileSurroundings["send"];
-  readonly #later: CompileSurroundings["later"];
   readonly #now: () => number;
-  /** What is not written to its end; the last to come is written on first. */
+  /** What is not written to its end. */
   readonly #open = new Map<number, Open>();
-  #scheduled = false;
 
-  constructor({ send, later, now = () => performance.now() }: CompileSurroundings) {
+  constructor({ send, now = () => performance.now() }: CompileSurroundings) {
     this.#send = send;
-    this.#later = later;
     this.#now = now;
   }
 
@@ -71,52 +75,29 @@ export class CompileService {
       this.#open.delete(job);
       return;
     }
-    const rule = message.kind === "rule" ? message.rule : undefined;
     try {
-      if (message.kind === "compile") this.#compile(job, message.source);
-      else this.#write(job, STRETCH_MS, rule);
+      if (message.kind === "compile") {
+        const unfolding = new Unfolding(compileSource(message.source));
+        this.#open.set(job, { unfolding, written: 0 });
+        this.#send({ kind: "compiled", root: unfolding.root, ...this.#write(job, BEGINNING) });
+      } else this.#send({ kind: "part", ...this.#write(job, MOST_AHEAD, message.kind === "rule" ? message.rule : undefined) });
     } catch (e) {
-      this.#send({ kind: "failed", job, rule, error: wireOf(e) });
+      this.#send({ kind: "failed", job, error: wireOf(e) });
     }
-    this.#goOn();
   }
 
-  #compile(job: number, source: ConstraintSource): void {
-    const unfolding = new Unfolding(compileSource(source));
-    const end = this.#now() + FIRST_MS;
-    const part = unfolding.part(undefined, written => written > MOST_AHEAD || this.#now() > end);
-    if (!unfolding.complete) this.#open.set(job, { unfolding, written: part.starts.length });
-    this.#send({ kind: "compiled", job, root: unfolding.root, part, held: this.#held(job) });
-  }
-
-  #held(job: number): number {
-    return HELD_BYTES * (this.#open.get(job)?.unfolding.size ?? 0);
-  }
-
-  #write(job: number, ms: number, rule?: number): void {
+  /** Up to so many expressions, as far as there is time. */
+  #write(job: number, most: number, rule?: number): Written {
     const open = this.#open.get(job);
     if (!open) throw new LatheError("grammar.limit", "The constraint was given up while it was followed; try again.", {});
-    const end = this.#now() + ms;
-    const part = open.unfolding.part(rule, () => this.#now() > end);
+    const end = this.#now() + STRETCH_MS;
+    const { unfolding } = open;
+    const part = unfolding.part(rule, written => written >= most || this.#now() > end);
     open.written += part.starts.length;
-    if (open.unfolding.complete) this.#open.delete(job);
-    this.#send({ kind: "part", job, rule, part, held: this.#held(job) });
-  }
-
-  /** Writes on, a stretch at a time, with requests in between. */
-  #goOn(): void {
-    if (this.#scheduled) return;
-    const next = [...this.#open].findLast(([, { written }]) => written < MOST_AHEAD);
-    if (!next) return;
-    this.#scheduled = true;
-    this.#later(() => {
-      this.#scheduled = false;
-      const [job, open] = next;
-      const before = open.written;
-      if (this.#open.has(job)) this.#write(job, STRETCH_MS);
-      if (open.written === before) open.written = MOST_AHEAD; // what is left cannot be written
-      this.#goOn();
-    });
+    if (unfolding.complete) this.#open.delete(job);
+    const held = unfolding.complete ? 0 : HELD_BYTES * unfolding.size;
+    // Where nothing came, what is left cannot be written.
+    return { job, part, held, more: held > 0 && part.rules.length > 0 && open.written < MOST_AHEAD };
   }
 }
 

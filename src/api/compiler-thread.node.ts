@@ -26,9 +26,6 @@ function buffersOf(message: FromCompiler): ArrayBuffer[] {
 if (parentPort) {
   const port = parentPort;
   giveWay();
-  const service = new CompileService({
-    send: message => port.postMessage(message, buffersOf(message)),
-    later: then => void setImmediate(then),
-  });
+  const service = new CompileService({ send: message => port.postMessage(message, buffersOf(message)) });
   port.on("message", (message: ToCompiler) => service.handle(message));
 }

@@ -1,7 +1,7 @@
 /** Starts the thread that compiles constraints, in Node. */
 import { Worker } from "node:worker_threads";
+import type { Compiler } from "./compile-queue.ts";
 import type { FromCompiler } from "./compile-service.ts";
-import type { Compiler } from "./compiling.ts";
 import { threadEntry } from "./thread-entry.node.ts";
 
 /** MiB. A constraint that needs more is refused, and the thread started anew. */

@@ -1,26 +1,17 @@
 /**
- * Constraints of runs: kept ones at once, others when they are compiled, which happens on a thread of its own where there are threads. Owns the
- * queue in front of that thread, in which clients take turns, and brings rules to who waits for them.
+ * Constraints of runs: kept ones at once, others when they are compiled, which happens on a thread of its own where there are threads. Brings rules
+ * to who waits for them, and what was given up or lost meanwhile is compiled again, and the run led to where it was.
  */
-import type { Compiled, SharedConstraint } from "../decode/constrain/constraint.ts";
+import type { SharedConstraint } from "../decode/constrain/constraint.ts";
 import { FlatGrammar, NotWritten } from "../decode/constrain/flat.ts";
 import { Kept } from "../decode/constrain/kept.ts";
 import { type ConstraintSource, Constraints, compileSource, keyOf } from "../decode/constrain/source.ts";
 import type { FlatTrie } from "../decode/constrain/trie.ts";
 import { LatheError } from "../errors.ts";
-import type { FromCompiler, ToCompiler } from "./compile-service.ts";
+import { type Answer, CompileQueue, type Compiler, type Task } from "./compile-queue.ts";
 import { fromWire } from "./engine-client.ts";
 import { bytesOf, type WireVocabulary } from "./protocol.ts";
 import type { ScheduledRun } from "./scheduled-run.ts";
-
-/** The compiling thread: a `CompileService` behind a channel. */
-export interface Compiler {
-  post(message: ToCompiler): void;
-  onMessage(listener: (message: FromCompiler) => void): void;
-  /** It ended, which it never does by itself. */
-  onDeath(listener: () => void): void;
-  terminate(): void;
-}
 
 /** What becomes of runs. */
 export interface Outcome {
@@ -35,55 +26,64 @@ export interface Outcome {
 const MOST_WAITING = 256;
 const MOST_OF_CLIENT = 64;
 const MOST_UNITS = 8_000_000;
-/** Sources that are handed over: one is compiled, and one is there when it is done. */
-const AHEAD = 2;
-/** Milliseconds after which a compilation is taken for one that never ends. */
-const LONGEST_MS = 30_000;
+/** Bytes that the thread may hold for what is not written to its end: all together, and for what nobody follows. */
+const MOST_HELD = 32 * 2 ** 20;
+const MOST_IDLE = 6 * 2 ** 20;
 /** Of the mean time of a compilation, what a new one counts. */
 const NEW_SHARE = 0.1;
 
+/** A source that is being compiled, and who waits for it. */
 interface Job {
-  readonly number: number;
   readonly key: string;
+  readonly number: number;
   readonly source: ConstraintSource;
-  readonly client: string;
   readonly runs: Set<ScheduledRun>;
-  begun: number;
+  readonly task: Task;
+}
+
+/** What is not written to its end: the thread holds the rest. */
+interface Open {
+  readonly shared: SharedConstraint;
+  readonly grammar: FlatGrammar;
+  readonly job: number;
+  held: number;
+  /** Whether there is more to write before it is asked for; the question for it. */
+  more: boolean;
+  asked: Task | undefined;
+  users: number;
 }
 
 export class Compiling {
-  readonly #start: (() => Compiler) | undefined;
   readonly #outcome: Outcome;
+  readonly #queue: CompileQueue | undefined;
   readonly #kept: Kept;
   #vocabulary: WireVocabulary | undefined;
   #made: Constraints | undefined;
-  #compiler: Compiler | undefined;
-  #jobs = 0;
-  /** Jobs that wait, by client; the client whose turn is next comes first. */
-  readonly #waiting = new Map<string, Job[]>();
-  readonly #byKey = new Map<string, Job>();
-  /** Handed over, in order. */
-  readonly #under = new Map<number, Job>();
+  #numbers = 0;
+  readonly #jobs = new Map<string, Job>();
   #meanMs = 10;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  /** What each run follows. */
-  readonly #follows = new Map<ScheduledRun, SharedConstraint>();
-  /** What is not written to its end, by the job that it came from; the job of each grammar; bytes that the thread holds for it. */
-  readonly #open = new Map<number, SharedConstraint>();
-  readonly #numbers = new WeakMap<Compiled, number>();
-  readonly #held = new WeakMap<SharedConstraint, number>();
+  /** What each run follows, and how many of its tokens have led it on; Infinity when it is where it should be. */
+  readonly #follows = new Map<ScheduledRun, { readonly shared: SharedConstraint; led: number }>();
+  /** The last used come last. */
+  readonly #open = new Map<SharedConstraint, Open>();
   /** The rules that runs wait for. */
-  readonly #needs = new Map<ScheduledRun, number>();
+  readonly #needs = new Map<ScheduledRun, { readonly rule: number; readonly task: Task }>();
 
   /** `start`: starts a compiling thread; without one, what is asked for is compiled in place. */
   constructor(outcome: Outcome, start?: () => Compiler) {
     this.#outcome = outcome;
-    this.#start = start;
     this.#kept = new Kept(
       undefined,
-      shared => (this.#held.get(shared) ?? 0) + (shared.compiled instanceof FlatGrammar ? shared.compiled.bytes : 0),
-      shared => this.#gone(shared),
+      shared => (this.#open.get(shared)?.held ?? 0) + (shared.compiled instanceof FlatGrammar ? shared.compiled.bytes : 0),
+      shared => this.#giveUp(this.#open.get(shared)),
     );
+    if (!start) return;
+    this.#queue = new CompileQueue({
+      start,
+      greeting: () => (this.#made ? undefined : { kind: "vocabulary", vocabulary: this.#vocabulary! }),
+      trie: trie => void this.#constraints(trie),
+      lost: () => this.#lost(),
+    });
   }
 
   setVocabulary(vocabulary: WireVocabulary): void {
@@ -92,7 +92,7 @@ export class Compiling {
 
   /** Bytes that are kept for constraints, estimated; sources that wait. */
   get status(): { readonly bytes: number; readonly waiting: number } {
-    return { bytes: this.#kept.bytes, waiting: this.#byKey.size };
+    return { bytes: this.#kept.bytes, waiting: this.#jobs.size };
   }
 
   /** With the vocabulary's tree from the compiling thread, whose first answer it is; where there is none, built here. */
@@ -111,213 +111,251 @@ export class Compiling {
     const { constraint: source } = run.request;
     if (!source) return;
     const key = keyOf(source);
-    let shared = this.#kept.get(key);
-    if (!shared && !this.#start) shared = this.#constraints().add(key, compileSource(source), source.kind);
-    if (shared) this.#follow(run, shared);
-    else {
-      const job = this.#byKey.get(key) ?? this.#queue(key, source, run.client);
-      job.runs.add(run);
-      run.compiling = true;
-      this.#handOver();
-    }
-  }
-
-  /** The run is at the constraint's beginning; or waits for a rule that stands there. */
-  #follow(run: ScheduledRun, shared: SharedConstraint): void {
-    if (!this.#follows.has(run)) this.#kept.use(shared, 1);
-    this.#follows.set(run, shared);
-    run.compiling = false;
-    try {
-      run.constraint = shared.begin(run.request.leadingSpace);
-    } catch (e) {
-      const error = this.failure(run, e);
-      if (error) throw error;
+    const shared = this.#kept.get(key) ?? (this.#queue ? undefined : this.#constraints().add(key, compileSource(source), source.kind));
+    if (shared) {
+      try {
+        run.compiling = !this.#follow(run, shared);
+      } catch (e) {
+        this.#unfollow(run);
+        throw e;
+      }
+    } else {
+      if (!this.#jobs.has(key)) this.#checkRoom(key, run.client);
+      this.#compile(run, key, source);
       run.compiling = true;
     }
   }
 
   /** The run ends, or is not entered. */
   left(run: ScheduledRun): void {
-    this.#needs.delete(run);
-    const shared = this.#follows.get(run);
-    if (shared) this.#kept.use(shared, -1);
-    this.#follows.delete(run);
-    if (!run.compiling) return;
-    const job = this.#byKey.get(keyOf(run.request.constraint!));
-    job?.runs.delete(run);
-    if (job && job.runs.size === 0 && !this.#under.has(job.number)) this.#unqueue(job);
+    this.#unfollow(run);
+    const job = run.request.constraint && this.#jobs.get(keyOf(run.request.constraint));
+    if (!job?.runs.delete(run) || job.runs.size) return;
+    if (this.#queue!.remove(job.task)) this.#jobs.delete(job.key);
   }
 
   close(): void {
-    clearTimeout(this.#timer);
-    this.#compiler?.terminate();
-    this.#compiler = undefined;
+    this.#queue?.close();
   }
 
-  // ---- the queue ----
+  // ---- sources ----
 
-  #queue(key: string, source: ConstraintSource, client: string): Job {
-    const own = this.#waiting.get(client) ?? [];
-    const units = [...this.#byKey.keys()].reduce((sum, k) => sum + k.length, 0);
-    const many = this.#byKey.size >= MOST_WAITING || own.length >= MOST_OF_CLIENT;
-    if (many || (this.#byKey.size > 0 && units + key.length > MOST_UNITS)) throw this.#busy();
-    const job: Job = { number: this.#jobs++, key, source, client, runs: new Set(), begun: 0 };
-    this.#waiting.set(client, [...own, job]);
-    this.#byKey.set(key, job);
-    return job;
-  }
-
-  #busy(): LatheError {
-    const retryAfter = Math.max(1, Math.ceil((this.#byKey.size * this.#meanMs) / 1000));
+  /** @throws LatheError server.busy. */
+  #checkRoom(key: string, client: string): void {
+    const units = [...this.#jobs.keys()].reduce((sum, k) => sum + k.length, 0);
+    const many = this.#jobs.size >= MOST_WAITING || this.#queue!.waitingOf(client) >= MOST_OF_CLIENT;
+    if (!many && (this.#jobs.size === 0 || units + key.length <= MOST_UNITS)) return;
+    const retryAfter = Math.max(1, Math.ceil((this.#jobs.size * this.#meanMs) / 1000));
     const message = `Too many schemas and grammars are waiting to be compiled; try again in ${retryAfter} s.`;
-    return new LatheError("server.busy", message, { retryAfter });
+    throw new LatheError("server.busy", message, { retryAfter });
   }
 
-  #unqueue(job: Job): void {
-    this.#byKey.delete(job.key);
-    const left = (this.#waiting.get(job.client) ?? []).filter(j => j !== job);
-    if (left.length) this.#waiting.set(job.client, left);
-    else this.#waiting.delete(job.client);
-  }
-
-  /** The next clients' first jobs go to the thread, as long as it has less than it should. */
-  #handOver(): void {
-    while (this.#under.size < AHEAD && this.#waiting.size) {
-      const [client, [job, ...rest]] = this.#waiting.entries().next().value!;
-      this.#waiting.delete(client); // whose turn was goes to the end
-      if (rest.length) this.#waiting.set(client, rest);
-      this.#under.set(job.number, job);
-      if (this.#under.size === 1) this.#watch(job);
-      this.#thread().post({ kind: "compile", job: job.number, source: job.source });
-    }
-  }
-
-  /** The thread is at this job now. */
-  #watch(job: Job | undefined): void {
-    clearTimeout(this.#timer);
-    if (!job) return;
-    job.begun = performance.now();
-    this.#timer = setTimeout(() => this.#died(this.#compiler!), LONGEST_MS);
-  }
-
-  #thread(): Compiler {
-    if (this.#compiler) return this.#compiler;
-    const started = this.#start!();
-    this.#compiler = started;
-    started.onMessage(m => this.#receive(m));
-    started.onDeath(() => this.#died(started));
-    if (!this.#made) started.post({ kind: "vocabulary", vocabulary: this.#vocabulary! });
-    return started;
-  }
-
-  /** What it was at is to blame. The next is compiled by a new one; what was not written to its end is lost. */
-  #died(compiler: Compiler): void {
-    if (compiler !== this.#compiler) return;
-    this.#compiler = undefined;
-    compiler.terminate();
-    const [guilty, ...others] = [...this.#under.values()];
-    this.#under.clear();
-    this.#watch(undefined);
-    for (const job of others) this.#waiting.set(job.client, [job, ...(this.#waiting.get(job.client) ?? [])]);
-    for (const shared of this.#open.values()) this.#kept.leave(shared);
-    this.#open.clear();
-    const needing = [...this.#needs.keys()];
-    this.#needs.clear();
-    for (const run of needing) this.#outcome.failed(run, givenUp());
-    const error = new LatheError("grammar.limit", "The constraint needs too much time or memory to be compiled; make it simpler.", {});
-    if (guilty) this.#end(guilty, run => this.#outcome.failed(run, error));
-    this.#handOver();
-  }
-
-  // ---- what comes ----
-
-  #receive(message: FromCompiler): void {
-    if (message.kind === "trie") {
-      this.#constraints(message.trie);
+  /** The run waits for this source, with all who do already. */
+  #compile(run: ScheduledRun, key: string, source: ConstraintSource): void {
+    const known = this.#jobs.get(key);
+    if (known) {
+      known.runs.add(run);
       return;
     }
-    const { job: number } = message;
-    const job = this.#under.get(number);
-    if (job && (message.kind === "compiled" || message.rule === undefined)) {
-      if (message.kind === "compiled") this.#compiled(job, message);
-      else if (message.kind === "failed") this.#end(job, run => this.#outcome.failed(run, fromWire(message.error)));
-      this.#handOver();
+    const number = this.#numbers++;
+    const settled: Task["settled"] = (answer, ms) => this.#compiled(job, answer, ms);
+    const job: Job = {
+      key,
+      number,
+      source,
+      runs: new Set([run]),
+      task: { client: run.client, message: { kind: "compile", job: number, source }, settled },
+    };
+    this.#jobs.set(key, job);
+    this.#queue!.add(job.task, "last");
+  }
+
+  #compiled(job: Job, answer: Answer | undefined, ms: number): void {
+    this.#jobs.delete(job.key);
+    if (answer?.kind !== "compiled") {
+      const error = answer?.kind === "failed" ? fromWire(answer.error) : tooMuch();
+      for (const run of job.runs) this.#fail(run, error);
       return;
     }
-    const shared = this.#open.get(number);
-    if (!shared || message.kind === "compiled") return; // given up meanwhile
-    const grammar = shared.compiled as FlatGrammar;
-    if (message.kind === "part") {
-      grammar.add(message.part);
-      this.#hold(shared, number, message.held);
-    } else if (message.rule !== undefined) grammar.refuse(message.rule, fromWire(message.error));
-    this.#bring(shared, grammar);
+    this.#meanMs += NEW_SHARE * (ms - this.#meanMs);
+    const grammar = new FlatGrammar(answer.root, answer.part);
+    const other = this.#kept.get(job.key);
+    if (other) this.#kept.leave(other);
+    const shared = this.#constraints().add(job.key, grammar, job.source.kind);
+    const open: Open = { shared, grammar, job: job.number, held: 0, more: true, asked: undefined, users: 1 };
+    this.#open.set(shared, open);
+    this.#written(open, answer);
+    for (const run of job.runs) this.#goOn(run, shared);
+    open.users--; // it was not to be given up before they follow it
+    this.#makeRoom();
   }
 
-  #compiled(job: Job, { root, part, held }: Extract<FromCompiler, { kind: "compiled" }>): void {
-    const shared = this.#constraints().add(job.key, new FlatGrammar(root, part), job.source.kind);
-    this.#hold(shared, job.number, held);
-    this.#meanMs += NEW_SHARE * (performance.now() - job.begun - this.#meanMs);
-    this.#end(job, run => this.#ready(run, shared));
+  #fail(run: ScheduledRun, error: unknown): void {
+    run.compiling = false;
+    this.#outcome.failed(run, error);
   }
 
-  #ready(run: ScheduledRun, shared: SharedConstraint): void {
+  // ---- following ----
+
+  /** The run follows the constraint from its beginning, or further along its tokens; false: it waits for a rule on the way. */
+  #follow(run: ScheduledRun, shared: SharedConstraint): boolean {
+    let place = this.#follows.get(run);
+    if (place?.shared !== shared) {
+      this.#unfollow(run);
+      place = { shared, led: 0 };
+      this.#follows.set(run, place);
+      this.#use(shared, 1);
+      run.constraint = undefined;
+    }
+    const { known, request } = run;
     try {
-      this.#follow(run, shared);
-      if (!run.compiling) this.#outcome.ready(run);
+      run.constraint ??= shared.begin(request.leadingSpace);
+      // What it has answered leads it: there is nothing of that yet, unless its constraint was lost.
+      for (; place.led < run.produced; place.led++) run.constraint.accept(known[request.tokens.length + place.led]);
+      place.led = Number.POSITIVE_INFINITY;
+      return true;
     } catch (e) {
-      this.#outcome.failed(run, e);
+      const error = this.failure(run, e);
+      if (error) throw error;
+      return false;
     }
   }
 
-  /** The job is done: `tell` is called for each of its runs, which wait no more. */
-  #end(job: Job, tell: (run: ScheduledRun) => void): void {
-    this.#under.delete(job.number);
-    this.#unqueue(job);
-    this.#watch(this.#under.values().next().value);
-    for (const run of job.runs) {
-      run.compiling = false;
-      tell(run);
+  #unfollow(run: ScheduledRun): void {
+    const need = this.#needs.get(run);
+    if (need) this.#queue!.remove(need.task);
+    this.#needs.delete(run);
+    const place = this.#follows.get(run);
+    this.#follows.delete(run);
+    if (place) this.#use(place.shared, -1);
+  }
+
+  #use(shared: SharedConstraint, change: 1 | -1): void {
+    const open = this.#open.get(shared);
+    if (open) open.users += change;
+    if (open?.users === 0 && open.asked && this.#queue!.remove(open.asked)) open.asked = undefined;
+    this.#kept.use(shared, change);
+    this.#makeRoom();
+  }
+
+  /** The run has what it waited for, as far as it is known. */
+  #goOn(run: ScheduledRun, shared: SharedConstraint): void {
+    try {
+      if (!this.#follow(run, shared)) return;
+    } catch (e) {
+      this.#fail(run, e);
+      return;
     }
+    const begins = run.compiling;
+    run.compiling = false;
+    if (begins) this.#outcome.ready(run);
+    else this.#outcome.resumed(run);
   }
 
-  /** The thread holds so many bytes for it. */
-  #hold(shared: SharedConstraint, number: number, held: number): void {
-    this.#held.set(shared, held);
-    if (held) this.#open.set(number, shared);
-    else this.#open.delete(number);
-    if (held) this.#numbers.set(shared.compiled, number);
-    this.#kept.grown(shared);
+  /** The run has followed its constraint for a token: what may come next is written meanwhile. */
+  wentOn(run: ScheduledRun): void {
+    const place = this.#follows.get(run);
+    const open = place && this.#open.get(place.shared);
+    if (!open?.more || open.asked) return;
+    const settled = (answer: Answer | undefined): void => {
+      open.asked = undefined;
+      this.#came(open, answer);
+    };
+    open.asked = { client: run.client, message: { kind: "more", job: open.job }, settled };
+    this.#queue!.add(open.asked, "idle");
   }
 
-  /** It is kept no more: neither here nor by the thread. */
-  #gone({ compiled }: SharedConstraint): void {
-    const number = this.#numbers.get(compiled);
-    if (number !== undefined && this.#open.delete(number)) this.#compiler?.post({ kind: "drop", job: number });
-  }
-
-  // ---- rules ----
+  // ---- what is not written to its end ----
 
   /** What the run fails with after following its constraint has thrown this; undefined where it waits for a rule instead. */
   failure(run: ScheduledRun, thrown: unknown): unknown {
     if (!(thrown instanceof NotWritten)) return thrown;
-    const { of, rule } = thrown;
-    const number = this.#numbers.get(of);
-    if (number === undefined || !this.#open.has(number)) return givenUp();
-    this.#needs.set(run, rule);
-    this.#thread().post({ kind: "rule", job: number, rule });
+    const { rule } = thrown;
+    const { shared } = this.#follows.get(run)!;
+    const open = this.#open.get(shared);
+    if (open) {
+      const settled = (answer: Answer | undefined): void => this.#came(open, answer, rule);
+      const task: Task = { client: run.client, message: { kind: "rule", job: open.job, rule }, settled };
+      this.#needs.set(run, { rule, task });
+      this.#queue!.add(task, "first");
+    } else this.#again(run);
     return undefined;
   }
 
-  /** Whoever waits for a rule that has come goes on: it may have been on its way when it was asked for. */
-  #bring(shared: SharedConstraint, grammar: FlatGrammar): void {
-    for (const [run, needed] of [...this.#needs]) {
-      if (!grammar.has(needed) || this.#follows.get(run) !== shared) continue;
-      this.#needs.delete(run);
-      if (run.compiling) this.#ready(run, shared);
-      else this.#outcome.resumed(run);
+  /** What is left of the run's grammar is gone: it is compiled again, and the run led to where it was. */
+  #again(run: ScheduledRun): void {
+    const { shared } = this.#follows.get(run)!;
+    this.#unfollow(run);
+    this.#kept.leave(shared);
+    const source = run.request.constraint!;
+    this.#compile(run, keyOf(source), source);
+  }
+
+  /** Rules have come, the one that was asked for or others; or the thread died of writing them. */
+  #came(open: Open, answer: Answer | undefined, rule?: number): void {
+    const { shared, grammar } = open;
+    const followers = [...this.#follows].filter(([, place]) => place.shared === shared).map(([run]) => run);
+    if (!answer) {
+      this.#kept.leave(shared);
+      for (const run of followers) if (rule === undefined || this.#needs.get(run)?.rule === rule) this.#fail(run, tooMuch());
+      return;
     }
+    if (this.#open.get(shared) !== open) return; // given up meanwhile
+    if (answer.kind === "part") {
+      grammar.add(answer.part);
+      this.#written(open, answer);
+    } else if (answer.kind === "failed") {
+      if (rule === undefined) open.more = false;
+      else grammar.refuse(rule, fromWire(answer.error));
+    }
+    // It may have been on its way when it was asked for.
+    for (const run of followers) {
+      const need = this.#needs.get(run);
+      if (!need || !grammar.has(need.rule)) continue;
+      this.#queue!.remove(need.task);
+      this.#needs.delete(run);
+      this.#goOn(run, shared);
+    }
+  }
+
+  /** The thread holds so much of it. */
+  #written(open: Open, { held, more }: Extract<Answer, { kind: "part" | "compiled" }>): void {
+    open.held = held;
+    open.more = more;
+    this.#open.delete(open.shared);
+    if (held) this.#open.set(open.shared, open);
+    this.#kept.grown(open.shared);
+    this.#makeRoom();
+  }
+
+  /** The thread forgets what nobody follows, the longest unused first, and what is followed only where that is not enough. */
+  #makeRoom(): void {
+    const all = [...this.#open.values()];
+    const idle = all.filter(open => open.users === 0);
+    const sum = (of: readonly Open[]): number => of.reduce((bytes, { held }) => bytes + held, 0);
+    let [most, mostIdle] = [sum(all) - MOST_HELD, sum(idle) - MOST_IDLE];
+    for (const open of [...idle, ...all.filter(o => o.users > 0)].slice(0, -1)) {
+      if (mostIdle <= 0 && most <= 0) return;
+      if (open.users > 0 && most <= 0) return;
+      this.#giveUp(open);
+      most -= open.held;
+      mostIdle -= open.held;
+    }
+  }
+
+  /** Neither it nor the thread holds what is not written. Who reaches that has it compiled again. */
+  #giveUp(open: Open | undefined): void {
+    if (!open || !this.#open.delete(open.shared)) return;
+    this.#queue!.drop(open.job);
+    for (const [run, place] of [...this.#follows]) if (place.shared === open.shared && this.#needs.has(run)) this.#again(run);
+  }
+
+  /** The thread has lost all that it held. */
+  #lost(): void {
+    this.#open.clear();
+    for (const run of [...this.#needs.keys()]) this.#again(run);
   }
 }
 
-const givenUp = (): LatheError => new LatheError("grammar.limit", "The constraint was given up while it was followed; try again.", {});
+const tooMuch = (): LatheError =>
+  new LatheError("grammar.limit", "The constraint needs too much time or memory to be compiled; make it simpler.", {});

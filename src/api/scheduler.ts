@@ -399,6 +399,7 @@ export class Scheduler {
     try {
       for (; left.length && going(); left = left.slice(1)) this.#choose(run, left[0]);
       if (going()) this.#lookAhead(run);
+      if (going()) this.#compiling.wentOn(run);
     } catch (e) {
       const error = this.#compiling.failure(run, e);
       if (error) this.#fail(run, error);

@@ -2,7 +2,7 @@
 import type { StepToken } from "../engine/step.ts";
 import type { PageStore, Sequence } from "../kv/pages.ts";
 import type { PastStore } from "../kv/past-store.ts";
-import type { Compiler } from "./compiling.ts";
+import type { Compiler } from "./compile-queue.ts";
 import type { Finished, Token } from "./protocol.ts";
 
 export interface Events {

@@ -3,8 +3,9 @@
  * computed, who leaves is forgotten, and what the compiling side loses is not waited for.
  */
 import { afterEach, describe, expect, it } from "vitest";
+import type { Compiler } from "../../src/api/compile-queue.ts";
 import { CompileService, type FromCompiler, type ToCompiler } from "../../src/api/compile-service.ts";
-import { type Compiler, Compiling } from "../../src/api/compiling.ts";
+import { Compiling } from "../../src/api/compiling.ts";
 import { load } from "../../src/api/load.node.ts";
 import type { RunRequest } from "../../src/api/protocol.ts";
 import { ScheduledRun } from "../../src/api/scheduled-run.ts";
@@ -22,7 +23,6 @@ class Elsewhere {
   #service: CompileService | undefined;
   #told: ((message: FromCompiler) => void) | undefined;
   #die: (() => void) | undefined;
-  readonly #later: (() => void)[] = [];
   readonly #clock: () => number;
 
   /** `clock`: what the service takes for the time. */
@@ -32,8 +32,7 @@ class Elsewhere {
 
   start = (): Compiler => {
     this.started++;
-    this.#later.length = 0;
-    this.#service = new CompileService({ send: m => this.#told?.(m), later: then => void this.#later.push(then), now: this.#clock });
+    this.#service = new CompileService({ send: m => this.#told?.(m), now: this.#clock });
     return {
       // The tree of the vocabulary is there at once.
       post: message => void (message.kind === "vocabulary" ? this.#service!.handle(message) : this.posted.push(message)),
@@ -50,14 +49,11 @@ class Elsewhere {
     this.posted.length = 0;
     this.#die!();
   }
-  /** Handles the next message; what is done without being asked only on demand. */
+  /** Handles the next message. */
   next(): ToCompiler | undefined {
     const message = this.posted.shift();
     if (message) this.#service!.handle(message);
     return message;
-  }
-  goOn(): void {
-    for (const then of this.#later.splice(0)) then();
   }
 }
 
@@ -183,7 +179,7 @@ const grammar: ConstraintSource = {
 function answer(
   elsewhere: Elsewhere | undefined,
   beside: number,
-  { now, like }: { now?: () => number; like?: ConstraintSource } = {},
+  { now, like, late }: { now?: () => number; like?: ConstraintSource; late?: { turn: number; constraint: ConstraintSource } } = {},
 ): { ids: number[]; end: string; turns: number } {
   const world = simulatedWorld(64, 4, { maxTokens: 12, maxWanted: 4, context: 60 });
   const out = { ids: [] as number[], end: "", turns: 0 };
@@ -213,6 +209,7 @@ function answer(
   for (let run = 1; run <= beside; run++) add(run, like);
   for (; out.end === ""; out.turns++) {
     if (out.turns > 2000) throw new Error("it does not end");
+    if (out.turns === late?.turn) add(99, late.constraint);
     if (scheduler.busy) scheduler.turn();
     elsewhere?.next();
   }
@@ -244,19 +241,21 @@ describe("a run whose constraint comes from elsewhere", () => {
 
   it("goes on when the rule that it asks for was on its way already", () => {
     let time = 0;
-    const elsewhere = new Elsewhere(() => (time += 1000));
+    let step = 1000;
+    const elsewhere = new Elsewhere(() => (time += step));
     const next = elsewhere.next.bind(elsewhere);
-    let asked = 0;
+    const handled: string[] = [];
     elsewhere.next = () => {
-      if (elsewhere.posted[0]?.kind === "rule") {
-        asked++;
-        for (let n = 0; n < 100; n++) elsewhere.goOn(); // it is written to its end before the question comes
-      }
+      const [first, second] = elsewhere.posted;
+      if (first?.kind === "more" && second?.kind !== "rule") return undefined; // until somebody asks for a rule behind it
+      if (first?.kind === "more") step = 0; // all of it is written then
+      if (first) handled.push(first.kind);
       return next();
     };
     const { ids, end } = answer(elsewhere, 0);
     const own = answer(undefined, 0);
-    expect([ids, end, asked]).toEqual([own.ids, own.end, 1]);
+    expect([ids, end]).toEqual([own.ids, own.end]);
+    expect(handled.slice(-2)).toEqual(["more", "rule"]);
   });
 
   it("does not do anything, and holds up nobody, while it waits", () => {
@@ -287,7 +286,17 @@ describe("a run whose constraint comes from elsewhere", () => {
     expect(scheduler.busy).toBe(false);
   });
 
-  it("fails when its rules are lost", () => {
+  it.each([1, 2, 3, 5, 8, 13])("goes on where it was when the thread dies of another's source, which comes in turn %s", turn => {
+    let time = 0;
+    const elsewhere = new Elsewhere(() => (time += 1000));
+    const next = elsewhere.next.bind(elsewhere);
+    elsewhere.next = () => (compiled(elsewhere.posted[0]) === "deadly" ? void elsewhere.die() : next());
+    const own = answer(undefined, 0);
+    const { ids, end } = answer(elsewhere, 0, { late: { turn, constraint: regex("deadly") } });
+    expect([ids, end, elsewhere.started]).toEqual([own.ids, own.end, 2]);
+  });
+
+  it("fails when the thread dies of its own rules", () => {
     let time = 0;
     const elsewhere = new Elsewhere(() => (time += 1000));
     const next = elsewhere.next.bind(elsewhere);
@@ -298,23 +307,21 @@ describe("a run whose constraint comes from elsewhere", () => {
 });
 
 describe("the compiling side", () => {
-  it("writes on between requests, and forgets what is dropped", () => {
+  it("writes on when it is asked, and forgets what is dropped", () => {
     let time = 0;
     const out: FromCompiler[] = [];
-    const later: (() => void)[] = [];
-    const service = new CompileService({ send: m => void out.push(m), later: t => void later.push(t), now: () => (time += 4.5) });
+    const service = new CompileService({ send: m => void out.push(m), now: () => (time += 4.5) });
     service.handle({ kind: "compile", job: 1, source: grammar });
-    expect(out).toMatchObject([{ kind: "compiled", job: 1 }]);
-    expect(later).toHaveLength(1);
-    for (let n = 0; later.length && n < 100; n++) later.shift()!();
-    expect(out.at(-1)).toMatchObject({ kind: "part", job: 1, held: 0 });
+    expect(out).toMatchObject([{ kind: "compiled", job: 1, more: true }]);
+    for (let n = 0; n < 100 && (out.at(-1) as { more: boolean }).more; n++) service.handle({ kind: "more", job: 1 });
+    expect(out.at(-1)).toMatchObject({ kind: "part", job: 1, held: 0, more: false });
+    expect(out.length).toBeGreaterThan(10);
     service.handle({ kind: "compile", job: 2, source: { ...grammar } });
     service.handle({ kind: "drop", job: 2 });
     const before = out.length;
-    for (const then of later.splice(0)) then();
-    expect(out).toHaveLength(before);
     service.handle({ kind: "rule", job: 2, rule: 3 });
-    expect(out.at(-1)).toMatchObject({ kind: "failed", job: 2, rule: 3, error: { code: "grammar.limit" } });
+    expect(out).toHaveLength(before + 1);
+    expect(out.at(-1)).toMatchObject({ kind: "failed", job: 2, error: { code: "grammar.limit" } });
   });
 });
 
