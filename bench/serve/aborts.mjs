@@ -3,7 +3,7 @@
  * stays gets the answer that he gets alone.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { complete, exchange, metrics } from "./client.mjs";
+import { comeBackLater, complete, exchange, metrics } from "./client.mjs";
 import { crowded, probesOf } from "./crowd.mjs";
 import { footprint, until } from "./server.mjs";
 
@@ -50,14 +50,16 @@ async function leave(place, { body, ms, pieces, path }, signal) {
   try {
     if (path) {
       const outcome = await exchange(place, path, { body: JSON.stringify(body), signal: both }).catch(() => undefined);
-      if (outcome && outcome.status !== 200) throw new Error(`a request got ${outcome.status}: ${outcome.text}`);
+      if (outcome?.status === 429) await comeBackLater({}, signal);
+      else if (outcome && outcome.status !== 200) throw new Error(`a request got ${outcome.status}: ${outcome.text}`);
       return outcome === undefined;
     }
     if (pieces === 0) own.abort();
     const answer = await complete(place, body, { signal: both, onPiece: a => a.times.length >= pieces && own.abort() });
-    if (!answer.aborted && (answer.status !== 200 || answer.failure))
+    if (answer.status === 429) await comeBackLater(answer, signal);
+    else if (!answer.aborted && (answer.status !== 200 || answer.failure))
       throw new Error(`a request failed: ${answer.status} ${answer.failure}`);
-    return answer.aborted;
+    return answer.aborted && answer.status !== 429;
   } finally {
     clearTimeout(timer);
   }

@@ -3,6 +3,7 @@
  * GETs, and the pool of connections that they share.
  */
 import { Agent, request } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
 
 /** Connections are kept and used again, as clients of a library would. */
 export const agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY, maxFreeSockets: 1024 });
@@ -74,6 +75,9 @@ export function complete(place, body, how = {}) {
   };
   return new Promise(done => {
     const finish = failure => {
+      // A kept connection that the server has just ended, as every client of a library tries again.
+      if (failure?.code === "ECONNRESET" && sent.reusedSocket && !answer.status && !how.signal?.aborted)
+        return done(complete(place, body, { ...how, agent: false }));
       answer.failure ??= failure?.message;
       answer.aborted = how.signal?.aborted ?? false;
       answer.text = answer.pieces.join("");
@@ -108,6 +112,9 @@ export function complete(place, body, how = {}) {
     sent.end(text);
   });
 }
+
+/** What a refused client does: nothing until the time that it was told. @param {Answer} answer @param {AbortSignal} signal */
+export const comeBackLater = ({ retryAfter }, signal) => sleep(1000 * (retryAfter || 1), undefined, { signal }).catch(() => {});
 
 /** Values of the server's own gauges and counters, by name without the prefix. @param {Place} place */
 export async function metrics(place) {

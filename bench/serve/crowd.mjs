@@ -1,5 +1,5 @@
 /** A request among others: its answer is the same as alone, to the last bit of its log-probabilities, and holds nothing of theirs. */
-import { complete } from "./client.mjs";
+import { comeBackLater, complete } from "./client.mjs";
 import { leaving } from "./load.mjs";
 import { completion, workload } from "./workload.mjs";
 
@@ -51,9 +51,9 @@ export async function probesOf({ server, signal, say }, { seed, count }) {
  */
 export async function crowded({ server, signal }, { source, bodies, alone }, { width, until, seen }) {
   const counts = { compared: 0, differing: 0, left: 0, widths: new Set() };
-  let [sent, now] = [0, width()];
+  let [sent, now, failed] = [0, width(), false];
   const client = async i => {
-    while (!until(counts.compared) && !signal.aborted) {
+    while (!until(counts.compared) && !signal.aborted && !failed) {
       if (i >= now) {
         await new Promise(done => setTimeout(done, 5));
         continue;
@@ -73,6 +73,7 @@ export async function crowded({ server, signal }, { source, bodies, alone }, { w
       );
       seen?.(answer.text);
       if (answer.aborted) counts.left++;
+      else if (answer.status === 429) await comeBackLater(answer, signal);
       else if (answer.status !== 200 || answer.failure) throw new Error(`a probe failed: ${answer.failure ?? answer.status}`);
       else {
         counts.compared++;
@@ -80,7 +81,11 @@ export async function crowded({ server, signal }, { source, bodies, alone }, { w
       }
     }
   };
-  await Promise.all(Array.from({ length: WIDEST }, (_, i) => client(i)));
+  const fail = e => {
+    failed = true;
+    throw e;
+  };
+  await Promise.all(Array.from({ length: WIDEST }, (_, i) => client(i).catch(fail)));
   return counts;
 }
 
@@ -104,7 +109,8 @@ export async function crowd(setting) {
       // Some leave in the middle of their answers.
       const patience = AbortSignal.timeout(50 + (source.next() % 4000));
       const answer = await complete(server.place, body, { signal: AbortSignal.any([both, patience]) });
-      if (answer.status !== 200 && !answer.aborted) throw new Error(`a neighbour was refused: ${answer.status}`);
+      if (answer.status === 429) await comeBackLater(answer, both);
+      else if (answer.status !== 200 && !answer.aborted) throw new Error(`a neighbour was refused: ${answer.status}`);
       seen(answer.text, own);
     }
   };

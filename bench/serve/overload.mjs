@@ -39,7 +39,8 @@ async function overloaded({ server, signal, say, options }, peak, seed) {
   const lost = window.answers.filter(a => a.status === 0 && !a.aborted);
   if (lost.length) throw new Error(`${lost.length} connections failed: ${lost[0].failure}`);
   const waits = waitsOf(window.answers, refused);
-  return { goodput: window.tokensPerSecond, refusals: refused.map(a => a.headMs), sent: window.answers.length, waits };
+  const impatient = window.answers.filter(a => a.aborted && a.status !== 429).length;
+  return { goodput: window.tokensPerSecond, impatient, refusals: refused.map(a => a.headMs), sent: window.answers.length, waits };
 }
 
 /**
@@ -61,9 +62,10 @@ export async function overload(setting) {
   say("overload: the peak");
   const peak = await peakOf(setting, 400);
   add("overload", "peak", "tokens/s", [peak.tokensPerSecond]);
-  const { goodput, refusals, sent, waits } = await overloaded(setting, peak, 401);
+  const { goodput, impatient, refusals, sent, waits } = await overloaded(setting, peak, 401);
   add("overload", `goodput at ${OVER} times as many requests`, "tokens/s", [goodput]);
   add("overload", "goodput : peak", "", [goodput / peak.tokensPerSecond], { atLeast: 0.9 });
+  add("overload", `given up by their clients after ${PATIENCE} s`, "", [impatient]);
   addRefusals(add, "overload", refusals, sent);
   const near = waits.filter(w => w.said <= 2 * w.true && w.true <= 2 * w.said).length / waits.length;
   const [said, truly] = ["said", "true"].map(k => waits.map(w => w[k]));

@@ -3,17 +3,19 @@ import { aborts } from "./aborts.mjs";
 import { crowd } from "./crowd.mjs";
 import { logs } from "./logs.mjs";
 import { idle, overload } from "./overload.mjs";
+import { oversize } from "./oversize.mjs";
 import { cached, prefill } from "./prefill.mjs";
 import { schemas } from "./schemas.mjs";
 import { shutdown } from "./shutdown.mjs";
 import { slow, stalled } from "./slow.mjs";
 import { soak } from "./soak.mjs";
+import { stalls } from "./stalls.mjs";
 import { streams } from "./streams.mjs";
 import { keys, tenants } from "./timing.mjs";
 
 /**
  * @typedef {{
- *   server: import("./server.mjs").Server, start: (more?: { key?: string, drain?: number, more?: string[] }) => Promise<import("./server.mjs").Server>,
+ *   server: import("./server.mjs").Server, start: (more?: { key?: string, drain?: number, preload?: string, more?: string[] }) => Promise<import("./server.mjs").Server>,
  *   signal: AbortSignal, say: (text: string) => void,
  *   add: (scenario: string, name: string, unit: string, values: number[], goal?: { atLeast?: number, atMost?: number, note?: string }) => number[],
  *   options: { model: string, threads: number, seconds: number, rounds: number, minutes: number, requests: number, sockets: number, peer: string }
@@ -37,6 +39,8 @@ export const scenarios = {
   idle: { about: "the same beside sockets that do nothing", minutes: 1, sockets: 1000, run: idle },
   slow: { about: "8 streams and health beside sockets that send a byte a second", minutes: 1, sockets: 10_000, own: true, run: slow },
   stalled: { about: "8 streams and health beside readers that take nothing", minutes: 1, sockets: 1000, own: true, run: stalled },
+  oversize: { about: "8 streams beside prompts that can never fit", minutes: 2, requests: 10_000, run: oversize },
+  stalls: { about: "engines that freeze, lose a thread or die", minutes: 1, requests: 60, own: true, run: stalls },
   keys: { about: "time says nothing of how much of a key is right", minutes: 0, requests: 20_000, own: true, run: keys },
   tenants: { about: "time says nothing of what other keys have asked", minutes: 0, requests: 1000, own: true, run: tenants },
   shutdown: { about: "SIGTERM at random times under load", minutes: 0, requests: 30, own: true, run: shutdown },

@@ -13,16 +13,17 @@ const MAIN = join(import.meta.dirname, "..", "..", "dist", "cli", "main.js");
 
 /**
  * @typedef {{
- *   place: import("./client.mjs").Place, pid: number, context: number, vocabulary: number, said: () => string,
+ *   place: import("./client.mjs").Place, pid: number, context: number, vocabulary: number, said: () => string, tell: (message: string) => void,
  *   signalled: (signal: string) => Promise<{ code: number | null, ms: number }>, stop: () => Promise<void>
  * }} Server
  * `said`: what it wrote so far, the last MiBs of it; `signalled`: sends a signal and waits for the end. `key`: one that it asks for, and that
- * `place` has.
- * @param {{ model: string, target: string, threads: number, context: number, more: string[], key?: string, drain?: number }} wanted
+ * `place` has; `preload`: a file that the server's process loads first, and that `tell` speaks to.
+ * @param {{ model: string, target: string, threads: number, context: number, more: string[], key?: string, drain?: number, preload?: string }} wanted
  * @returns {Promise<Server>}
  */
-export async function startServer({ model, target, threads, context, more, key, drain = 0 }) {
+export async function startServer({ model, target, threads, context, more, key, drain = 0, preload }) {
   const args = [
+    ...(preload === undefined ? [] : ["--require", preload]),
     MAIN,
     "serve",
     model,
@@ -38,7 +39,9 @@ export async function startServer({ model, target, threads, context, more, key, 
     String(threads),
     ...(key === undefined ? [] : ["--api-key", key]),
   ];
-  const child = spawn(process.execPath, [...args, "--context", String(context), ...more], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [...args, "--context", String(context), ...more], {
+    stdio: ["ignore", "pipe", "pipe", ...(preload === undefined ? [] : ["ipc"])],
+  });
   let said = "";
   child.stderr.setEncoding("utf8").on("data", d => (said = (said + d).slice(-MOST_SAID)));
   const line = await new Promise((done, failed) => {
@@ -66,7 +69,16 @@ export async function startServer({ model, target, threads, context, more, key, 
   };
   const stop = async () => void (await signalled("SIGTERM"));
   const { context: tokens } = models.data[0].meta;
-  return { place, pid: child.pid, context: tokens, vocabulary: await vocabularyOf(place), said: () => said, signalled, stop };
+  return {
+    place,
+    pid: child.pid,
+    context: tokens,
+    vocabulary: await vocabularyOf(place),
+    said: () => said,
+    tell: m => child.send(m),
+    signalled,
+    stop,
+  };
 }
 
 /** Tokens of the model's vocabulary: the least id that is refused, found by halves. */

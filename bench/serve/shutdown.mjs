@@ -45,6 +45,18 @@ function streamed(place, { path, body, last }) {
   });
 }
 
+/** How often this process stood still for longer than a machine that is merely busy makes it: what then was late says nothing of servers. */
+const STILL_MS = 1000;
+function watchStandstills() {
+  let [count, last] = [0, performance.now()];
+  const timer = setInterval(() => {
+    const now = performance.now();
+    if (now - last > STILL_MS) count++;
+    last = now;
+  }, STILL_MS / 10);
+  return { count: () => count, end: () => clearInterval(timer) };
+}
+
 /** One server from its start to its end. */
 async function lifetime(start, source) {
   const drain = source.next() % (DRAIN_SECONDS + 1);
@@ -72,21 +84,29 @@ async function lifetime(start, source) {
 export async function shutdown({ start, say, add, options, signal }) {
   const source = workload(950, 1024);
   const ends = [];
-  let begun = 0;
+  const still = watchStandstills();
+  let [begun, heldUp] = [0, 0];
   const worker = async () => {
     while (begun++ < options.requests && !signal.aborted) {
-      ends.push(await lifetime(start, source));
+      const before = still.count();
+      const end = await lifetime(start, source);
+      await sleep(STILL_MS / 5); // so that a standstill that has just ended is seen
+      if (still.count() === before) ends.push(end);
+      else heldUp++;
       say(`shutdown: ${ends.length} of ${options.requests}`);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  still.end();
   const streams = ends.flatMap(e => e.streams);
   const answered = streams.filter(s => s.status === 200);
   const cut = answered.filter(s => !s.whole);
   const silent = streams.filter(s => s.status === 0);
   const failed = streams.filter(s => s.status !== 0 && s.status !== 200 && s.status !== 503);
   const first = list => list[0] && `${list[0].path} ${list[0].status} ${list[0].tail.slice(0, 200)}`;
-  add("shutdown", "servers ended", "", [ends.length], { note: `${streams.length} streams, ${streams.length - answered.length} not taken` });
+  add("shutdown", "servers ended", "", [ends.length], {
+    note: `${streams.length} streams, ${streams.length - answered.length} not taken; ${heldUp} left out: everything stood still`,
+  });
   add("shutdown", "streams without a last event", "", [cut.length], { atMost: 0, note: first(cut) });
   add("shutdown", "connections that got no answer at all", "", [silent.length], { note: first(silent) });
   add("shutdown", "other answers than 200 and 503", "", [failed.length], { atMost: 0, note: first(failed) });

@@ -36,7 +36,7 @@ function watchHealth(place) {
 }
 
 /** Streams of good clients and health, for a while. */
-async function watched({ signal }, server, seconds) {
+export async function watched({ signal }, server, seconds) {
   const health = watchHealth(server.place);
   const source = workload(700, server.vocabulary, server.context);
   const window = await closedLoop({ place: server.place, source, clients: GOOD, seconds, signal, warm: 3 });

@@ -148,6 +148,7 @@ async function handle(message: ToEngine): Promise<void> {
     case "profile":
       return send({ kind: "profiled", run: message.run, profile: await profile(message) });
     case "ask":
+      loaded!.team.requireWhole(); // who asks how it is must hear of it, also while nothing is computed
       return send({ kind: "status", run: message.run, status: scheduler!.status() });
     case "close":
       return close();

@@ -414,7 +414,7 @@ export class Model implements AsyncDisposable {
     return (event as { profile: Profile }).profile;
   }
 
-  /** What the engine says of itself; comes between two steps, however many runs wait. */
+  /** What the engine says of itself; comes between two steps, however many runs wait. @throws LatheError model.closed, engine.failed: it must be loaded again. */
   async status(): Promise<EngineStatus> {
     const event = await this.#call(run => ({ kind: "ask", run }), {});
     return (event as { status: EngineStatus }).status;

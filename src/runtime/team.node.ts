@@ -129,7 +129,7 @@ export class Team {
 
   /** Gives an order and does the leader's part of it. Whoever fails, nobody is left waiting, and the team takes no more orders. */
   #together<T>(kind: number, program: number, active: number, part: (leader: Member) => T): T {
-    this.#requireWhole();
+    this.requireWhole();
     if (active > 1) this.#follow();
     this.#leader.call(kind, program, active);
     try {
@@ -140,7 +140,8 @@ export class Team {
     }
   }
 
-  #requireWhole(): void {
+  /** Throws "engine.failed" if a member has failed: the team computes nothing any more. */
+  requireWhole(): void {
     if (this.#leader.barrier.broken) throw this.#failure();
   }
 
@@ -158,7 +159,7 @@ export class Team {
 
   /** Brings the workers back to their event loops and waits until each has taken the message. */
   async #setUp(message: (rank: number) => Setup): Promise<void> {
-    this.#requireWhole();
+    this.requireWhole();
     if (this.#following) {
       this.#leader.call(orders.pause, 0, this.size);
       this.#following = false;

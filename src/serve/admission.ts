@@ -21,37 +21,87 @@ const SIDE_BY_SIDE = 32;
 
 /** The part of the limits that every client may have whatever others have. */
 const KEPT = 1 / 16;
+/** The part of the limits that is kept for those who were refused before. Up to as much, it is the same to a client's turn how much is asked. */
+const TURNS = 1 / 8;
+/** Sizes of requests that have turns of their own: so many to each doubling. */
+const SIZES = 2;
+/** Seconds for which a turn is kept beyond the time that was told: who does not come then lets others go first. */
+const GRACE = 2;
 
 /** Before anything has been measured. */
 const FIRST_RATE = 50;
-/** Of the old rate that a measurement of this many seconds leaves 1/e. */
-const MEMORY_SECONDS = 20;
+/** Of the old rate that a measurement of this many seconds leaves 1/e, and the shortest that is made. */
+const [MEMORY_SECONDS, LEAST_SECONDS] = [20, 0.25];
+/** Of what was expected, the part that is still expected of a request that goes on beyond it. */
+const BEYOND = 1 / 16;
 
 export class Ticket {
   readonly client: string;
   readonly cost: number;
-  readonly #leave: (t: Ticket, spent: number) => void;
-  #left = false;
-  constructor(client: string, cost: number, leave: (t: Ticket, spent: number) => void) {
+  readonly #work: (tokens: number) => void;
+  readonly #leave: (t: Ticket) => void;
+  #done = 0;
+  #here = true;
+  /** `work` is told each part of the cost that is done with. */
+  constructor(client: string, cost: number, work: (tokens: number) => void, leave: (t: Ticket) => void) {
     this.client = client;
     this.cost = cost;
+    this.#work = work;
     this.#leave = leave;
   }
-  /** `spent`: tokens that were computed in truth. A second call does nothing. */
-  leave(spent: number): void {
-    if (this.#left) return;
-    this.#left = true;
-    this.#leave(this, spent);
+  /** Tokens that are expected still. */
+  get left(): number {
+    return Math.max(this.cost - this.#done, this.cost * BEYOND);
   }
+  /** So many more tokens are read or written. */
+  did(tokens: number): void {
+    const before = this.left;
+    this.#done += tokens;
+    if (this.#here && this.left < before) this.#work(before - this.left);
+  }
+  /** `ended`: it came to its end, so that what was expected beyond that is done with too; not so where it was broken off. A second call does nothing. */
+  leave(ended: boolean): void {
+    if (!this.#here) return;
+    this.#here = false;
+    if (ended) this.#work(this.left);
+    this.#leave(this);
+  }
+}
+
+/** A size of requests of which one was refused: the first that comes of that size has its turn. */
+interface Turn {
+  readonly client: string;
+  readonly size: number;
+  cost: number;
+  /** When it lapses. */
+  until: number;
+}
+
+const sizeOf = (cost: number): number => Math.floor(SIZES * Math.log2(Math.max(1, cost)));
+const sum = (numbers: Iterable<number>): number => {
+  let total = 0;
+  for (const n of numbers) total += n;
+  return total;
+};
+
+/** What is there from one client's view. */
+interface Seen {
+  readonly own: readonly Ticket[];
+  readonly ownLeft: number;
+  readonly others: boolean;
+  /** Requests and tokens of turns before this one. */
+  readonly ahead: number;
+  readonly aheadLeft: number;
 }
 
 export class Admission {
   readonly #limits: AdmissionLimits;
   readonly #now: () => number;
   readonly #tickets = new Set<Ticket>();
-  #tokens = 0;
+  /** In the order in which they were refused first. */
+  #turns: Turn[] = [];
   #rate = FIRST_RATE;
-  #spent = 0;
+  #worked = 0;
   #since: number;
 
   /** `now` in milliseconds. */
@@ -66,70 +116,128 @@ export class Admission {
   }
   /** Tokens outstanding, as they were estimated. */
   get tokens(): number {
-    return this.#tokens;
+    return sum([...this.#tickets].map(t => t.left));
   }
-  /** Tokens that the server gets done in a second, measured while it had work. */
+  /** Outstanding tokens that the server gets done in a second, measured while it had work. */
   get rate(): number {
     return this.#rate;
   }
 
-  /** `cost`: tokens of the prompts plus the expected tokens of the answers. @throws LatheError server.busy with `retryAfter`. */
+  /**
+   * `cost`: tokens of the prompts plus the expected tokens of the answers. Of each client those sizes go first that were refused first: small
+   * requests would else take up all room before there is enough for large ones, and nobody could tell when.
+   * @throws LatheError server.busy with `retryAfter`: whole seconds until it is this size's turn.
+   */
   enter(client: string, cost: number): Ticket {
-    const { requests, tokens, share } = this.#limits;
-    const own = [...this.#tickets].filter(t => t.client === client);
-    const ownTokens = own.reduce((sum, t) => sum + t.cost, 0);
-    const others = this.#tickets.size > own.length;
-    const part = others ? share : 1;
-    // What others hold is no reason to refuse who has hardly anything: room for that is kept beyond the limits.
-    const small = others && own.length < requests * KEPT && ownTokens + cost <= tokens * KEPT;
-    const over = Math.max(small ? 0 : this.#tokens + cost - tokens, ownTokens + cost - tokens * part);
-    const crowded = (!small && this.#tickets.size >= requests) || own.length >= Math.max(1, Math.floor(requests * part));
-    const late = this.#tooLate(client, ownTokens + cost);
-    if (this.#tickets.size > 0 && (over > 0 || crowded || late > 0)) {
-      throw this.#busy(Math.max(over, late, this.#tokens / Math.max(1, this.#tickets.size)));
+    const now = this.#now();
+    this.#turns = this.#turns.filter(t => t.until > now);
+    const size = sizeOf(cost);
+    const turn = this.#turns.find(t => t.client === client && t.size === size);
+    const over = this.#tickets.size ? this.#over(cost, this.#seen(client, turn)) : 0;
+    if (over > 0) {
+      const retryAfter = Math.max(1, Math.min(3600, Math.ceil(this.seconds(over))));
+      const until = now + 1000 * (retryAfter + GRACE);
+      if (turn) Object.assign(turn, { cost, until });
+      else this.#turns.push({ client, size, cost, until });
+      const message = `The server is busy with ${this.#tickets.size} requests; try again in ${retryAfter} s.`;
+      throw new LatheError("server.busy", message, { retryAfter });
     }
-    if (this.#tickets.size === 0) this.#since = this.#now(); // time without work says nothing of the rate
-    const ticket = new Ticket(client, cost, (t, spent) => this.#leave(t, spent));
+    this.#turns = this.#turns.filter(t => t !== turn);
+    if (this.#tickets.size === 0) this.#since = now; // time without work says nothing of the rate
+    const ticket = new Ticket(client, cost, this.#work, this.#leave);
     this.#tickets.add(ticket);
-    this.#tokens += cost;
     return ticket;
   }
 
-  /**
-   * Tokens that must be done before a client who then has `wanted` of them would be in time; none where speed is not known or nobody has to
-   * wait. The scheduler serves whoever has had least: of each other client no more goes before than the client has itself.
-   */
-  #tooLate(client: string, wanted: number): number {
-    if (this.#rate === FIRST_RATE || this.#tickets.size < SIDE_BY_SIDE) return 0;
-    const held = new Map<string, number>();
-    for (const t of this.#tickets) if (t.client !== client) held.set(t.client, (held.get(t.client) ?? 0) + t.cost);
-    const before = [...held.values()].reduce((sum, tokens) => sum + Math.min(tokens, wanted), wanted);
-    return Math.max(0, before - this.#limits.seconds * this.#rate);
+  #seen(client: string, turn: Turn | undefined): Seen {
+    const own = [...this.#tickets].filter(t => t.client === client);
+    const turns = this.#turns.filter(t => t.client === client);
+    const before = turn ? turns.slice(0, turns.indexOf(turn)) : turns;
+    const { requests } = this.#limits;
+    return {
+      own,
+      ownLeft: sum(own.map(t => t.left)),
+      others: this.#tickets.size > own.length,
+      ahead: Math.min(before.length, Math.floor(requests * TURNS)),
+      aheadLeft: Math.min(sum(before.map(t => t.cost)), this.#atOnce),
+    };
   }
 
-  /** Seconds until so many tokens are done at the measured rate. */
+  /** Tokens that may be outstanding in time. */
+  get #inTime(): number {
+    return Math.min(this.#limits.seconds * this.#rate, this.#limits.tokens);
+  }
+  get #atOnce(): number {
+    return this.#inTime * TURNS;
+  }
+
+  /** Tokens that must be done with before so much may enter; none: it may now. */
+  #over(cost: number, seen: Seen): number {
+    const { requests, tokens, share } = this.#limits;
+    const { own, ownLeft, others, ahead, aheadLeft } = seen;
+    const part = others ? share : 1;
+    // What others hold is no reason to refuse who has hardly anything: room for that is kept beyond the limits.
+    const small = others && own.length < requests * KEPT && ownLeft + cost <= tokens * KEPT;
+    const all = small ? 0 : this.tokens + aheadLeft + cost - tokens;
+    const places = small ? 0 : this.#places([...this.#tickets], ahead, requests);
+    const ownPlaces = this.#places(own, ahead, Math.max(1, Math.floor(requests * part)));
+    return Math.max(all, ownLeft + aheadLeft + cost - tokens * part, places, ownPlaces, this.#late(cost, seen));
+  }
+
+  /**
+   * Tokens that must be done with before a client who asks for so much would be in time; none where speed is not known or nobody has to wait.
+   * The scheduler serves whoever has had least: of each other client no more goes before than the client has itself.
+   */
+  #late(cost: number, { own: [first], ownLeft, ahead, aheadLeft }: Seen): number {
+    if (this.#rate === FIRST_RATE) return 0;
+    const client = first?.client;
+    const held = new Map<string, number>();
+    for (const t of this.#tickets) if (t.client !== client) held.set(t.client, (held.get(t.client) ?? 0) + t.left);
+    const wanted = ownLeft + aheadLeft + Math.max(0, cost - this.#atOnce);
+    const before = sum([...held.values()].map(left => Math.min(left, wanted + cost))) + wanted;
+    const late = before - this.#limits.seconds * this.#rate;
+    return late > 0 ? Math.min(late, this.#places([...this.#tickets], ahead, SIDE_BY_SIDE)) : 0;
+  }
+
+  /** Tokens that will be done with when so many of them have left that one more, after those ahead, makes no more than `most`. */
+  #places(tickets: readonly Ticket[], ahead: number, most: number): number {
+    const leave = tickets.length + ahead + 1 - most;
+    if (leave <= 0) return 0;
+    // Those that were first are computed side by side, an equal part of the time each.
+    const computed = tickets
+      .slice(0, SIDE_BY_SIDE)
+      .map(t => t.left)
+      .sort((a, b) => a - b);
+    const last = computed[Math.min(leave, computed.length) - 1];
+    const further = Math.max(0, leave - computed.length);
+    return sum(computed.map(left => Math.min(left, last))) + (further * sum(computed)) / computed.length;
+  }
+
+  /** Seconds until so many tokens are done with at the measured rate. */
   seconds(tokens: number): number {
     return tokens / this.#rate;
   }
 
-  #busy(over: number): LatheError {
-    const retryAfter = Math.max(1, Math.min(3600, Math.ceil(this.seconds(over))));
-    const message = `The server is busy with ${this.#tickets.size} requests; try again in ${retryAfter} s.`;
-    return new LatheError("server.busy", message, { retryAfter });
-  }
-
-  #leave(ticket: Ticket, spent: number): void {
+  readonly #leave = (ticket: Ticket): void => {
     this.#tickets.delete(ticket);
-    this.#tokens -= ticket.cost;
-    this.#spent += spent;
+    this.#measure();
+  };
+
+  readonly #work = (tokens: number): void => {
+    this.#worked += tokens;
+    this.#measure();
+  };
+
+  /** What was worked and is too short to be measured is counted with the next. */
+  #measure(): void {
     const seconds = (this.#now() - this.#since) / 1000;
-    if (seconds < 0.25 && this.#tickets.size > 0) return; // too short to be measured: counted with the next
-    if (this.#spent > 0 && seconds > 0) {
-      const keep = Math.exp(-Math.max(seconds, 1) / MEMORY_SECONDS);
-      const first = this.#rate === FIRST_RATE;
-      this.#rate = Math.max(0.1, first ? this.#spent / seconds : keep * this.#rate + (1 - keep) * (this.#spent / seconds));
+    if (seconds < LEAST_SECONDS && this.#tickets.size > 0) return;
+    if (this.#worked > 0 && seconds > 0) {
+      const measured = this.#worked / seconds;
+      const keep = this.#rate === FIRST_RATE ? 0 : Math.exp(-seconds / MEMORY_SECONDS);
+      this.#rate = Math.max(0.1, keep * this.#rate + (1 - keep) * measured);
     }
-    this.#spent = 0;
+    this.#worked = 0;
     this.#since = this.#now();
   }
 }

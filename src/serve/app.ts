@@ -2,6 +2,7 @@
  * The server as a function from request to response: one table of routes, guards before it, errors after it. Runs with a port (listen.ts) and
  * without one (in-process.ts).
  */
+import type { Readable } from "node:stream";
 import { Hono } from "hono";
 import { LatheError } from "../errors.ts";
 import { anthropicCount, anthropicMessages } from "./dialects/anthropic.ts";
@@ -18,7 +19,7 @@ import { type Failure, failureOf } from "./failure.ts";
 import { generationRoute } from "./generation.ts";
 import { crossOrigin, Guard, type GuardOptions } from "./guard.ts";
 import { healthRoutes, Watchdog, type WatchOptions } from "./health.ts";
-import { json, type Route } from "./route.ts";
+import { type Call, json, type Route } from "./route.ts";
 import { Service, type ServiceOptions } from "./service.ts";
 import { webRoutes } from "./web.ts";
 
@@ -31,7 +32,8 @@ export interface App {
   readonly service: Service;
   readonly watchdog: Watchdog;
   readonly routes: readonly Route[];
-  readonly fetch: (request: Request) => Promise<Response>;
+  /** `source`: where the request's body comes from, if it is better read there than from the request. */
+  readonly fetch: (request: Request, source?: Readable) => Promise<Response>;
 }
 
 /** Every route of the server. */
@@ -56,10 +58,15 @@ export function createApp(options: AppOptions): App {
   const watchdog = new Watchdog(service, options);
   const guard = new Guard(options);
   const routes = [...routesOf(watchdog), ...(options.web ? webRoutes() : [])];
-  const hono = new Hono();
-  for (const route of routes) hono.on(route.method, route.path, c => answered(route, c.req.raw, c.req.param(), service, guard));
+  const hono = new Hono<{ Bindings: { source?: Readable } }>();
+  for (const route of routes) {
+    hono.on(route.method, route.path, c =>
+      answered(route, { request: c.req.raw, source: c.env.source, params: c.req.param() }, service, guard),
+    );
+  }
   hono.notFound(c => refused(openaiError, noRoute(routes, c.req.path), service, "none"));
-  const fetch = async (request: Request): Promise<Response> => guarded(request, guard, service, () => hono.fetch(request));
+  const fetch = async (request: Request, source?: Readable): Promise<Response> =>
+    guarded(request, guard, service, () => hono.fetch(request, { source }));
   return { service, watchdog, routes, fetch };
 }
 
@@ -79,14 +86,19 @@ async function guarded(request: Request, guard: Guard, service: Service, next: (
   return response;
 }
 
-async function answered(route: Route, request: Request, params: Record<string, string>, service: Service, guard: Guard): Promise<Response> {
+async function answered(
+  route: Route,
+  asked: Pick<Call, "request" | "source" | "params">,
+  service: Service,
+  guard: Guard,
+): Promise<Response> {
   const begun = performance.now();
   try {
-    const caller = route.scope === "open" ? { tenant: "none" } : guard.caller(request);
+    const caller = route.scope === "open" ? { tenant: "none" } : guard.caller(asked.request);
     if (service.draining && route.scope === "user" && route.method === "POST") {
       throw new LatheError("server.closing", "The server is shutting down; try again soon.", { retryAfter: 5 });
     }
-    const response = await route.handle({ service, request, caller, params, begun });
+    const response = await route.handle({ ...asked, service, caller, begun });
     service.metrics.responded(route.path, response.status);
     service.log({ event: "request", route: route.path, status: response.status, ms: Math.round(performance.now() - begun) });
     return response;
@@ -101,6 +113,7 @@ function refused(fail: (f: Failure) => object, thrown: unknown, service: Service
   service.log({ event: "refused", route, status: failure.status, code: failure.code });
   const headers: Record<string, string> = failure.retryAfter === undefined ? {} : { "retry-after": String(failure.retryAfter) };
   if (failure.status === 401) headers["www-authenticate"] = "Bearer";
+  if (failure.status === 408) headers["connection"] = "close"; // the rest of the body is not waited for
   return json(fail(failure), failure.status, headers);
 }
 

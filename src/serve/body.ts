@@ -1,61 +1,33 @@
 /**
- * Reading a request's body: JSON of a bounded size and depth, checked against a schema. Whatever is wrong becomes one sentence that names the
+ * What a request's body says: JSON of a bounded size and depth, checked against a schema. Whatever is wrong becomes one sentence that names the
  * field; the body itself is never repeated in it.
  */
+import type { Readable } from "node:stream";
 import { toJSONSchema, type z } from "zod";
 import { LatheError } from "../errors.ts";
+import { bytesOf } from "./arriving.ts";
 import { limits } from "./fields.ts";
 
 const invalid = (message: string, field?: string): LatheError => new LatheError("request.invalid", message, field ? { field } : {});
 
-/** @throws LatheError request.too-large, request.invalid */
-export async function readJson(request: Request, most: number = limits.bodyBytes): Promise<unknown> {
+/** A request, and where its body comes from if that is not the request alone. */
+export interface Incoming {
+  readonly request: Request;
+  readonly source?: Readable;
+}
+
+/** @throws LatheError request.too-large, request.invalid, server.busy */
+export async function readJson({ request, source }: Incoming, most: number = limits.bodyBytes): Promise<unknown> {
   const kind = request.headers.get("content-type") ?? "";
   // Browsers send cross-origin forms and plain text without asking; JSON they ask for first.
   if (!/^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(kind)) throw invalid("The body must be sent as content-type application/json.");
-  const bytes = await readBytes(request, most);
+  const bytes = await bytesOf(request, source, most);
   checkDepth(bytes);
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch {
     throw invalid("The body is no valid JSON in UTF-8.");
   }
-}
-
-/** Milliseconds in which a body may come as slowly as it likes, and bytes a second, on average, that it must have after them. */
-const GRACE_MS = 10_000;
-const LEAST_RATE = 1024;
-const LOOK_MS = 2000;
-
-async function readBytes(request: Request, most: number): Promise<Uint8Array> {
-  const tooLarge = () => new LatheError("request.too-large", `The body is larger than ${most} bytes; send less.`, { most });
-  if (Number(request.headers.get("content-length") ?? 0) > most) throw tooLarge();
-  const reader = request.body?.getReader();
-  if (!reader) return new Uint8Array();
-  let [held, total, slow] = [new Uint8Array(1024), 0, false];
-  const begun = performance.now();
-  const watch = setInterval(() => {
-    slow = total < (LEAST_RATE / 1000) * (performance.now() - begun - GRACE_MS);
-    if (slow) reader.cancel().catch(() => {});
-  }, LOOK_MS);
-  try {
-    for (let next = await reader.read(); !next.done; next = await reader.read()) {
-      const chunk = next.value;
-      if (total + chunk.length > most) throw tooLarge();
-      // One buffer that grows: pieces of single bytes, kept as they come, would take a thousand times their size.
-      if (total + chunk.length > held.length) {
-        const larger = new Uint8Array(Math.min(most, 2 * (total + chunk.length)));
-        larger.set(held.subarray(0, total));
-        held = larger;
-      }
-      held.set(chunk, total);
-      total += chunk.length;
-    }
-  } finally {
-    clearInterval(watch);
-  }
-  if (slow) throw new LatheError("request.invalid", `The body comes slower than ${LEAST_RATE} bytes a second.`, { status: 408 });
-  return held.subarray(0, total);
 }
 
 /** Brackets outside strings, before the parser sees them. */

@@ -36,7 +36,8 @@ class Hold {
   readonly lease: Lease;
   readonly ticket: Ticket;
   readonly call: Call;
-  #computed = 0;
+  /** Tokens of each answer and its prompt so far. */
+  readonly #done = new Map<number, number>();
   #tokens = false;
   #ended = false;
   constructor(lease: Lease, ticket: Ticket, call: Call) {
@@ -47,12 +48,12 @@ class Hold {
 
   saw(piece: Piece): void {
     const { metrics } = this.call.service;
+    this.#count(piece);
     if (piece.type === "progress") return;
     if (!this.#tokens) metrics.firstToken.observe((performance.now() - this.call.begun) / 1000);
     this.#tokens = true;
     if (piece.type !== "finish") return;
     const { usage, timings } = piece;
-    this.#computed += usage.promptTokens - usage.cachedTokens + usage.completionTokens;
     metrics.add("prompt_tokens_total", usage.promptTokens);
     metrics.add("prompt_tokens_cached_total", usage.cachedTokens);
     metrics.add("tokens_predicted_total", usage.completionTokens);
@@ -60,11 +61,21 @@ class Hold {
     metrics.add("tokens_predicted_seconds_total", timings.completionMs / 1000);
   }
 
+  /** A piece is about a token; its end tells how many they were. */
+  #count(piece: Piece): void {
+    const was = this.#done.get(piece.choice) ?? 0;
+    let now = was + 1;
+    if (piece.type === "progress") now = Math.max(was, piece.done);
+    else if (piece.type === "finish") now = Math.max(was, piece.usage.promptTokens + piece.usage.completionTokens);
+    this.#done.set(piece.choice, now);
+    this.ticket.did(now - was);
+  }
+
   end(how: "done" | "failed" | "cancelled"): void {
     if (this.#ended) return;
     this.#ended = true;
     const { metrics } = this.call.service;
-    this.ticket.leave(this.#computed);
+    this.ticket.leave(how === "done");
     this.lease[Symbol.dispose]();
     metrics.whole.observe((performance.now() - this.call.begun) / 1000);
     if (how !== "done") metrics.add(how === "failed" ? "requests_failed_total" : "requests_cancelled_total");
@@ -73,7 +84,7 @@ class Hold {
 
 async function generate<S extends z.ZodType>(dialect: Dialect<S>, call: Call): Promise<Response> {
   const { service, request } = call;
-  const raw = await readJson(request);
+  const raw = await readJson(call);
   const body = checked(dialect.schema, raw);
   const instead = await dialect.instead?.(body, call);
   if (instead) return instead;

@@ -10,25 +10,41 @@ import type { Gauge } from "./metrics.ts";
 import { json, type Route } from "./route.ts";
 import type { Service } from "./service.ts";
 
+/** Times between questions that a look may be late, as timers are. */
+const LATE = 1.25;
+/** Times between questions until a model that could not be loaded anew is tried again. */
+const AGAIN = 5;
+
 export interface WatchOptions {
   /** Milliseconds between questions. */
   readonly everyMs?: number;
   /** Milliseconds after which an engine that has not answered is stalled. */
   readonly stalledMs?: number;
+  /** Milliseconds. */
+  readonly clock?: () => number;
 }
 
 export class Watchdog {
   readonly #service: Service;
   readonly #everyMs: number;
   readonly #stalledMs: number;
+  readonly #clock: () => number;
+  /** When this thread last looked, and for how long it has been awake until then: while it was held up itself, no engine could be heard. */
+  #looked: number;
+  #awake = 0;
+  /** How long this thread had been awake when it asked. */
   readonly #asked = new WeakMap<Model, number>();
+  /** Those that said that they can compute no more. */
+  readonly #broken = new WeakSet<Model>();
   readonly #statuses = new WeakMap<Model, EngineStatus>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  constructor(service: Service, { everyMs = 1000, stalledMs = 10_000 }: WatchOptions = {}) {
+  constructor(service: Service, { everyMs = 1000, stalledMs = 8000, clock = () => performance.now() }: WatchOptions = {}) {
     this.#service = service;
     this.#everyMs = everyMs;
     this.#stalledMs = stalledMs;
+    this.#clock = clock;
+    this.#looked = clock();
   }
 
   start(): void {
@@ -39,35 +55,52 @@ export class Watchdog {
     clearInterval(this.#timer);
   }
 
+  /** However long the whole process or this thread paused, it counts as little more than the time between questions. */
+  get #now(): number {
+    return this.#awake + Math.min(this.#clock() - this.#looked, LATE * this.#everyMs);
+  }
+
   status = (model: Model): EngineStatus | undefined => this.#statuses.get(model);
-  stalled = (model: Model): boolean => performance.now() - (this.#asked.get(model) ?? performance.now()) > this.#stalledMs;
+  stalled = (model: Model): boolean => this.#now - (this.#asked.get(model) ?? this.#now) > this.#stalledMs;
+  #lost = (model: Model): boolean => this.stalled(model) || model.closed || this.#broken.has(model);
 
   /** Asks every loaded model that has answered the last question, and gives up those that have not for too long. */
   look(): void {
+    this.#awake = this.#now;
+    this.#looked = this.#clock();
     for (const { name, model } of this.#service.catalog.list()) {
       if (!model) continue;
-      if (this.stalled(model) || model.closed) this.#giveUp(name, model);
+      if (this.#lost(model)) this.#giveUp(name, model);
       else if (!this.#asked.has(model)) this.#ask(model);
     }
   }
 
   #ask(model: Model): void {
-    this.#asked.set(model, performance.now());
+    this.#asked.set(model, this.#now);
     model.status().then(
       status => {
         this.#statuses.set(model, status);
         this.#asked.delete(model);
       },
-      () => {}, // a dead engine is found by `closed`
+      () => this.#broken.add(model),
     );
   }
 
   #giveUp(name: string, model: Model): void {
     const { catalog, log } = this.#service;
-    log({ event: "engine.restarted", model: name, why: model.closed ? "died" : "stalled" });
+    log({ event: "engine.restarted", model: name, why: model.closed ? "died" : this.#broken.has(model) ? "broke" : "stalled" });
     catalog.restart(model);
-    if (this.#service.draining) return;
-    catalog.warm([name]).catch(() => log({ event: "engine.failed", model: name }));
+    this.#reload(name);
+  }
+
+  /** Again and again where it fails: what the old engine has is not given back at once, and nobody sends requests to who is not ready. */
+  #reload(name: string): void {
+    const { catalog, log, draining } = this.#service;
+    if (draining) return;
+    catalog.warm([name]).catch(() => {
+      log({ event: "engine.failed", model: name });
+      setTimeout(() => this.#reload(name), AGAIN * this.#everyMs).unref();
+    });
   }
 
   /** Why the server cannot take work now; undefined where it can. */
@@ -76,7 +109,7 @@ export class Watchdog {
     if (draining) return "draining";
     const models = catalog.list();
     if (models.some(m => m.state === "loading")) return "loading";
-    if (models.some(m => m.model && (this.stalled(m.model) || m.model.closed))) return "stalled";
+    if (models.some(m => m.model && this.#lost(m.model))) return "stalled";
     return models.length > 0 && models.every(m => m.state === "failed") ? "failed" : undefined;
   }
 }
@@ -126,7 +159,7 @@ function gauges(service: Service, watchdog: Watchdog): Gauge[] {
   return [
     { name: "requests_open", about: "requests that are admitted now", values: [{ value: admission.requests }] },
     { name: "tokens_open", about: "tokens that these are expected to need", values: [{ value: admission.tokens }] },
-    { name: "tokens_per_second", about: "tokens that get done in a second of work", values: [{ value: admission.rate }] },
+    { name: "tokens_per_second", about: "of these, tokens that get done in a second of work", values: [{ value: admission.rate }] },
     { name: "stored_bytes", about: "bytes of stored responses", values: [{ value: service.responses.bytes }] },
     { name: "model_loaded", about: "whether the model is loaded", values: perModel(m => Number(m.state === "ready")) },
     { name: "model_restarts_total", about: "how often its engine was given up", values: perModel(m => m.restarts) },

@@ -18,5 +18,5 @@ export function fetchOf(model: Model): (request: Request) => Promise<Response> {
     bytes: async () => 0,
   };
   const app = createApp({ catalog: new Catalog([entry]), hosts: ["*"], origins: ["*"] });
-  return app.fetch;
+  return request => app.fetch(request);
 }

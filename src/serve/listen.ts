@@ -9,6 +9,7 @@ import { LatheError } from "../errors.ts";
 import { type App, type AppOptions, createApp } from "./app.ts";
 import { limits } from "./fields.ts";
 import { isLoopback } from "./guard.ts";
+import { awaitHeads, KEEP_ALIVE_MS } from "./heads.ts";
 
 export interface ListenOptions extends AppOptions {
   /** Default 127.0.0.1. */
@@ -22,9 +23,8 @@ export interface ListenOptions extends AppOptions {
 }
 
 const DEFAULT_PORT = 11500;
-const HEADERS_MS = 10_000;
-const REQUEST_MS = 120_000;
-const KEEP_ALIVE_MS = 20_000;
+/** Connections that may wait to be accepted, as far as the system allows: one that finds no room there tries again a second later. */
+const BACKLOG = 4096;
 
 export interface Listening {
   readonly app: App;
@@ -43,19 +43,15 @@ export async function listen(options: ListenOptions): Promise<Listening> {
   }
   const app = createApp(options);
   const server = createAdaptorServer({
-    fetch: app.fetch,
-    serverOptions: {
-      maxHeaderSize: limits.headerBytes,
-      headersTimeout: HEADERS_MS,
-      requestTimeout: REQUEST_MS,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      connectionsCheckingInterval: 2000,
-    },
+    fetch: (request, { incoming }) => app.fetch(request, incoming),
+    // Late heads and bodies are found by who waits for them (heads.ts, arriving.ts).
+    serverOptions: { maxHeaderSize: limits.headerBytes, headersTimeout: 0, requestTimeout: 0, keepAliveTimeout: KEEP_ALIVE_MS },
   }) as Server;
+  awaitHeads(server);
   server.maxConnections = connections;
   await new Promise<void>((resolve, reject) => {
     server.once("error", (e: NodeJS.ErrnoException) => reject(cannotListen(e, host, port)));
-    server.listen(port, host, () => resolve());
+    server.listen({ port, host, backlog: BACKLOG }, () => resolve());
   });
   app.watchdog.start();
   const bound = (server.address() as AddressInfo).port;

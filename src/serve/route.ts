@@ -3,13 +3,13 @@
  * `Ask`, and how pieces become its words.
  */
 import type { z } from "zod";
+import type { Incoming } from "./body.ts";
 import type { Failure } from "./failure.ts";
 import type { Answer, Ask, Piece } from "./request.ts";
 import type { Caller, Service } from "./service.ts";
 
-export interface Call {
+export interface Call extends Incoming {
   readonly service: Service;
-  readonly request: Request;
   readonly caller: Caller;
   /** Parts of the path that the pattern names. */
   readonly params: Readonly<Record<string, string>>;

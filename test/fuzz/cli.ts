@@ -34,8 +34,20 @@ const BASE = 160;
 
 type Ended = { readonly seed: number; readonly why: string } | undefined;
 
+interface Slowest {
+  readonly seed: number;
+  readonly time: number;
+}
+
+interface Turn {
+  readonly failure: Ended;
+  readonly count: number;
+  readonly last: number;
+  readonly slowest: Slowest;
+}
+
 /** Tries seeds from `first` on for `time` ms, or one input; tells the first failure. */
-function tried(target: Target, first: number, time: number, input?: Uint8Array): Promise<{ failure: Ended; count: number; last: number }> {
+function tried(target: Target, first: number, time: number, input?: Uint8Array): Promise<Turn> {
   const progress = new Int32Array(new SharedArrayBuffer(8));
   const data: WorkerData = { target: target.name, first, input, progress, sources };
   const most = BASE + Math.ceil(allowed(target, input?.length ?? 0) / 2 ** 20);
@@ -45,6 +57,7 @@ function tried(target: Target, first: number, time: number, input?: Uint8Array):
   });
   return new Promise(resolve => {
     let [begun, count, since] = [0, -1, 0];
+    let slowest: Slowest = { seed: first, time: 0 };
     const end = (why?: string, seed = Atomics.load(progress, 0)): void => {
       clearInterval(watch);
       void worker.terminate();
@@ -52,6 +65,7 @@ function tried(target: Target, first: number, time: number, input?: Uint8Array):
         failure: why === undefined ? undefined : { seed, why },
         count: Atomics.load(progress, 1),
         last: Atomics.load(progress, 0),
+        slowest,
       });
     };
     const watch = setInterval(() => {
@@ -65,6 +79,7 @@ function tried(target: Target, first: number, time: number, input?: Uint8Array):
     worker.on("message", (m: FromWorker) => {
       if (m.kind === "ready") begun = since = performance.now();
       else if (m.kind === "failed") end(m.why, m.seed);
+      else if (m.kind === "slow") slowest = m;
       else end();
     });
     worker.on("error", error => end(`the thread died: ${error.message}`));
@@ -83,12 +98,17 @@ const next = new Map(all.map(t => [t.name, first]));
 const until = performance.now() + 60_000 * minutes;
 console.log(`seeds from ${first} on, ${minutes} min, ${all.map(t => t.name).join(", ")}`);
 
+/** Milliseconds of a turn: a thread takes a second of them to begin. */
+const TURN_MS = 30_000;
+const slow = new Map<string, Slowest>();
+
 for (let turn = 0; performance.now() < until; turn++) {
   const target = all[turn % all.length];
   const from = next.get(target.name) ?? first;
-  const share = Math.min(5000, (until - performance.now()) / Math.max(1, all.length - (turn % all.length)));
-  const { failure, count, last } = await tried(target, from, share);
+  const share = Math.min(TURN_MS, (until - performance.now()) / Math.max(1, all.length - (turn % all.length)));
+  const { failure, count, last, slowest } = await tried(target, from, share);
   attempts += count;
+  if (slowest.time > (slow.get(target.name)?.time ?? 0)) slow.set(target.name, slowest);
   next.set(target.name, last + 1);
   if (!failure) continue;
   const input = inputOf(target, await target.samples(), new Random(failure.seed));
@@ -101,5 +121,6 @@ for (let turn = 0; performance.now() < until; turn++) {
   writeFileSync(file, input);
   console.log(`${target.name}, seed ${failure.seed}, ${input.length} bytes, ${file}:\n${why}\n`);
 }
+for (const [name, { seed, time }] of slow) console.log(`${name}: the slowest took ${Math.round(time)} ms, seed ${seed}`);
 console.log(`${attempts} inputs, ${failures} failures`);
 process.exit(failures > 0 ? 1 : 0);

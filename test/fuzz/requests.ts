@@ -3,13 +3,13 @@
  * unknown and repeated fields, texts that are hardly JSON. Whatever comes, the answer is one that the protocol has.
  */
 
+import { join } from "node:path";
 import { z } from "zod";
 import { load } from "../../src/api/load.node.ts";
 import type { Model } from "../../src/api/model.ts";
 import { LatheError } from "../../src/errors.ts";
 import { type App, createApp } from "../../src/serve/app.ts";
 import { Catalog } from "../../src/serve/catalog.ts";
-import { stories } from "../fixtures/models.ts";
 import type { Random } from "../fixtures/random.ts";
 import { Random as Seeded } from "../fixtures/random.ts";
 import type { Target } from "./targets.ts";
@@ -91,9 +91,13 @@ function made(random: Random): string {
 }
 
 let opened: Promise<{ app: App; model: Model }> | undefined;
+/** From the repository's root: long runs are compiled to another folder. */
+const stories = join(process.cwd(), "models", "stories.gguf");
 const server = (): NonNullable<typeof opened> =>
   (opened ??= (async () => {
-    const model = await load(stories, { threads: 1, context: 128, chatTemplate: "chatml" });
+    const model = await load(stories, { threads: 1, context: 128, chatTemplate: "chatml" }).catch(cause => {
+      throw new Error("there is no model to ask", { cause }); // which is no answer to a request
+    });
     return { model, app: createApp({ catalog: catalogOf(model) }) };
   })());
 

@@ -21,9 +21,9 @@ function world(limits: Partial<AdmissionLimits> = {}) {
   };
   /** Work that teaches how fast the server is. */
   const learn = (tokensPerSecond: number): void => {
-    const ticket = admission.enter("a", 10);
+    const ticket = admission.enter("a", 10 * tokensPerSecond);
     pass(10);
-    ticket.leave(10 * tokensPerSecond);
+    ticket.leave(true);
   };
   return { admission, pass, refused, learn };
 }
@@ -40,7 +40,7 @@ describe("admission by time", () => {
     expect(admission.rate).toBeCloseTo(100);
     // 32 of 120 tokens are more than 30 seconds of work, and all are taken: none waits for another.
     for (let i = 0; i < 32; i++) expect(refused(120)).toBeUndefined();
-    expect(refused(120)).toBe(10); // 960 tokens too many, at 100 a second
+    expect(refused(120)).toBe(9); // 840 tokens more than 30 seconds, at 100 a second
     expect(admission.requests).toBe(32);
   });
 
@@ -58,11 +58,62 @@ describe("admission by time", () => {
     expect(refused(120)).toBeGreaterThan(0);
     for (let i = 0; i < 12; i++) {
       pass(1.2);
-      tickets[i].leave(120);
+      tickets[i].leave(true);
     }
     expect(admission.rate).toBeCloseTo(100);
     for (let i = 0; i < 12; i++) expect(refused(120)).toBeUndefined();
     expect(refused(120)).toBeGreaterThan(0);
+  });
+
+  it("makes room as work is done, not only at its end", () => {
+    const { admission, refused, learn, pass } = world({ seconds: 30 });
+    learn(100);
+    const tickets = Array.from({ length: 32 }, () => admission.enter("a", 120));
+    expect(refused(120)).toBe(9);
+    for (let second = 0; second < 12; second++) {
+      pass(1);
+      for (const t of tickets) t.did(100 / 32);
+    }
+    expect(admission.rate).toBeCloseTo(100, -1); // what was done at one time begins a measurement
+    expect(admission.tokens).toBeCloseTo(3840 - 1200);
+    expect(refused(120)).toBeUndefined();
+  });
+
+  it("learns nothing from what is broken off", () => {
+    const { admission, learn, pass } = world();
+    learn(100);
+    const tickets = Array.from({ length: 32 }, () => admission.enter("a", 120));
+    pass(10);
+    for (const t of tickets) t.did(10);
+    pass(1);
+    for (const t of tickets) t.leave(false);
+    expect(admission.rate).toBeLessThan(100);
+    expect(admission.tokens).toBe(0);
+  });
+
+  it("gives a size that was refused first its turn before smaller ones, and for a while only", () => {
+    const { admission, refused, learn, pass } = world({ seconds: 30 });
+    learn(100);
+    const tickets = Array.from({ length: 40 }, () => admission.enter("a", 75));
+    const work = (tokens: number): void => {
+      for (let done = 0; done < tokens; done += 50) {
+        pass(0.5);
+        for (const t of tickets) t.did(50 / tickets.length);
+      }
+    };
+    expect(refused(75)).toBeUndefined();
+    expect(refused(300)).toBe(1);
+    work(200);
+    expect(refused(50)).toBeGreaterThan(0); // there is room for it, but not beside what is kept for the other
+    expect(refused(300)).toBeUndefined();
+    expect(refused(300)).toBeGreaterThan(0);
+    work(400);
+    expect(refused(50)).toBeUndefined();
+    expect(refused(50)).toBeGreaterThan(0);
+    pass(20); // the other does not come
+    expect(refused(50)).toBeUndefined();
+    expect(refused(50, "b")).toBeUndefined();
+    expect(admission.requests).toBe(45);
   });
 
   it("does not refuse a client who has little for what another holds", () => {

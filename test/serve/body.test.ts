@@ -20,12 +20,12 @@ describe("a body", () => {
           if (at >= bytes.length) controller.close();
         },
       });
-      expect(await readJson(requestOf(body))).toEqual(value);
+      expect(await readJson({ request: requestOf(body) })).toEqual(value);
     }
   });
 
   it("that comes a byte a second, or not at all, is not waited for", async () => {
-    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] });
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "performance"] });
     for (const bytes of [0, 1]) {
       let cancelled = false;
       const body = new ReadableStream<Uint8Array>({
@@ -36,7 +36,7 @@ describe("a body", () => {
           cancelled = true;
         },
       });
-      const outcome = readJson(requestOf(body)).catch((e: unknown) => e);
+      const outcome = readJson({ request: requestOf(body) }).catch((e: unknown) => e);
       await vi.advanceTimersByTimeAsync(9000);
       expect(cancelled).toBe(false);
       await vi.advanceTimersByTimeAsync(5000);

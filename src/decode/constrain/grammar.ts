@@ -46,6 +46,7 @@ export class Grammar {
   readonly #known = new Map<string, Expr>();
   readonly #rules = new Map<string, Expr>();
   readonly #texts = new Map<string, number>();
+  readonly #single: Expr[] = [];
 
   /** Expressions made so far. */
   get size(): number {
@@ -75,11 +76,13 @@ export class Grammar {
 
   bytes(set: Uint32Array): Expr {
     if (set.every(word => word === 0)) return this.fail;
-    return this.#intern(`b${set.join()}`, id => ({ id, kind: "bytes", set: set.slice() }));
+    let key = "b";
+    for (let i = 0; i < 8; i++) key += String.fromCharCode(set[i] & 0xffff, set[i] >>> 16);
+    return this.#intern(key, id => ({ id, kind: "bytes", set: set.slice() }));
   }
 
   byte(value: number): Expr {
-    return this.ranges([[value, value]]);
+    return (this.#single[value] ??= this.ranges([[value, value]]));
   }
 
   text(text: string | Uint8Array): Expr {

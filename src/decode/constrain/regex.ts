@@ -293,14 +293,26 @@ function build(grammar: Grammar, node: Node, write: Writing): Expr {
   }
 }
 
+/** Writes equal sets once: expressions repeat the same few, and writing one takes longer than telling it. */
+function onceEach(write: Writing): Writing {
+  const known = new Map<string, Expr>();
+  return (grammar, set) => {
+    const key = set.join();
+    const made = known.get(key) ?? write(grammar, set);
+    known.set(key, made);
+    return made;
+  };
+}
+
 /**
  * The texts that a regular expression matches as a whole, or, with `search`, that hold a match. `write`: default as UTF-8.
  * @throws LatheError `regex.invalid`, `regex.unsupported`, `grammar.limit`.
  */
 export function regexExpr(grammar: Grammar, source: string, search = false, write: Writing = chars): Expr {
-  const anything = grammar.repeat(write(grammar, [[0, LAST]]), 0);
+  const written = onceEach(write);
+  const anything = grammar.repeat(written(grammar, [[0, LAST]]), 0);
   const parts = branches(new Parser(source).parse(), source).map(({ begins, parts, ends }) => {
-    const body = grammar.seq(...parts.map(part => build(grammar, part, write)));
+    const body = grammar.seq(...parts.map(part => build(grammar, part, written)));
     return search ? grammar.seq(begins ? grammar.empty : anything, body, ends ? grammar.empty : anything) : body;
   });
   return grammar.anyOf(parts);

@@ -255,8 +255,9 @@ export const anthropicCount: Route = {
   about: "tokens of a conversation, without an answer (Anthropic)",
   schema: countSchema,
   fail: anthropicError,
-  handle: async ({ service, request }) => {
-    const body = checked(countSchema, await readJson(request));
+  handle: async call => {
+    const { service, request } = call;
+    const body = checked(countSchema, await readJson(call));
     const prompt = promptOf(body);
     using lease = await service.catalog.lease(body.model, request.signal);
     return json({ input_tokens: prepared(lease.model, prompt).tokens.length });

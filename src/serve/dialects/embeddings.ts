@@ -59,7 +59,7 @@ async function computed(
     service.metrics.add("prompt_tokens_total", tokens);
     return json({ ...answer, model: lease.name });
   } finally {
-    ticket.leave(tokens);
+    ticket.leave(true);
   }
 }
 
@@ -75,7 +75,7 @@ function cut(vector: Float32Array, dimensions: number | undefined): Float32Array
 const counted = ({ tokenizer }: Model, texts: readonly string[]): number => texts.reduce((sum, t) => sum + tokenizer.encode(t).length, 0);
 
 async function embeddings(call: Call): Promise<Response> {
-  const body = checked(embeddingsSchema, await readJson(call.request));
+  const body = checked(embeddingsSchema, await readJson(call));
   const texts = textsOf(body.input);
   return computed(call, body.model, texts, async model => {
     const vectors = await model.embed(texts, { signal: call.request.signal });
@@ -93,7 +93,7 @@ async function embeddings(call: Call): Promise<Response> {
 }
 
 async function embed(call: Call): Promise<Response> {
-  const body = checked(embedSchema, await readJson(call.request));
+  const body = checked(embedSchema, await readJson(call));
   const texts = textsOf(body.input);
   return computed(call, body.model, texts, async model => {
     const vectors = await model.embed(texts, { signal: call.request.signal });
@@ -103,7 +103,7 @@ async function embed(call: Call): Promise<Response> {
 }
 
 async function rerank(call: Call): Promise<Response> {
-  const body = checked(rerankSchema, await readJson(call.request));
+  const body = checked(rerankSchema, await readJson(call));
   const { query, documents } = body;
   return computed(call, body.model, [query, ...documents], async model => {
     const order = await model.rerank(query, documents, { signal: call.request.signal });

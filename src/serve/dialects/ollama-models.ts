@@ -76,8 +76,9 @@ export const ollamaModels: readonly Route[] = [
     about: "what is known of a model (Ollama)",
     schema: showSchema,
     fail: ollamaError,
-    handle: async ({ service, request }) => {
-      const body = checked(showSchema, await readJson(request));
+    handle: async call => {
+      const { service, request } = call;
+      const body = checked(showSchema, await readJson(call));
       using lease = await service.catalog.lease(body.model ?? body.name, request.signal);
       const { info, chats } = lease.model;
       const listed = service.catalog.list().find(m => m.name === lease.name)!;

@@ -35,8 +35,9 @@ export const tokenRoutes: readonly Route[] = [
     about: "the tokens of a text",
     schema: tokenizeSchema,
     fail: openaiError,
-    handle: async ({ service, request }) => {
-      const body = checked(tokenizeSchema, await readJson(request));
+    handle: async call => {
+      const { service, request } = call;
+      const body = checked(tokenizeSchema, await readJson(call));
       const text = body.content ?? body.prompt;
       if (text === undefined) throw new LatheError("request.invalid", 'The field "content" is missing.', { field: "content" });
       using lease = await service.catalog.lease(body.model, request.signal);
@@ -54,8 +55,9 @@ export const tokenRoutes: readonly Route[] = [
     about: "the text of tokens",
     schema: detokenizeSchema,
     fail: openaiError,
-    handle: async ({ service, request }) => {
-      const body = checked(detokenizeSchema, await readJson(request));
+    handle: async call => {
+      const { service, request } = call;
+      const body = checked(detokenizeSchema, await readJson(call));
       using lease = await service.catalog.lease(body.model, request.signal);
       const wrong = body.tokens.find(id => id >= lease.model.tokenizer.size);
       if (wrong !== undefined) throw new LatheError("request.invalid", `Token ${wrong} is not in the vocabulary.`, { field: "tokens" });

@@ -2,61 +2,41 @@
  * Arrays. Where only places and lengths matter, a sequence with a counted rest; where items are counted by what they are (contains) or must
  * differ, a rule for each state of the counting.
  */
-import { LatheError } from "../../../errors.ts";
 import type { Expr } from "../grammar.ts";
-import type { Context } from "./context.ts";
-import { type Atom, BOOLEAN, EQUAL, type Formula, NULL, NUMBER, STRING, TYPES } from "./formula.ts";
+import { type Context, unsupported } from "./context.ts";
+import { type ArrayShape, Counting } from "./counting.ts";
+import { Distinct } from "./distinct.ts";
+import type { Atom, Formula } from "./formula.ts";
 import { whitespace } from "./json.ts";
 
 type Placed = Extract<Atom, { kind: "item" | "has" | "rest" }>;
-type Contains = Extract<Atom, { kind: "contains" }>;
-
-/** One alternative of what an array may be. */
-interface ArrayShape {
-  /** What each of the first items must be, the item being there. */
-  readonly first: readonly Formula[];
-  readonly rest: Formula;
-  readonly min: number;
-  readonly max: number;
-  readonly contains: readonly Contains[];
-  readonly unique: boolean;
-}
-
-/** An array so far: items, as far as places and lengths count them; by `contains`: items found; by value: whether it is there. */
-interface Items {
-  readonly length: number;
-  readonly found: readonly number[];
-  readonly used: string;
-}
 
 const infinite = Number.POSITIVE_INFINITY;
 /** Places of which a schema may speak one by one. */
 const MOST_PLACES = 4096;
-const MOST_CONTAINS = 4;
-/** Different values among which unique items may be chosen. */
-const MOST_VALUES = 64;
 
-const unsupported = (keyword: string, reason: string): LatheError =>
-  new LatheError("schema.unsupported", `The keyword "${keyword}" cannot be enforced here: ${reason}.`, { keyword });
-
-export class Arrays {
+/** One alternative of what an array may be, and what is known of it for good. */
+class ArrayRules {
   readonly #context: Context;
   readonly #blank: Expr;
+  readonly #key: string;
+  readonly #said: Omit<ArrayShape, "most"> & { readonly max: number };
+  #shape: ArrayShape | undefined;
+  #counting: Counting | undefined;
+  #distinct: Distinct | undefined;
 
-  constructor(context: Context) {
+  constructor(context: Context, atoms: readonly Atom[], key: string) {
     this.#context = context;
     this.#blank = whitespace(context.grammar, context.profile);
-  }
-
-  #shape(atoms: readonly Atom[]): ArrayShape {
-    const { formulas } = this.#context;
+    this.#key = key;
+    const { formulas } = context;
     const about = atoms.filter((a): a is Placed => a.kind === "item" || a.kind === "has" || a.kind === "rest");
     const places = about.reduce((n, a) => Math.max(n, a.kind === "rest" ? a.at : a.at + 1), 0);
     if (places > MOST_PLACES) throw unsupported("prefixItems", `it names more than ${MOST_PLACES} places`);
     const at = (i: number): Formula => formulas.and(...about.filter(a => (a.kind === "rest" ? a.at <= i : a.at === i)).map(a => a.value));
     const lengths = atoms.filter(a => a.kind === "items");
     const has = about.filter(a => a.kind === "has").map(a => a.at + 1);
-    return {
+    this.#said = {
       first: Array.from({ length: places }, (_, i) => at(i)),
       rest: at(places),
       min: Math.max(0, ...lengths.map(a => a.min), ...has),
@@ -66,46 +46,57 @@ export class Arrays {
     };
   }
 
-  /** Items that can be there: up to the first place of which nothing is valid. */
-  #most(shape: ArrayShape): number {
-    const bad = shape.first.findIndex(v => !this.#context.satisfiable(v));
-    const room = bad >= 0 ? bad : this.#context.satisfiable(shape.rest) ? infinite : shape.first.length;
-    return Math.min(shape.max, room);
+  /** Kept once it does not depend on questions that are open. */
+  #current(): ArrayShape {
+    if (this.#shape) return this.#shape;
+    const { first, rest, max } = this.#said;
+    const bad = max > 0 ? first.findIndex(v => !this.#context.satisfiable(v)) : -1;
+    const room = bad >= 0 ? bad : max <= first.length || this.#context.satisfiable(rest) ? infinite : first.length;
+    const shape = { ...this.#said, most: Math.min(max, room) };
+    if (this.#context.settled) this.#shape = shape;
+    return shape;
+  }
+
+  #counted(shape: ArrayShape): Counting {
+    if (this.#counting) return this.#counting;
+    const made = new Counting(this.#context, shape);
+    if (this.#context.settled) this.#counting = made;
+    return made;
+  }
+
+  #told(shape: ArrayShape): Distinct | undefined {
+    if (!shape.unique || shape.most < 2) return undefined;
+    if (this.#distinct) return this.#distinct;
+    const made = new Distinct(this.#context, shape);
+    if (this.#context.settled) this.#distinct = made;
+    return made;
   }
 
   /** What items are asked by. Refuses what cannot be counted. */
-  valueFormulas(atoms: readonly Atom[]): readonly Formula[] {
-    const shape = this.#shape(atoms);
-    this.#values(shape, this.#most(shape));
+  get valueFormulas(): readonly Formula[] {
+    const shape = this.#current();
+    this.#told(shape);
     return [...shape.first, shape.rest, ...shape.contains.map(c => c.value)];
   }
 
-  /** Refuses more counters than can be kept; the values to tell apart, where items must differ. */
-  #values(shape: ArrayShape, most: number): Formula[] {
-    if (shape.contains.length > MOST_CONTAINS) throw unsupported("contains", `there are more than ${MOST_CONTAINS} for one array`);
-    return shape.unique && most > 1 ? this.#finite(shape) : [];
-  }
-
-  satisfiable(atoms: readonly Atom[]): boolean {
-    const shape = this.#shape(atoms);
-    const most = this.#most(shape);
-    const { formulas } = this.#context;
-    const canFind = ({ at, value, min }: Contains): boolean =>
-      [...shape.first, shape.rest].some(
-        (own, i) => i < most && (i >= at || i === shape.first.length) && this.#context.satisfiable(formulas.and(own, value)),
-      ) && min <= most;
-    return shape.min <= most && shape.contains.every(c => c.min === 0 || canFind(c));
+  get satisfiable(): boolean {
+    const shape = this.#current();
+    if (shape.min > shape.most) return false;
+    const distinct = this.#told(shape);
+    const none = shape.contains.map(() => 0);
+    if (distinct) return distinct.live(distinct.start, none);
+    return shape.contains.length === 0 || this.#counted(shape).live(0, none);
   }
 
   /** The whole array. */
-  expr(atoms: readonly Atom[], key: string): Expr {
+  expr(): Expr {
     const { grammar } = this.#context;
-    const shape = this.#shape(atoms);
-    const most = this.#most(shape);
+    const shape = this.#current();
+    if (!this.satisfiable) return grammar.fail;
     const open = grammar.seq(grammar.text("["), this.#blank);
-    if (most < shape.min) return grammar.fail;
-    if (shape.contains.length > 0 || (shape.unique && most > 1)) return grammar.seq(open, this.#counted(shape, most, key));
-    return grammar.seq(open, this.#plain(shape, most));
+    const distinct = this.#told(shape);
+    if (distinct) return grammar.seq(open, this.#chosen(shape, distinct));
+    return grammar.seq(open, shape.contains.length > 0 ? this.#found(shape, this.#counted(shape)) : this.#plain(shape));
   }
 
   #comma(): Expr {
@@ -117,7 +108,7 @@ export class Arrays {
     return grammar.text("]");
   }
 
-  #plain({ first, rest, min }: ArrayShape, most: number): Expr {
+  #plain({ first, rest, min, most }: ArrayShape): Expr {
     const { grammar } = this.#context;
     const comma = this.#comma();
     const own = first.slice(0, most);
@@ -138,88 +129,67 @@ export class Arrays {
     return min === 0 ? grammar.alt(this.#close(), nonEmpty) : nonEmpty;
   }
 
-  /** Rules by how many items were found. */
-  #counted(shape: ArrayShape, most: number, key: string): Expr {
+  /** An array so far: it may end if it is `complete`, and `next` is what may come, a comma before it left out. */
+  #so(far: string, complete: boolean, length: number, next: () => Expr): Expr {
     const { grammar } = this.#context;
-    const { contains, min, max, first } = shape;
-    const values = this.#values(shape, most);
-    const clamp = Math.max(1, Number.isFinite(max) ? max : min, first.length, ...contains.map(c => c.at));
-    const complete = (s: Items): boolean => s.length >= min && contains.every((c, i) => s.found[i] >= c.min);
-    const items = (s: Items): Expr =>
-      grammar.lazy(`items ${key}:${s.length},${s.found.join()},${s.used}`, () => {
-        const close = complete(s) ? this.#close() : grammar.fail;
-        const next = s.length < most && this.#roomFor(shape, s, most) ? this.#next(shape, s, clamp, values, items) : grammar.fail;
-        if (s.length === 0) return grammar.alt(close, next);
-        return grammar.alt(grammar.seq(this.#blank, close), grammar.seq(this.#comma(), next));
-      });
-    return items({ length: 0, found: contains.map(() => 0), used: "0".repeat(values.length) });
-  }
-
-  /** Whether what is missing still fits. */
-  #roomFor({ contains }: ArrayShape, s: Items, most: number): boolean {
-    return contains.every((c, i) => c.min - s.found[i] <= most - s.length);
-  }
-
-  /** One item and what follows: each way of counting it. */
-  #next(shape: ArrayShape, s: Items, clamp: number, values: readonly Formula[], items: (s: Items) => Expr): Expr {
-    const { grammar, formulas } = this.#context;
-    const own = s.length < shape.first.length ? shape.first[s.length] : shape.rest;
-    let ways: { value: Formula; found: number[] }[] = [{ value: own, found: [...s.found] }];
-    shape.contains.forEach((c, i) => {
-      if (s.length < c.at) return;
-      const bounded = Number.isFinite(c.max);
-      ways = ways.flatMap(way => {
-        const not = bounded ? { value: formulas.and(way.value, formulas.not(c.value)), found: way.found } : way;
-        if (bounded && way.found[i] >= c.max) return [not];
-        const count = bounded ? way.found[i] + 1 : Math.min(way.found[i] + 1, c.min);
-        return [not, { value: formulas.and(way.value, c.value), found: way.found.with(i, count) }];
-      });
+    return grammar.lazy(`items ${this.#key}:${far}`, () => {
+      const close = complete ? this.#close() : grammar.fail;
+      if (length === 0) return grammar.alt(close, next());
+      return grammar.alt(grammar.seq(this.#blank, close), grammar.seq(this.#comma(), next()));
     });
-    const length = Math.min(s.length + 1, clamp);
-    const parts: Expr[] = [];
-    for (const { value, found } of ways) {
-      const go = (v: Formula, used: string): void => {
-        if (this.#context.satisfiable(v)) parts.push(grammar.seq(this.#context.value(v), items({ length, found, used })));
-      };
-      if (values.length === 0) go(value, s.used);
-      values.forEach((v, i) => {
-        if (s.used[i] === "0") go(formulas.and(value, v), `${s.used.slice(0, i)}1${s.used.slice(i + 1)}`);
-      });
-    }
-    return grammar.anyOf(parts);
   }
 
-  /** The values that items can have, if they are few. */
-  #finite({ first, rest }: ArrayShape): Formula[] {
-    const { formulas } = this.#context;
-    const found = new Set<Formula>();
-    const refuse = (): LatheError =>
-      unsupported("uniqueItems", "only items out of a list of constants can be kept apart, or set maxItems to 1");
-    const add = (formula: Formula, type: number): void => {
-      if (formula.kind === "false") return;
-      if (type === NULL) found.add(formulas.types(NULL));
-      else if (type === BOOLEAN) {
-        for (const value of [true, false]) {
-          const is = formulas.atom({ on: BOOLEAN, kind: "boolean", value }, String(value));
-          found.add(formulas.and(formulas.types(BOOLEAN), is));
-        }
-      } else if (formula.kind === "or") for (const part of formula.parts) add(part, type);
-      else if (formula.kind === "atom" && isConstant(formula.atom)) found.add(formulas.and(formulas.types(type), formula));
-      else throw refuse();
-    };
-    for (const value of [...first, rest]) {
-      for (const type of TYPES) {
-        const own = this.#context.under(value, type);
-        if (own.kind === "false") continue;
-        if (type !== NULL && type !== BOOLEAN && type !== NUMBER && type !== STRING) throw refuse();
-        add(own, type);
-      }
-    }
-    if (found.size > MOST_VALUES) throw unsupported("uniqueItems", `there are more than ${MOST_VALUES} different items`);
-    return [...found];
+  /** Rules by how many items there are and were found, as far as that matters. */
+  #found({ contains, min, most, first }: ArrayShape, counting: Counting): Expr {
+    const { grammar } = this.#context;
+    const clamp = Math.max(1, Number.isFinite(most) ? most : min, first.length, ...contains.map(c => c.at));
+    const items = (length: number, found: readonly number[]): Expr =>
+      this.#so(`${length},${found}`, counting.complete(length, found), length, () => {
+        const ways = counting.next(length, found);
+        const after = Math.min(length + 1, clamp);
+        return grammar.anyOf(ways.map(way => grammar.seq(this.#context.value(way.value), items(after, way.found))));
+      });
+    return items(
+      0,
+      contains.map(() => 0),
+    );
+  }
+
+  /** Rules by which values are there. */
+  #chosen(shape: ArrayShape, distinct: Distinct): Expr {
+    const { grammar } = this.#context;
+    const { values } = distinct;
+    const items = (length: number, used: string, found: readonly number[]): Expr =>
+      this.#so(`${used},${found}`, distinct.complete(length, found), length, () => {
+        const parts = distinct.next(used, found).map(({ index, found }) => {
+          const after = items(length + 1, `${used.slice(0, index)}1${used.slice(index + 1)}`, found);
+          return grammar.seq(this.#context.value(values[index]), after);
+        });
+        return grammar.anyOf(parts);
+      });
+    return items(
+      0,
+      "0".repeat(values.length),
+      shape.contains.map(() => 0),
+    );
   }
 }
 
-function isConstant(atom: Atom): boolean {
-  return atom.kind === "equal" || (atom.kind === "compare" && atom.ways === EQUAL);
+/** Makes the rules of each alternative once. */
+export class Arrays {
+  readonly #context: Context;
+  readonly #known = new Map<string, ArrayRules>();
+
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  /** `key`: of the alternative. */
+  rules(atoms: readonly Atom[], key: string): ArrayRules {
+    const known = this.#known.get(key);
+    if (known) return known;
+    const made = new ArrayRules(this.#context, atoms, key);
+    this.#known.set(key, made);
+    return made;
+  }
 }

@@ -34,6 +34,18 @@ class Numbering<S> {
   }
 }
 
+/** A machine whose steps are remembered, where finding one takes longer than looking it up. */
+function remembering({ start, step, accepts }: Component): Component {
+  const known = new Map<number, number>();
+  const remembered = (state: number, byte: number): number => {
+    const key = state * 256 + byte;
+    const next = known.get(key) ?? step(state, byte);
+    known.set(key, next);
+    return next;
+  };
+  return { start, step: remembered, accepts };
+}
+
 /** The texts of an expression. */
 export function expressionComponent(grammar: Grammar, root: Expr): Component {
   const automaton = new Automaton(grammar);
@@ -122,7 +134,7 @@ export function compareComponent(to: Decimal, ways: number): Component {
     const m = magnitude(s);
     return negative && m !== EQUAL ? LESS + GREATER - m : m;
   };
-  return {
+  return remembering({
     start: number({ negative: false, whole: 0, fraction: 0, pointed: false, relation: EQUAL, zero: true }),
     step: (state, byte) => {
       const s = numbering.states[state];
@@ -131,7 +143,7 @@ export function compareComponent(to: Decimal, ways: number): Component {
       return number(digitStep(s, byte - 0x30));
     },
     accepts: state => (result(numbering.states[state]) & ways) !== 0,
-  };
+  });
 }
 
 /** Greatest numerator that is told apart by its remainders. */

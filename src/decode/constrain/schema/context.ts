@@ -1,4 +1,5 @@
 /** What the parts of the schema compiler share: the stores they build in, how values are written, and each other's services. */
+import { LatheError } from "../../../errors.ts";
 import { jsonValues, type ValueForm } from "../../../text/tools/call-forms.ts";
 import type { Expr, Grammar } from "../grammar.ts";
 import type { MarkIds } from "../marks.ts";
@@ -66,3 +67,7 @@ export interface Context {
   /** What the formula says of values of one type: assertions of that type only. */
   under(formula: Formula, type: number): Formula;
 }
+
+/** The error for a keyword that is beyond the compiler with the others beside it. */
+export const unsupported = (keyword: string, reason: string): LatheError =>
+  new LatheError("schema.unsupported", `The keyword "${keyword}" cannot be enforced here: ${reason}.`, { keyword });

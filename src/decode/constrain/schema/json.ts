@@ -86,9 +86,14 @@ export function contentChar(grammar: Grammar, set: CharSet, texts: ValueForm["te
 
 /** The escapes by number of control characters without a letter, but for the backslash. */
 function numbered(grammar: Grammar, has: (code: number) => boolean): Expr[] {
-  const codes = Array.from({ length: 0x20 }, (_, code) => code).filter(code => has(code) && !escapes.some(e => e[1] === code));
-  return codes.map(code => grammar.text(`u00${code.toString(16).padStart(2, "0")}`));
+  return onlyNumbered.filter(([, code]) => has(code)).map(([escape]) => grammar.text(escape));
 }
+
+/** Control characters without an escape of one letter, and how they are written. */
+const onlyNumbered: readonly (readonly [escape: string, code: number])[] = Array.from(
+  { length: 0x20 },
+  (_, code) => [`u00${code.toString(16).padStart(2, "0")}`, code] as const,
+).filter(([, code]) => !escapes.some(e => e[1] === code));
 
 /**
  * The next byte of a string's content, on which what follows depends: `step` gives the state after a byte of the content's UTF-8 or -1, `then`
@@ -119,10 +124,7 @@ export function contentByte(
   const parts = [...groups].map(([state, ranges]) => grammar.seq(grammar.ranges(ranges), after(state)));
   if (raw) return grammar.anyOf(parts);
   const escaped = escapesOf(texts).map(([letter, byte]) => grammar.seq(grammar.text(letter), after(step(byte))));
-  for (let byte = 0; byte < 0x20; byte++) {
-    if (escapes.some(e => e[1] === byte)) continue;
-    escaped.push(grammar.seq(grammar.text(`u00${byte.toString(16).padStart(2, "0")}`), after(step(byte))));
-  }
+  for (const [escape, byte] of onlyNumbered) escaped.push(grammar.seq(grammar.text(escape), after(step(byte))));
   return grammar.alt(...parts, grammar.seq(grammar.text("\\"), grammar.anyOf(escaped)));
 }
 

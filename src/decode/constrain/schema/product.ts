@@ -21,7 +21,8 @@ export class Product {
   readonly #condition: Condition;
   readonly #bytes: readonly number[];
   readonly #states: Int32Array[] = [];
-  readonly #numbers = new Map<string, number>();
+  /** By component but the first: the number of what is before it and its own state, by both. */
+  readonly #numbers: readonly Map<number, number>[];
   #rows = new Map<number, Int32Array>();
   readonly #alive: (boolean | undefined)[] = [];
   #steps = 0;
@@ -38,15 +39,21 @@ export class Product {
     this.#components = components;
     this.#condition = condition;
     this.#bytes = bytes;
+    this.#numbers = components.map(() => new Map());
     this.start = this.#number(Int32Array.from(components, c => c.start));
   }
 
   #number(states: Int32Array): number {
-    const key = states.join();
-    const known = this.#numbers.get(key);
-    if (known !== undefined) return known;
-    this.#numbers.set(key, this.#states.length);
-    return this.#states.push(states) - 1;
+    let number = 0;
+    for (let i = 0; i < states.length; i++) {
+      const numbers = this.#numbers[i];
+      const key = number * 2 ** 26 + states[i] + 1;
+      const known = numbers.get(key);
+      // Of all components together the number is the place in `states`.
+      number = known ?? (i === states.length - 1 ? this.#states.push(states) - 1 : numbers.size);
+      if (known === undefined) numbers.set(key, number);
+    }
+    return number;
   }
 
   accepts(state: number): boolean {
@@ -63,7 +70,8 @@ export class Product {
       this.#rows.set(state, row);
     }
     if (row[byte] >= 0) return row[byte];
-    const next = this.#states[state].map((s, i) => (s < 0 ? -1 : this.#components[i].step(s, byte)));
+    const next = this.#states[state].slice();
+    for (let i = 0; i < next.length; i++) if (next[i] >= 0) next[i] = this.#components[i].step(next[i], byte);
     return (row[byte] = this.#number(next));
   }
 

@@ -106,6 +106,8 @@ export class Scalars {
   readonly #listed = new Map<Formula, string[]>();
   /** Of formulas: the texts that their parts are equal to, with how many are, and their other parts. */
   readonly #alternatives = new Map<Formula, { equal: Map<string, number>; other: Formula[] }>();
+  /** Of patterns: the texts that hold a match, and the machine that knows them. */
+  readonly #matches = new Map<string, Expr>();
   readonly #patterns = new Map<string, Component>();
   /** The texts that a string can hold. */
   readonly anyText: Component;
@@ -128,9 +130,15 @@ export class Scalars {
   pattern(source: string): Component {
     const known = this.#patterns.get(source);
     if (known) return known;
-    const { grammar } = this.#context;
-    const made = expressionComponent(grammar, regexExpr(grammar, source, true));
+    const made = expressionComponent(this.#context.grammar, this.matches(source));
     this.#patterns.set(source, made);
+    return made;
+  }
+
+  /** The texts that hold a match of a pattern. @throws LatheError `regex.invalid`, `regex.unsupported`. */
+  matches(source: string): Expr {
+    const made = this.#matches.get(source) ?? regexExpr(this.#context.grammar, source, true);
+    this.#matches.set(source, made);
     return made;
   }
 
@@ -180,6 +188,10 @@ export class Scalars {
     const values = this.#texts(formula, type);
     if (values) return values.length > 0;
     if (lengthOnly(formula)) return true;
+    // Expressions leave out what cannot be matched as they are built: one that matches nothing is `fail`.
+    const { grammar } = this.#context;
+    if (this.#counted && formula.kind === "atom" && formula.atom.kind === "pattern")
+      return this.matches(formula.atom.source) !== grammar.fail;
     const product = this.product(formula, type);
     return product.alive(product.start);
   }

@@ -58,7 +58,7 @@ export class Values implements Context {
 
   /** @throws LatheError `regex.invalid`, `regex.unsupported`. */
   checkPattern(source: string): void {
-    this.#scalars.pattern(source);
+    this.#scalars.matches(source);
   }
 
   fixed(text: string): Expr {
@@ -84,7 +84,7 @@ export class Values implements Context {
         const own = this.under(formula, type);
         this.#simplifier.alternatives(own).forEach((atoms, i) => {
           if (type === OBJECT) this.#objects.rules(atoms, `${own.id}.${i}`).valueFormulas.forEach(visit);
-          else this.#arrays.valueFormulas(atoms).forEach(visit);
+          else this.#arrays.rules(atoms, `${own.id}.${i}`).valueFormulas.forEach(visit);
         });
       }
     }
@@ -129,8 +129,7 @@ export class Values implements Context {
         return this.#scalars.string(own);
       default: {
         const parts = this.#simplifier.alternatives(own).map((atoms, i) => {
-          if (type === ARRAY) return this.#arrays.satisfiable(atoms) ? this.#arrays.expr(atoms, `${own.id}.${i}`) : grammar.fail;
-          const rules = this.#objects.rules(atoms, `${own.id}.${i}`);
+          const rules = (type === ARRAY ? this.#arrays : this.#objects).rules(atoms, `${own.id}.${i}`);
           return rules.satisfiable ? rules.expr() : grammar.fail;
         });
         return grammar.anyOf(parts);
@@ -182,8 +181,7 @@ export class Values implements Context {
         return this.#scalars.satisfiable(own, type);
       default:
         return this.#simplifier.alternatives(own).some((atoms, i) => {
-          if (type === OBJECT) return this.#objects.rules(atoms, `${own.id}.${i}`).satisfiable;
-          return this.#arrays.satisfiable(atoms);
+          return (type === OBJECT ? this.#objects : this.#arrays).rules(atoms, `${own.id}.${i}`).satisfiable;
         });
     }
   }
