@@ -4,6 +4,7 @@
  */
 import { Agent } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
+import { startBare } from "./bare.mjs";
 import { exchange, metrics } from "./client.mjs";
 import { quantile } from "./figures.mjs";
 import { closedLoop } from "./load.mjs";
@@ -43,17 +44,32 @@ export async function watched({ signal }, server, seconds) {
   return { p99: quantile(window.gaps, 0.99), failed: window.failed, answers: window.answers.length, health: await health() };
 }
 
+/** The same streams beside the same sockets, which a bare server holds: what of their cost is the machine's. */
+async function besideBare(setting, server, kinds, seconds) {
+  const bare = await startBare();
+  const sockets = await openSockets(bare.place, { count: setting.options.sockets, kinds });
+  try {
+    return await watched(setting, server, seconds);
+  } finally {
+    sockets.close();
+    bare.stop();
+  }
+}
+
 /**
+ * `bare`: also beside sockets of a server that does nothing.
  * @param {import("./scenarios.mjs").Setting} setting
- * @param {{ name: string, kinds: string[], mostMiB: number }} what
+ * @param {{ name: string, kinds: string[], mostMiB: number, bare: boolean }} what
  */
-async function beside(setting, { name, kinds, mostMiB }) {
+async function beside(setting, { name, kinds, mostMiB, bare }) {
   const { start, say, add, options } = setting;
   const server = await start({ key: KEY, more: ["--api-key", OTHER, "--connections", String(2 * options.sockets + 64)] });
   const others = watchOthers([server.pid]);
   say(`${name}: without`);
   const seconds = 60 * options.minutes;
   const alone = await watched(setting, server, Math.min(seconds, options.seconds));
+  if (bare) say(`${name}: beside a bare server's sockets`);
+  const elsewhere = bare && (await besideBare(setting, server, kinds, Math.min(seconds, 2 * options.seconds)));
   const before = footprint(server.pid);
   say(`${name}: opening ${options.sockets} sockets`);
   const sockets = await openSockets({ ...server.place, key: OTHER }, { count: options.sockets, kinds });
@@ -69,6 +85,10 @@ async function beside(setting, { name, kinds, mostMiB }) {
     });
     add(name, "p99 between tokens of 8 streams, alone", "ms", [alone.p99]);
     add(name, "... beside them : alone", "", [now.p99 / alone.p99], { atMost: 1.25, note: `${now.answers} answers` });
+    if (elsewhere) {
+      add(name, "... beside them on a bare Node server : alone", "", [elsewhere.p99 / alone.p99]);
+      add(name, "... beside them : beside them on a bare Node server", "", [now.p99 / elsewhere.p99]);
+    }
     add(name, "good requests that failed", "", [now.failed.length], {
       atMost: 0,
       note: now.failed[0] && `${now.failed[0].status} ${now.failed[0].failure ?? ""}`,
@@ -90,7 +110,7 @@ async function beside(setting, { name, kinds, mostMiB }) {
 }
 
 /** @param {import("./scenarios.mjs").Setting} setting */
-export const slow = setting => beside(setting, { name: "slow", kinds: ["slow head", "slow body"], mostMiB: 200 });
+export const slow = setting => beside(setting, { name: "slow", kinds: ["slow head", "slow body"], mostMiB: 200, bare: true });
 
 /** @param {import("./scenarios.mjs").Setting} setting */
-export const stalled = setting => beside(setting, { name: "stalled", kinds: ["takes nothing"], mostMiB: 80 });
+export const stalled = setting => beside(setting, { name: "stalled", kinds: ["takes nothing"], mostMiB: 80, bare: false });

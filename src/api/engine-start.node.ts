@@ -15,7 +15,7 @@ function start(): Channel {
   worker.unref();
   return {
     post: message => worker.postMessage(message),
-    onMessage: listener => void worker.on("message", (m: FromEngine) => listener(m)),
+    onMessage: listener => void worker.on("message", (all: readonly FromEngine[]) => all.forEach(listener)),
     onDeath: listener => {
       worker.on("error", listener);
       worker.on("exit", code => listener(new Error(`exit code ${code}`)));

@@ -9,7 +9,21 @@ import type { FromEngine, Profile, ToEngine, WireError } from "./protocol.ts";
 import { type Events, Scheduler } from "./scheduler.ts";
 import { Signals } from "./signals.ts";
 
-const send = (message: FromEngine): void => parentPort!.postMessage(message);
+/** In one message, in order. */
+let unsent: FromEngine[] = [];
+function post(): void {
+  if (!unsent.length) return;
+  parentPort!.postMessage(unsent);
+  unsent = [];
+}
+/** Travels with whatever else the same turn brings: a message for every token would cost both threads more than what it says. */
+function tell(message: FromEngine): void {
+  if (unsent.push(message) === 1) queueMicrotask(post);
+}
+function send(message: FromEngine): void {
+  unsent.push(message);
+  post();
+}
 
 function wire(e: unknown): WireError {
   if (e instanceof LatheError) return e.toJSON();
@@ -48,12 +62,12 @@ async function load({ spec, signals: block }: Extract<ToEngine, { kind: "load" }
   });
   const { stepper, team, pasts } = loaded;
   const events: Events = {
-    prompt: (run, done, total) => send({ kind: "prompt", run, done, total }),
-    token: (run, token) => send({ kind: "token", run, token }),
-    forced: (run, bytes) => send({ kind: "forced", run, bytes }),
-    finished: (run, result) => send({ kind: "finished", run, ...result }),
-    scored: (run, logprobs) => send({ kind: "scored", run, logprobs }),
-    failed: (run, error) => send({ kind: "failed", run, error: wire(error) }),
+    prompt: (run, done, total) => tell({ kind: "prompt", run, done, total }),
+    token: (run, token) => tell({ kind: "token", run, token }),
+    forced: (run, bytes) => tell({ kind: "forced", run, bytes }),
+    finished: (run, result) => tell({ kind: "finished", run, ...result }),
+    scored: (run, logprobs) => tell({ kind: "scored", run, logprobs }),
+    failed: (run, error) => tell({ kind: "failed", run, error: wire(error) }),
   };
   scheduler = new Scheduler(stepper, events, { store: pasts, coming: signals, compiler: startCompiler, wake: pump });
   const begin = (): void => {

@@ -75,6 +75,11 @@ export interface GenerateOptions<S = unknown> extends SamplingOptions {
   readonly modules?: readonly PromptModule[];
   /** Tell this many of the likeliest tokens with each token: 0 .. 20. Default 0. */
   readonly alternatives?: number;
+  /**
+   * Keep alternatives only until a part has told them: the result then has ids and log-probabilities alone. A token with 20 alternatives takes
+   * 1 KiB. Default false.
+   */
+  readonly forgetTold?: boolean;
   /** Whose request it is: clients share the machine evenly and never each other's cached prompts. Default: one for all. */
   readonly client?: string;
   /** Requests with different salts share no cached prompts. */
@@ -179,6 +184,7 @@ const generateRules: OptionRules<Own> = {
     check: v => Array.isArray(v) && v.length <= MOST_MODULES && v.every(isModule),
   },
   alternatives: numberRule(0, { from: 0, to: 20, integer: true }),
+  forgetTold: flag,
   client: optional({ accepts: "a text", check: isText }),
   salt: optional({ accepts: "a text", check: isText }),
   priority: numberRule(0, { from: -100, to: 100, integer: true }),

@@ -191,7 +191,7 @@ export class Session implements Disposable {
     const run = client.number();
     const inbox = this.#enter(run, { ids: tokens, source }, resolved);
     this.#running = true;
-    const answer = new Answer<T>(tokenizer, matcher, { continued: tokens.length > 1, shown, dropped });
+    const answer = new Answer<T>(tokenizer, matcher, { continued: tokens.length > 1, shown, dropped, forgetful: own.forgetTold });
     let finished: Finished | undefined;
     let [failed, refused] = [false, true]; // refused until the engine says something else of it
     try {
@@ -266,6 +266,7 @@ class Answer<T> {
   text = "";
   stopped: string | undefined;
   #told = 0;
+  readonly #forgetful: boolean;
   #value: T | undefined;
   readonly #detokenizer: ReturnType<Tokenizer["detokenizer"]>;
   readonly #matcher: ReturnType<typeof createStopMatcher>;
@@ -277,8 +278,9 @@ class Answer<T> {
   constructor(
     tokenizer: Tokenizer,
     matcher: ReturnType<typeof createStopMatcher>,
-    options: { continued: boolean; shown: Marks; dropped?: Dropped },
+    options: { continued: boolean; shown: Marks; dropped?: Dropped; forgetful: boolean },
   ) {
+    this.#forgetful = options.forgetful;
     this.#detokenizer = tokenizer.detokenizer({ continued: options.continued });
     this.#matcher = matcher;
     this.#dropped = options.dropped;
@@ -289,6 +291,7 @@ class Answer<T> {
   /** The tokens since the last call. */
   told(): readonly Token[] {
     const fresh = this.tokens.slice(this.#told);
+    if (this.#forgetful) this.tokens.splice(this.#told, fresh.length, ...fresh.map(({ id, logprob }) => ({ id, logprob })));
     this.#told = this.tokens.length;
     return fresh;
   }

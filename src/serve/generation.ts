@@ -158,7 +158,7 @@ function costOf({ info }: Model, { options, n, bestOf }: Ask, prompts: readonly 
 }
 
 async function collected(first: IteratorResult<Piece>, rest: AsyncGenerator<Piece>, hold: Hold, perPrompt: number): Promise<Answer> {
-  const collector = new Collector(perPrompt);
+  const collector = new Collector(perPrompt, true);
   for (let next = first; !next.done; next = await rest.next()) {
     hold.saw(next.value);
     collector.add(next.value);
@@ -174,7 +174,7 @@ async function* framesOf(
   hold: Hold,
   perPrompt: number,
 ): AsyncGenerator<string> {
-  const collector = new Collector(perPrompt);
+  const collector = new Collector(perPrompt, false);
   let how: "done" | "failed" | "cancelled" = "cancelled";
   try {
     yield* voice.begin();

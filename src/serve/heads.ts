@@ -13,14 +13,14 @@ export const KEEP_ALIVE_MS = 20_000;
 
 const TOO_LATE = "HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n";
 
-/** From now on no connection of the server waits for a head for ever. */
-export function awaitHeads(server: Server): void {
+/** From now on no connection of the server waits for a head for ever. Times in milliseconds. */
+export function awaitHeads(server: Server, { firstMs = FIRST_MS, idleMs = KEEP_ALIVE_MS } = {}): void {
   const late = (socket: Socket): void => {
     socket.write(TOO_LATE);
     socket.destroySoon();
   };
-  const first = new Waiting<Socket>(FIRST_MS, late);
-  const next = new Waiting<Socket>(KEEP_ALIVE_MS + FIRST_MS, late);
+  const first = new Waiting<Socket>(firstMs, late);
+  const next = new Waiting<Socket>(idleMs + firstMs, late);
   /** Requests of a connection that are being answered: it may send the next one before. */
   const answering = new WeakMap<Socket, number>();
   const leave = (socket: Socket): boolean => first.leave(socket) || next.leave(socket);

@@ -162,6 +162,7 @@ export function perform(model: Model, ask: Ask, prompts: readonly Prepared[], si
   const options = (i: number) => ({
     ...ask.options,
     modules: undefined, // they are in the tokens
+    forgetTold: ask.bestOf <= ask.n, // pieces have them
     signal,
     ...(ask.options.seed === undefined ? {} : { seed: ask.options.seed + i }),
   });

@@ -111,10 +111,10 @@ class Growing {
   readonly tokens: NamedToken[] = [];
   end: Extract<Piece, { type: "finish" }> | undefined;
 
-  add(piece: Exclude<Piece, { type: "progress" }>): void {
+  add(piece: Exclude<Piece, { type: "progress" }>, withTokens: boolean): void {
     if (piece.type === "call") this.calls.push(piece.call);
     else if (piece.type === "reasoning") this.reasoning.push(piece.text);
-    else if (piece.type === "text" || piece.type === "finish") this.tokens.push(...piece.tokens);
+    else if (withTokens && (piece.type === "text" || piece.type === "finish")) this.tokens.push(...piece.tokens);
     if (piece.type === "text") this.text.push(piece.text);
     else if (piece.type === "finish") this.end = piece;
   }
@@ -130,16 +130,19 @@ class Growing {
 export class Collector {
   readonly #choices = new Map<number, Growing>();
   readonly #perPrompt: number;
+  readonly #withTokens: boolean;
 
-  constructor(perPrompt: number) {
+  /** `withTokens`: choices have them, which take several KiB each where alternatives are told; a stream has sent them before. */
+  constructor(perPrompt: number, withTokens: boolean) {
     this.#perPrompt = perPrompt;
+    this.#withTokens = withTokens;
   }
 
   add(piece: Piece): void {
     if (piece.type === "progress") return;
     const choice = this.#choices.get(piece.choice) ?? new Growing();
     this.#choices.set(piece.choice, choice);
-    choice.add(piece);
+    choice.add(piece, this.#withTokens);
   }
 
   /** Calls of a choice so far. */

@@ -3,8 +3,8 @@
  * are dealt with a few at a time, so that sending a crowd away holds nobody else up.
  */
 
-/** Dealt with in one turn of the event loop, and milliseconds until the next such turn. */
-const AT_ONCE = 8;
+/** Dealt with in one turn of the event loop, and milliseconds until the next such turn: who is sent away may be back at once, and costs again. */
+const AT_ONCE = 2;
 const TURN_MS = 10;
 
 export class Waiting<T> {

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { load } from "../../src/api/load.node.ts";
 import type { Model } from "../../src/api/model.ts";
+import type { Token } from "../../src/api/protocol.ts";
 import type { Part, Result } from "../../src/api/run.ts";
 import { caught } from "../files/caught.ts";
 import { argmax, openEngine } from "../fixtures/engine.ts";
@@ -237,5 +238,22 @@ describe("scores", () => {
     await caught("prompt.empty", () => model.score([1]));
     await caught("context.overflow", () => model.score(new Array(97).fill(1)));
     expect(await model.score(prompt.ids)).toHaveLength(prompt.ids.length - 1);
+  });
+});
+
+describe("alternatives", () => {
+  it("are in the parts and in the result, or in the parts alone where told ones are to be forgotten", async () => {
+    const taken = async (forgetTold: boolean) => {
+      const run = model.generate(prompt.text, { ...greedy, maxTokens: 12, alternatives: 3, forgetTold });
+      const told: Token[] = [];
+      for await (const part of run) if (part.type === "text") told.push(...part.tokens);
+      return { told, kept: (await run).tokens };
+    };
+    const [all, few] = [await taken(false), await taken(true)];
+    expect(all.told.length).toBeGreaterThan(5);
+    expect(few.told).toEqual(all.told);
+    for (const { alternatives } of all.told) expect(alternatives).toHaveLength(3);
+    expect(all.kept.slice(0, all.told.length)).toEqual(all.told);
+    expect(few.kept).toEqual(all.kept.map((t, i) => (i < all.told.length ? { id: t.id, logprob: t.logprob } : t)));
   });
 });

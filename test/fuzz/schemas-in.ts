@@ -7,11 +7,12 @@
 import { appendFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { callSchema } from "../../src/api/tools.ts";
+import { HeldCall } from "../../src/api/held-call.ts";
 import { Automaton } from "../../src/decode/constrain/automaton.ts";
 import type { Compiled } from "../../src/decode/constrain/constraint.ts";
-import { compileSource } from "../../src/decode/constrain/source.ts";
+import { type ConstraintSource, compileSource } from "../../src/decode/constrain/source.ts";
 import { LatheError } from "../../src/errors.ts";
+import type { CallsForm } from "../../src/text/tools/call-forms.ts";
 import { Random } from "../fixtures/random.ts";
 import { walk } from "./walk.ts";
 
@@ -20,6 +21,8 @@ const { values, positionals } = parseArgs({
   options: { walks: { type: "string" }, seed: { type: "string" }, out: { type: "string" }, like: { type: "string" } },
 });
 const [walks, seed] = [Number(values.walks ?? 3), Number(values.seed ?? 1)];
+/** A call as a JSON text. */
+const form: CallsForm = { begin: "", end: "", call: { keys: ["name", "arguments"] } };
 /** Bytes of a walk, and of a walk that is begun anew because one went on for longer. */
 const [MOST_BYTES, TRIES] = [20_000, 3];
 
@@ -70,15 +73,15 @@ function followed({ grammar, root }: Compiled, random: Random): Pick<Result, "ar
 }
 
 function judged(file: string, text: string, random: Random): Result {
-  const source = (): string => {
+  const source = (): ConstraintSource => {
     const parameters = JSON.parse(text) as object;
-    return JSON.stringify(callSchema([{ type: "function", function: { name: "tool", parameters } }], { keys: ["name", "arguments"] }));
+    return new HeldCall([{ type: "function", function: { name: "tool", parameters } }], form).source;
   };
   const before = gc ? heapNow() : 0;
   const begun = processor();
   const size = Buffer.byteLength(text);
   try {
-    const compiled = compileSource({ kind: "schema", text: source(), style: { order: "declared", whitespace: "some" } });
+    const compiled = compileSource(source());
     const time = processor() - begun;
     const heap = gc ? heapNow() - before : undefined;
     const since = processor();

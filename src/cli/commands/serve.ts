@@ -6,6 +6,7 @@ import { basename } from "node:path";
 import { Command } from "commander";
 import { LatheError } from "../../errors.ts";
 import type { Listening } from "../../serve/listen.ts";
+import { keepHeapSmall } from "../heap.ts";
 import { onInterrupt } from "../interrupt.ts";
 import { bundledModel } from "../model.ts";
 import {
@@ -75,6 +76,7 @@ export function named(given: string): { name: string; path: string } {
 }
 
 async function serve(given: string[], flags: ServeFlags): Promise<void> {
+  keepHeapSmall();
   const { createCatalog, listen, resolveLoad, version } = await import("../library-serve.ts");
   const models = (given.length ? given : [bundledModel()]).map(named);
   const twice = models.find((m, i) => models.some((o, j) => j < i && o.name === m.name));
