@@ -70,6 +70,13 @@ function program(): Command {
   );
 }
 
+/** What is to be parsed: help for a command that there is not is asked of the command itself, which is then said to be unknown. */
+function asked(lathe: Command, argv: readonly string[]): readonly string[] {
+  const [node, script, first, name = "help"] = argv;
+  const known = name === "help" || name.startsWith("-") || lathe.commands.some(c => c.name() === name || c.aliases().includes(name));
+  return first === "help" && !known ? [node, script, name] : argv;
+}
+
 async function main(argv: readonly string[]): Promise<number> {
   endQuietlyOnClosedPipes();
   listenForInterrupts();
@@ -78,7 +85,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const lathe = program();
   try {
     if (argv.length <= 2) lathe.outputHelp();
-    else await lathe.parseAsync(argv);
+    else await lathe.parseAsync(asked(lathe, argv));
     return 0;
   } catch (e) {
     const flags = lathe.commands.find(c => c.name() === argv[2])?.options.map(o => o.long ?? "");

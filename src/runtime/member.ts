@@ -28,7 +28,7 @@ export const control = {
   complaint: 8 + BARRIER_WORDS,
   words: 8 + BARRIER_WORDS + 4,
 } as const;
-export const VARIABLES = 16;
+const VARIABLES = 16;
 const COMPLAINT_BYTES = 512;
 /**
  * Each worker is called by words of its own, so that one that does not take part sleeps on: a word that changes, whether the worker sleeps on

@@ -35,6 +35,7 @@ const cases: [string[], code: string, says: RegExp][] = [
   [["run", "TINY", "Hello", "--chat", "--target", "interp"], "template.missing", /template/],
   [["run", "CHAT", "", "--threads", "1"], "prompt.empty", /message/],
   [["rnu"], "option.unknown", /run\?/],
+  [["help", "rnu"], "option.unknown", /rnu.*run\?/],
   [["chat", "MISSING"], "file.not-found", /missing\.gguf/],
   [["chat", "TINY", "--system", "Be kind.", "--target", "interp"], "option.invalid", /--system/],
   [["inspect"], "option.invalid", /model/],

@@ -22,6 +22,8 @@ const thought = "<think>\nI must look.\n</think>\n\n";
 const calls =
   '<tool_call>\n{"name": "weather", "arguments": {"city": "Oslo"}}\n</tool_call>\n<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>';
 let script = "";
+/** What the last answer was held to. */
+let asked: { readonly most?: number } = {};
 let server: Listening;
 let done: () => Promise<void>;
 
@@ -51,8 +53,12 @@ function scripted(text: string): Run {
 
 beforeAll(async () => {
   const { model, remove } = await loadChatModel({ chatTemplate: template });
-  const answer: Model["answer"] = (speech, prompt, _, id) =>
-    new Run(settle => heard(scripted(coded(script, speech.marks)), prompt.parser, { id, stops: speech.stops }, settle as never)) as never;
+  const answer: Model["answer"] = (speech, prompt, _, id) => {
+    asked = (speech.held?.source as { most?: number } | undefined) ?? {};
+    return new Run(settle =>
+      heard(scripted(coded(script, speech.marks)), prompt.parser, { id, stops: speech.stops }, settle as never),
+    ) as never;
+  };
   const speaking = new Proxy(model, {
     get: (target, key) => {
       if (key === "answer") return answer;
@@ -210,10 +216,38 @@ it("a call that is none is text, and without tools nothing is a call", async () 
   }
 });
 
-it("a call that must be made is held to the syntax of the template", async () => {
-  script = '{"name": "weather", "arguments": {"city": "Oslo"}}';
-  const client = openAiOf(server);
-  const { choices } = await client.chat.completions.create({ model: "m", messages, tools, tool_choice: "required" });
-  expect(choices[0].message.tool_calls).toMatchObject([{ function: { name: "weather", arguments: '{"city":"Oslo"}' } }]);
-  expect(choices[0].message.content).toBeNull();
+describe("calls that must be made", () => {
+  const written = '\n{"name": "weather", "arguments": {"city": "Oslo"}}\n</tool_call>';
+
+  it("are heard in the syntax of the template", async () => {
+    script = `<tool_call>${written}`;
+    const client = openAiOf(server);
+    const { choices } = await client.chat.completions.create({ model: "m", messages, tools, tool_choice: "required" });
+    expect(choices[0].message.tool_calls).toMatchObject([{ function: { name: "weather", arguments: '{"city":"Oslo"}' } }]);
+    expect(choices[0].message.content).toBeNull();
+  });
+
+  it("are as many as the request allows, in each dialect", async () => {
+    script = `<tool_call>${written}\n<tool_call>${written}`;
+    const openai = openAiOf(server);
+    const anthropic = new Anthropic({ baseURL: server.url, apiKey: "none", maxRetries: 0 });
+    const own = tools.map(t => ({ name: t.function.name, input_schema: weather as never }));
+    const functions = tools.map(t => ({ type: "function" as const, name: t.function.name, parameters: weather, strict: true }));
+    for (const [parallel, most] of [
+      [undefined, 16],
+      [true, 16],
+      [false, 1],
+    ] as const) {
+      const chat = { model: "m", messages, tools, tool_choice: "required" as const, parallel_tool_calls: parallel };
+      const { choices } = await openai.chat.completions.create(chat);
+      expect([choices[0].message.tool_calls?.length, asked.most]).toEqual([2, most]);
+      const response = { model: "m", input: "What?", tools: functions, tool_choice: "required" as const, parallel_tool_calls: parallel };
+      const { output, parallel_tool_calls } = await openai.responses.create(response);
+      expect([output.length, asked.most, parallel_tool_calls]).toEqual([2, most, parallel ?? true]);
+      const disable = parallel === undefined ? {} : { disable_parallel_tool_use: !parallel };
+      const message = { model: "m", messages, max_tokens: 50, tools: own, tool_choice: { type: "any" as const, ...disable } };
+      const { content } = await anthropic.messages.create(message);
+      expect([content.length, asked.most]).toEqual([2, most]);
+    }
+  });
 });

@@ -57,16 +57,21 @@ describe("a call that must be made", () => {
   const parameters = { ...person, required: [...person.required] };
   const tools = ["meet", "leave"].map(name => ({ type: "function" as const, function: { name, parameters } }));
 
-  it("comes as OpenAI's tool call, whole and streamed", async () => {
-    const one = await client.chat.completions.create({ model: "m", messages, tools, tool_choice: "required" });
-    const { message, finish_reason } = one.choices[0];
-    expect([finish_reason, message.content]).toEqual(["tool_calls", null]);
-    const call = message.tool_calls![0] as OpenAI.ChatCompletionMessageFunctionToolCall;
-    expect(["meet", "leave"]).toContain(call.function.name);
-    valid(JSON.parse(call.function.arguments));
+  it.each([true, false])("comes as OpenAI's tool call, whole and streamed; with others: %s", async parallel_tool_calls => {
+    const required = { model: "m", messages, tools, tool_choice: "required" as const, parallel_tool_calls };
+    const { message, finish_reason } = (await client.chat.completions.create(required)).choices[0];
+    // Several may go on until the context is full.
+    expect(["tool_calls", ...(parallel_tool_calls ? ["length"] : [])]).toContain(finish_reason);
+    const calls = message.tool_calls as OpenAI.ChatCompletionMessageFunctionToolCall[];
+    if (!parallel_tool_calls) expect([calls.length, message.content]).toEqual([1, null]);
+    expect(calls.length).toBeLessThanOrEqual(16);
+    for (const call of calls) {
+      expect(["meet", "leave"]).toContain(call.function.name);
+      valid(JSON.parse(call.function.arguments));
+    }
     const tool_choice = { type: "function" as const, function: { name: "leave" } };
-    const stream = client.chat.completions.stream({ model: "m", messages, tools, tool_choice });
-    const final = (await stream.finalChatCompletion()).choices[0].message.tool_calls![0] as typeof call;
+    const stream = client.chat.completions.stream({ ...required, tool_choice });
+    const final = (await stream.finalChatCompletion()).choices[0].message.tool_calls![0] as (typeof calls)[0];
     expect(final.function.name).toBe("leave");
     valid(JSON.parse(final.function.arguments));
   });
@@ -78,7 +83,7 @@ describe("a call that must be made", () => {
       messages,
       max_tokens: 200,
       tools: [{ name: "meet", input_schema: parameters as never }],
-      tool_choice: { type: "tool" as const, name: "meet" },
+      tool_choice: { type: "tool" as const, name: "meet", disable_parallel_tool_use: true },
     };
     for (const r of [await anthropic.messages.create(body), await anthropic.messages.stream(body).finalMessage()]) {
       expect(r.stop_reason).toBe("tool_use");

@@ -101,7 +101,3 @@ export class Constraints {
 
 /** What tells sources apart. */
 export const keyOf = (source: ConstraintSource): string => JSON.stringify(source);
-
-/** A constraint for one use. @throws what `compileSource` throws. */
-export const createConstraint = (source: ConstraintSource, vocabulary: ConstraintVocabulary): Constraint =>
-  new Constraints(vocabulary).begin(source);

@@ -7,7 +7,7 @@ export type CharSet = readonly (readonly [from: number, to: number])[];
 export const LAST = 0x10ffff;
 
 /** In order, overlapping and touching ranges joined. */
-export function normalised(ranges: CharSet): [number, number][] {
+function normalised(ranges: CharSet): [number, number][] {
   const out: [number, number][] = [];
   for (const [from, to] of [...ranges].sort((a, b) => a[0] - b[0])) {
     const last = out.at(-1);

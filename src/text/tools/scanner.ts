@@ -4,7 +4,7 @@
  * a mark.
  */
 import { JsonCheck } from "./json-check.ts";
-import { isCode, spelled } from "./marks.ts";
+import { coded, isCode, spelled } from "./marks.ts";
 
 /** Reads on when there is more text; its value is what was read. */
 export type Reading<T> = Generator<undefined, T, undefined>;
@@ -61,7 +61,14 @@ export class Scanner {
     return part;
   }
 
-  #spelling = (mark: string): string => this.#codes.get(mark) ?? mark;
+  readonly #spellings = new Map<string, string>();
+
+  /** A mark as it comes: it, or parts of it, may be tokens. */
+  #spelling = (mark: string): string => {
+    let known = this.#spellings.get(mark);
+    if (known === undefined) this.#spellings.set(mark, (known = coded(mark, this.#codes)));
+    return known;
+  };
 
   readonly #finders = new Map<string, RegExp>();
 

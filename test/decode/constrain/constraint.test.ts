@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { Automaton } from "../../../src/decode/constrain/automaton.ts";
 import type { Constraint } from "../../../src/decode/constrain/constraint.ts";
-import { type ConstraintSource, Constraints, compileSource, createConstraint } from "../../../src/decode/constrain/source.ts";
+import { type ConstraintSource, Constraints, compileSource } from "../../../src/decode/constrain/source.ts";
 import { createSampler } from "../../../src/decode/sampler.ts";
 import { LatheError } from "../../../src/errors.ts";
 import { Random } from "../../fixtures/random.ts";
@@ -80,7 +80,7 @@ describe("masks", () => {
   });
 
   it("allow the end where the text may end, and nothing else where it must", () => {
-    const constraint = createConstraint({ kind: "regex", text: "ab?" }, given);
+    const constraint = new Constraints(given).begin({ kind: "regex", text: "ab?" });
     expect([constraint.mayEnd, constraint.done, constraint.accept(0), constraint.accept(1)]).toEqual([false, false, "refused", "refused"]);
     expect(constraint.accept(2 + 0x61)).toBe("text");
     expect(allowed(constraint)).toEqual([0, 2 + 0x62]);
@@ -100,22 +100,23 @@ describe("masks", () => {
       required: ["first", "second"],
       additionalProperties: false,
     };
-    const constraint = createConstraint(
-      { kind: "schema", text: JSON.stringify(object), style: { order: "declared", whitespace: "none" } },
-      given,
-    );
+    const constraint = new Constraints(given).begin({
+      kind: "schema",
+      text: JSON.stringify(object),
+      style: { order: "declared", whitespace: "none" },
+    });
     expect(text(constraint.forced())).toBe('{"first":');
     for (const byte of new TextEncoder().encode('{"first":7')) constraint.accept(2 + byte);
     expect(text(constraint.forced())).toBe("");
     constraint.accept(2 + 0x2c);
     expect(text(constraint.forced())).toBe('"second":"é"}');
-    expect(createConstraint({ kind: "choices", texts: ["a".repeat(1000)] }, given).forced()).toHaveLength(256);
+    expect(new Constraints(given).begin({ kind: "choices", texts: ["a".repeat(1000)] }).forced()).toHaveLength(256);
   });
 
   it("are right after everything was forgotten", () => {
     const source: ConstraintSource = { kind: "regex", text: "(?:[a-z]{3}[0-9]{4}[A-Z]{2}){1,6000}" };
     const { grammar, root } = compileSource(source);
-    const constraint = createConstraint(source, given);
+    const constraint = new Constraints(given).begin(source);
     const automaton = new Automaton(grammar);
     let state = automaton.start(root);
     for (let n = 0; n < 50_000; n++) {

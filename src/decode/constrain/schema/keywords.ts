@@ -40,7 +40,7 @@ const typeMasks: Readonly<Record<string, number>> = {
   array: ARRAY,
 };
 
-export function integer(formulas: Formulas): Formula {
+function integer(formulas: Formulas): Formula {
   return formulas.atom({ on: NUMBER, kind: "integer" }, "");
 }
 
