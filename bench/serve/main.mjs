@@ -29,6 +29,7 @@ const HELP = `Usage: node bench/serve/main.mjs [options] [-- options of lathe se
   --rounds <n>        repetitions, whose median counts (default 3)
   --minutes <n>       length of overload (default 1) and soak (default 10)
   --requests <n>      how many a scenario that counts makes (default: its own, in brackets)
+  --seed <n>          from which what is sent is made, where it is made at random (default 1)
   --sockets <n>       how many connections do nothing, or little (default: the scenario's own, in brackets)
   --peer <isa>        llama.cpp beside it: native, avx2, or none (default none; needs npm run bench:setup)
   --json <file>       also write the figures as JSON
@@ -42,7 +43,21 @@ function defaultsOf(scenario) {
   return own.length ? ` [${own.join(", ")}]` : "";
 }
 
-const TEXT = ["scenario", "model", "target", "threads", "context", "seconds", "rounds", "minutes", "requests", "sockets", "peer", "json"];
+const TEXT = [
+  "scenario",
+  "model",
+  "target",
+  "threads",
+  "context",
+  "seconds",
+  "rounds",
+  "minutes",
+  "requests",
+  "seed",
+  "sockets",
+  "peer",
+  "json",
+];
 
 function options() {
   const spec = Object.fromEntries(TEXT.map(name => [name, { type: "string" }]));
@@ -65,6 +80,7 @@ function options() {
     context: number("context", values.model ? 4096 : 512),
     seconds: number("seconds", 8),
     rounds: number("rounds", 3),
+    seed: number("seed", 1),
     counts: Object.fromEntries(COUNTS.filter(name => values[name] !== undefined).map(name => [name, number(name)])),
     peer: values.peer ?? "none",
     json: values.json,

@@ -1,5 +1,7 @@
 /** The table of scenarios: what each is called, what it shows, and the function that runs it. */
+
 import { aborts } from "./aborts.mjs";
+import { abuse } from "./abuse.mjs";
 import { crowd } from "./crowd.mjs";
 import { logs } from "./logs.mjs";
 import { idle, overload } from "./overload.mjs";
@@ -18,7 +20,7 @@ import { keys, tenants } from "./timing.mjs";
  *   server: import("./server.mjs").Server, start: (more?: { key?: string, drain?: number, preload?: string, more?: string[] }) => Promise<import("./server.mjs").Server>,
  *   signal: AbortSignal, say: (text: string) => void,
  *   add: (scenario: string, name: string, unit: string, values: number[], goal?: { atLeast?: number, atMost?: number, note?: string }) => number[],
- *   options: { model: string, threads: number, seconds: number, rounds: number, minutes: number, requests: number, sockets: number, peer: string }
+ *   options: { model: string, threads: number, seconds: number, rounds: number, minutes: number, requests: number, seed: number, sockets: number, peer: string }
  * }} Setting
  * `add` puts a figure into the report and gives back its list of values, to which more may be added. `start`
  * starts a server of the scenario's own.
@@ -46,5 +48,6 @@ export const scenarios = {
   shutdown: { about: "SIGTERM at random times under load", minutes: 0, requests: 30, own: true, run: shutdown },
   logs: { about: "what was asked is in no log, no metric and no error", minutes: 0, requests: 1000, own: true, run: logs },
   schemas: { about: "schemas at full speed that no request has had before, beside running answers", minutes: 1, run: schemas },
+  abuse: { about: "requests as bytes that are wrong in every way", minutes: 0, requests: 5000, own: true, run: abuse },
   soak: { about: "mixed work with aborts and malformed requests; nothing grows", minutes: 10, run: soak },
 };

@@ -36,7 +36,9 @@ function repeatList(items: Seq, count: bigint, budget: Budget): Seq {
   const times = count > 0n && items.items.length > 0 ? count : 0n;
   const length = BigInt(items.items.length) * times;
   budget.step(length > 1_000_000_000n ? 1_000_000_000 : Number(length));
-  return new Seq(Array.from({ length: Number(times) }, () => items.items).flat(), items.kind);
+  const out: Value[] = [];
+  for (let i = 0; i < Number(times); i++) for (const item of items.items) out.push(item);
+  return new Seq(out, items.kind);
 }
 
 function multiply(a: Value, b: Value, budget: Budget): Value | undefined {

@@ -13,10 +13,13 @@ export function str(v: Value, budget: Budget): Text {
   if (v instanceof Text) return v;
   if (v instanceof Undefined) return Text.empty;
   const word = scalar(v);
-  if (word !== undefined) return own(word);
-  const out = new TextBuilder(budget);
-  writeRepr(v, out, budget, 0);
-  return out.done();
+  return word === undefined ? repr(v, budget) : own(word);
+}
+
+/** Writes `str(value)`: lists of many pieces are not put together twice. */
+export function writeStr(v: Value, out: TextBuilder, budget: Budget): void {
+  if (v instanceof Seq || v instanceof Dict) writeRepr(v, out, budget, 0);
+  else out.addText(str(v, budget));
 }
 
 export function repr(v: Value, budget: Budget): Text {

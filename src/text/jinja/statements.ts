@@ -2,7 +2,7 @@
 import type { FilterStep, ForNode, MacroNode, Stmt, Target } from "./ast.ts";
 import { fail } from "./budget.ts";
 import { type Evaluator, evaluateArguments } from "./expressions.ts";
-import { str } from "./print.ts";
+import { writeStr } from "./print.ts";
 import { Loop, Macro, Scope } from "./scope.ts";
 import { TextBuilder } from "./text.ts";
 import { type Call, iterate, Namespace, truthy, Undefined, type Value } from "./values.ts";
@@ -98,7 +98,7 @@ function makeMacro(node: MacroNode, scope: Scope, m: Executor): Macro {
 }
 
 function print(value: Value, m: Executor, out: TextBuilder): Signal {
-  out.addText(str(value, m.budget));
+  writeStr(value, out, m.budget);
   return undefined;
 }
 

@@ -12,7 +12,7 @@ export interface Segment {
 }
 
 /** What adding one piece costs beyond its characters. */
-const PIECE_COST = 8;
+const PIECE_COST = 32;
 const NONE: readonly number[] = [];
 const SURROGATE = /[\ud800-\udbff][\udc00-\udfff]/;
 
@@ -134,10 +134,15 @@ function codePointOffsets(text: string): Uint32Array {
   return offsets.slice(0, count);
 }
 
-/** Collects a text piece by piece, under the budget. */
+/** Pieces that are kept apart before they are joined. */
+const MOST_PIECES = 4096;
+
+/** Collects a text piece by piece, under the budget. Pieces are kept in a list: a chain of `+=` would be a new object for each of them. */
 export class TextBuilder {
   readonly #budget: Budget;
-  #text = "";
+  #joined = "";
+  #pieces: string[] = [];
+  #length = 0;
   #flips: number[] = [];
   #first = true;
   #last = true;
@@ -147,17 +152,24 @@ export class TextBuilder {
   }
 
   get length(): number {
-    return this.#text.length;
+    return this.#length;
   }
 
   add(text: string, trusted: boolean): this {
     if (text.length === 0) return this;
-    this.#budget.grow(this.#text.length + text.length, text.length + PIECE_COST);
-    if (this.#text.length === 0) this.#first = trusted;
-    else if (trusted !== this.#last) this.#flips.push(this.#text.length);
+    this.#budget.grow(this.#length + text.length, text.length + PIECE_COST);
+    if (this.#length === 0) this.#first = trusted;
+    else if (trusted !== this.#last) this.#flips.push(this.#length);
     this.#last = trusted;
-    this.#text += text;
+    this.#length += text.length;
+    if (this.#pieces.push(text) >= MOST_PIECES) this.#join();
     return this;
+  }
+
+  #join(): string {
+    this.#joined += this.#pieces.join("");
+    this.#pieces = [];
+    return this.#joined;
   }
 
   addText(piece: Text): this {
@@ -167,7 +179,7 @@ export class TextBuilder {
   }
 
   done(markup = false): Text {
-    return new Text(this.#text, this.#first, this.#flips, markup);
+    return new Text(this.#join(), this.#first, this.#flips, markup);
   }
 }
 
