@@ -24,7 +24,7 @@ const [AT_ONCE, STREAMS] = [2, 4];
 const [SEEN_SECONDS, BACK_SECONDS] = [10, 15];
 const POLL_MS = 50;
 
-const ready = async place => (await exchange(place, "/readyz", { method: "GET" })).status === 200;
+const ready = async place => (await exchange(place, "/readyz", { method: "GET", agent: false })).status === 200;
 
 /** One fault under load, and what came of it, in seconds from it. */
 async function struck(server, { source, probe, expected }, kind, signal) {

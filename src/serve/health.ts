@@ -167,5 +167,6 @@ function gauges(service: Service, watchdog: Watchdog): Gauge[] {
     engine("requests_deferred", "runs that wait", s => s.waiting),
     engine("kv_cache_usage_ratio", "used part of the pages of keys and values", s => s.pagesUsed / Math.max(1, s.pages)),
     engine("steps_total", "steps of the engine", s => s.steps),
+    engine("preemptions_total", "runs that were sent back for others' pages and computed again", s => s.preempted),
   ];
 }
