@@ -1,5 +1,5 @@
 /**
- * The queue in front of the thread that compiles constraints: clients take turns, the thread is given one thing to do and one in hand, and a thread
+ * The queue in front of the thread that compiles constraints: clients take turns, the thread is given one thing at a time, and one
  * that hangs or dies is replaced: what it was at is told so, the rest is done by the next one. Knows nothing of what the tasks are for.
  */
 import type { FlatTrie } from "../decode/constrain/trie.ts";
@@ -35,8 +35,11 @@ export interface QueueSurroundings {
   readonly lost: () => void;
 }
 
-/** Tasks that are handed over: one is worked at, and one is there when it is done. */
-const AHEAD = 2;
+/**
+ * Tasks that are handed over. What came of one is taken between two steps: so no more than one is worked at in the time of a step, which answers that
+ * are under way hardly feel, and where there are no steps the next is handed over at once.
+ */
+const AHEAD = 1;
 /** Milliseconds after which a task is taken for one that never ends: what tasks may do is counted, so that none takes as long. */
 const LONGEST_MS = 5_000;
 /** The same for the first, with the thread's start and the vocabulary's tree before it. */

@@ -86,7 +86,7 @@ export function contentChar(grammar: Grammar, set: CharSet, texts: ValueForm["te
 
 /** The escapes by number of control characters without a letter, but for the backslash. */
 function numbered(grammar: Grammar, has: (code: number) => boolean): Expr[] {
-  return onlyNumbered.filter(([, code]) => has(code)).map(([escape]) => grammar.text(escape));
+  return onlyNumbered.filter(([, code]) => has(code)).map(([written]) => grammar.text(written));
 }
 
 /** Control characters without an escape of one letter, and how they are written. */
@@ -124,7 +124,7 @@ export function contentByte(
   const parts = [...groups].map(([state, ranges]) => grammar.seq(grammar.ranges(ranges), after(state)));
   if (raw) return grammar.anyOf(parts);
   const escaped = escapesOf(texts).map(([letter, byte]) => grammar.seq(grammar.text(letter), after(step(byte))));
-  for (const [escape, byte] of onlyNumbered) escaped.push(grammar.seq(grammar.text(escape), after(step(byte))));
+  for (const [written, byte] of onlyNumbered) escaped.push(grammar.seq(grammar.text(written), after(step(byte))));
   return grammar.alt(...parts, grammar.seq(grammar.text("\\"), grammar.anyOf(escaped)));
 }
 
