@@ -37,6 +37,7 @@ import { modelContent } from "../fixtures/models.ts";
 import { layoutFiles } from "../fixtures/quantised-folders.ts";
 import { Random } from "../fixtures/random.ts";
 import { type Fields, metadata } from "../text/vocabularies.ts";
+import { chat } from "./chat.ts";
 import { generatedTargets } from "./generated.ts";
 import { type Kind, mutated } from "./mutate.ts";
 import { requests } from "./requests.ts";
@@ -421,4 +422,5 @@ export const targets = (): readonly Target[] => [
   ...packedCopies(),
   ...generatedTargets,
   requests,
+  chat,
 ];

@@ -58,6 +58,20 @@ describe("keys", () => {
     }
   });
 
+  it("no route has a method that is not in the table, and each says whom it is for", async () => {
+    const { url, app } = await start({ keys: ["right"] });
+    expect(app.routes.filter(({ scope }) => scope !== "open" && scope !== "user")).toEqual([]);
+    for (const path of new Set(app.routes.map(r => r.path))) {
+      const own = app.routes.filter(r => r.path === path).map(r => r.method as string);
+      for (const method of ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"].filter(m => !own.includes(m)))
+        for (const key of ["", "wrong", "right"]) {
+          const headers = key ? { authorization: `Bearer ${key}` } : undefined;
+          const { status } = await fetch(url + path.replace(/:name\{\.\+\}|:id/, "x"), { method, headers });
+          expect([404, 405], `${method} ${path}`).toContain(status);
+        }
+    }
+  });
+
   it("keep apart what each has stored and cached", async () => {
     const { url } = await start({ keys: ["a", "b"] });
     const as = (key: string) => ({ authorization: `Bearer ${key}` });
