@@ -21,7 +21,7 @@ const { values, positionals } = parseArgs({
 });
 const [walks, seed] = [Number(values.walks ?? 3), Number(values.seed ?? 1)];
 /** Bytes of a walk, and of a walk that is begun anew because one went on for longer. */
-const [MOST_BYTES, TRIES] = [20_000, 3];
+const [MOST_BYTES, TRIES] = [100_000, 3];
 
 interface Result {
   readonly file: string;
