@@ -24,7 +24,7 @@ const [walks, seed] = [Number(values.walks ?? 3), Number(values.seed ?? 1)];
 /** A call as a JSON text. */
 const form: CallsForm = { begin: "", end: "", call: { keys: ["name", "arguments"] } };
 /** Bytes of a walk, and of a walk that is begun anew because one went on for longer. */
-const [MOST_BYTES, TRIES] = [20_000, 3];
+const [MOST_BYTES, TRIES] = [100_000, 3];
 
 interface Result {
   readonly file: string;

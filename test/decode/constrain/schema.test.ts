@@ -120,6 +120,16 @@ describe("what a model may write", () => {
   });
 });
 
+describe("what other dialects say", () => {
+  it("nullable, exclusive bounds, looking ahead at the beginning", () => {
+    expect(accepted({ type: "string", nullable: true, maxLength: 1 }, ['"a"', "null", '"ab"', "1"])).toEqual(['"a"', "null"]);
+    expect(
+      accepted({ type: "integer", minimum: 2, exclusiveMinimum: true, maximum: 4, exclusiveMaximum: false }, ["2", "3", "4", "5"]),
+    ).toEqual(["3", "4"]);
+    expect(accepted({ pattern: "^(?!a)(?=.*\\d)[a-z0-9]+$" }, ['"b1"', '"a1"', '"b"', '"1"', '"b1!"'])).toEqual(['"b1"', '"1"']);
+  });
+});
+
 describe("what is refused", () => {
   it.each([
     [{ type: "thing" }, "schema.invalid", "type"],
@@ -129,8 +139,10 @@ describe("what is refused", () => {
     [{ $ref: "#/nowhere" }, "schema.invalid", "nowhere"],
     [{ $ref: "other.json" }, "schema.unsupported", "$ref"],
     [{ $dynamicRef: "#a" }, "schema.unsupported", "$dynamicRef"],
-    [{ nullable: true }, "schema.unsupported", "nullable"],
-    [{ format: "colour" }, "schema.unsupported", "colour"],
+    [{ type: "array", min_items: 1 }, "schema.unsupported", "minItems may be meant"],
+    [{ aditionalProperties: false }, "schema.unsupported", "additionalProperties may be meant"],
+    [{ $recursiveRef: "#" }, "schema.unsupported", "$recursiveRef"],
+    [{ format: "idn-hostname" }, "schema.unsupported", "idn-hostname"],
     [{ $schema: "https://example.org/own" }, "schema.unsupported", "$schema"],
     [{ type: "array", items: { type: "string" }, uniqueItems: true }, "schema.unsupported", "uniqueItems"],
     [{ type: "object", minProperties: 2 }, "schema.unsupported", "minProperties"],
@@ -160,6 +172,11 @@ describe("what is refused", () => {
       deprecated: true,
       readOnly: true,
       "x-own": 1,
+      example: null,
+      markdownDescription: "*d*",
+      discriminator: { propertyName: "kind" },
+      cli: "value",
+      format: "colour",
       type: "null",
     };
     expect(accepted(described, ["null", "1"])).toEqual(["null"]);
@@ -195,8 +212,8 @@ const bombs: [string, () => unknown, string | null][] = [
   ["long strings", () => ({ type: "string", minLength: 1e9, maxLength: 2e9 }), null],
   ["many properties", () => ({ type: "object", maxProperties: 1e9 }), null],
   ["counted contains", () => ({ type: "array", contains: { const: 1 }, minContains: 1e6, maxContains: 1e9 }), null],
-  ["repeated pattern", () => ({ type: "string", pattern: "^(a{1000}){1000}$", minLength: 5 }), null],
-  ["patterns together", () => ({ type: "string", allOf: times(30, i => ({ pattern: `(a|b)*a(a|b){${i}}c` })) }), null],
+  ["repeated pattern", () => ({ type: "string", pattern: "^(a{1000}){1000}$", minLength: 5 }), "grammar.limit"],
+  ["patterns together", () => ({ type: "string", allOf: times(30, i => ({ pattern: `(a|b)*a(a|b){${i}}c` })) }), "grammar.limit"],
   ["not any pattern", () => ({ type: "string", not: { anyOf: times(30, i => ({ pattern: `(a|b)*a(a|b){${i}}c` })) } }), null],
   ["overlapping oneOf", () => ({ oneOf: times(40, i => ({ properties: { [`p${i}`]: { type: "string" } } })) }), null],
   [
@@ -215,7 +232,7 @@ const bombs: [string, () => unknown, string | null][] = [
     null,
   ],
   ["20,000 constants", () => ({ enum: times(20_000, i => `value ${i}`) }), null],
-  ["remainders", () => ({ type: "integer", multipleOf: 99_991, minimum: 1e12 }), null],
+  ["remainders", () => ({ type: "integer", multipleOf: 99_991, minimum: 1e12 }), "grammar.limit"],
   [
     "unevaluated",
     () => ({ anyOf: times(10, i => ({ properties: { [`p${i}`]: {} } })), unevaluatedProperties: false }),

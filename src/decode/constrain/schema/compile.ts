@@ -6,7 +6,7 @@ import { LatheError } from "../../../errors.ts";
 import type { Compiled } from "../constraint.ts";
 import { generating, type Profile } from "./context.ts";
 import { ANY, type Formula, TYPES } from "./formula.ts";
-import { keywords, type Place, typeOfKeyword } from "./keywords.ts";
+import { describing, keywords, type Place, typeOfKeyword, whyRefused } from "./keywords.ts";
 import { get, isObject, type Json, type JsonObject, References } from "./references.ts";
 import { noJson, schemaText } from "./text.ts";
 import { Evaluated } from "./unevaluated.ts";
@@ -30,7 +30,11 @@ class Reader {
     const dialect = isObject(root) ? get(root, "$schema") : undefined;
     this.#legacy = profile.draft === undefined ? typeof dialect === "string" && /draft-0[4-7]/.test(dialect) : profile.draft === 7;
     this.#profile = profile;
-    this.#references = new References(root, this.#legacy);
+    this.#references = new References(
+      root,
+      this.#legacy,
+      name => keywords.has(name) || describing.has(name) || name.startsWith("unevaluated"),
+    );
     this.values = new Values(profile, this.#order);
     if (isObject(root)) this.#paths.set(root, "");
     this.#evaluated = new Evaluated({
@@ -78,8 +82,9 @@ class Reader {
       else if (name === "unevaluatedItems") parts.push(this.#evaluated.items(schema, place.sub(value, name)));
       else {
         const keyword = keywords.get(name);
-        if (!keyword) throw unsupported(name, this.#path(schema), "it is not known");
-        parts.push(keyword(value, place));
+        const refused = keyword ? undefined : whyRefused(name);
+        if (refused !== undefined) throw unsupported(name, this.#path(schema), refused);
+        if (keyword) parts.push(keyword(value, place));
       }
     }
     return formulas.and(...parts, formulas.types(this.#profile.impliedTypes && !overruled ? impliedTypes(schema) : ANY));
@@ -121,15 +126,10 @@ function impliedTypes(schema: JsonObject): number {
   for (const name of Object.keys(schema)) {
     const type = typeOfKeyword.get(name);
     if (type !== undefined) mask |= type;
-    else if (!describing.has(name) && !name.startsWith("x-")) return ANY;
+    else if (keywords.has(name) && !describing.has(name)) return ANY;
   }
   return TYPES.includes(mask as (typeof TYPES)[number]) ? mask : ANY;
 }
-
-const describing = new Set([
-  ..."$schema $id $anchor $dynamicAnchor $comment $defs definitions title description default examples".split(" "),
-  ..."deprecated readOnly writeOnly contentEncoding contentMediaType contentSchema minContains maxContains".split(" "),
-]);
 
 function invalid(keyword: string, pointer: string, reason: string): LatheError {
   return new LatheError("schema.invalid", `"${keyword}" at "${pointer}" of the schema is not valid: ${reason}.`, { keyword, pointer });

@@ -3,7 +3,7 @@
  * answer is no for good. product.ts runs several of them side by side.
  */
 import { Automaton, type Stack } from "../automaton.ts";
-import type { Expr, Grammar } from "../grammar.ts";
+import { compareBytes, type Expr, type Grammar } from "../grammar.ts";
 import type { Decimal } from "./decimal.ts";
 import { EQUAL, GREATER, LESS } from "./formula.ts";
 
@@ -12,6 +12,13 @@ export interface Component {
   /** The state after a byte, from any state but -1. */
   step(state: number, byte: number): number;
   accepts(state: number): boolean;
+}
+
+/** A machine that answers many questions at once. */
+export interface Panel extends Component {
+  /** Whether the answer to a question is yes where the text ends here, and whether it can still become so. */
+  part(state: number, question: number): boolean;
+  can(state: number, question: number): boolean;
 }
 
 /** The answer about a whole text. */
@@ -91,6 +98,48 @@ export function bothComponent(a: Component, b: Component): Component {
       return number(a.step(x, byte), b.step(y, byte));
     },
     accepts: state => a.accepts(numbering.states[state][0]) && b.accepts(numbering.states[state][1]),
+  };
+}
+
+/** Which of many texts it is. */
+export function textsPanel(texts: readonly string[]): Panel {
+  const encoder = new TextEncoder();
+  const sorted = texts.map((text, place) => ({ bytes: encoder.encode(text), place })).sort((a, b) => compareBytes(a.bytes, b.bytes));
+  const rank = new Int32Array(texts.length);
+  sorted.forEach(({ place }, i) => {
+    rank[place] = i;
+  });
+  /** The stretch of the sorted list that begins like what was read, and how much that is. */
+  const numbering = new Numbering<readonly [from: number, to: number, length: number]>();
+  const number = (from: number, to: number, length: number): number =>
+    from < to ? numbering.of([from, to, length], `${from},${to},${length}`) : -1;
+  return {
+    start: number(0, sorted.length, 0),
+    step: (state, byte) => {
+      let [from, to, length] = numbering.states[state];
+      while (from < to && (sorted[from].bytes[length] ?? -1) < byte) from++;
+      while (to > from && sorted[to - 1].bytes[length] > byte) to--;
+      return number(from, to, ++length);
+    },
+    accepts: () => true,
+    part: (state, text) => {
+      const [from, to, length] = numbering.states[state];
+      const at = rank[text];
+      return from <= at && at < to && sorted[at].bytes.length === length;
+    },
+    can: (state, text) => numbering.states[state][0] <= rank[text] && rank[text] < numbering.states[state][1],
+  };
+}
+
+/** In which of many ranges the number of characters is. A state is that number, as far as it matters. */
+export function lengthsPanel(ranges: readonly { readonly min: number; readonly max: number }[]): Panel {
+  const last = ranges.reduce((n, { min, max }) => Math.max(n, min, Number.isFinite(max) ? max + 1 : 0), 0);
+  return {
+    start: 0,
+    step: (state, byte) => ((byte & 0xc0) === 0x80 ? state : Math.min(last, state + 1)),
+    accepts: () => true,
+    part: (state, range) => ranges[range].min <= state && state <= ranges[range].max,
+    can: (state, range) => state <= ranges[range].max,
   };
 }
 

@@ -91,5 +91,8 @@ export const formats: ReadonlyMap<string, string> = new Map(
   }).map(([name, source]) => [name, `^(?:${source})$`]),
 );
 
+/** Formats that JSON Schema defines and no expression says. */
+export const unwritten: ReadonlySet<string> = new Set(["regex", "idn-email", "idn-hostname"]);
+
 /** Formats with a greatest length. */
 export const longest: ReadonlyMap<string, number> = new Map([["hostname", 253]]);

@@ -90,6 +90,15 @@ export class Formulas {
     return this.#steps / this.#mostSteps;
   }
 
+  /**
+   * Whether something can be that was not found within limits: a schema of which that is asked is refused, since it could lead to a text that cannot
+   * be finished; once text is being written, it is taken to be possible.
+   */
+  unsure(): true {
+    if (this.#mostSteps < infinite) throw tooComplex();
+    return true;
+  }
+
   /** From here on, what is worked out is paid for by what is generated. */
   endCompiling(): void {
     this.#mostSteps = infinite;
@@ -200,7 +209,7 @@ export class Formulas {
     return this.#intern(`not${formula.id}`, id => ({ id, kind: "not", of: formula }));
   }
 
-  /** What is true of just those objects or arrays of which the atom is not. */
+  /** What is true of just those values of its type of which the atom is not. */
   #opposite(atom: Atom): Formula | undefined {
     switch (atom.kind) {
       case "every":
@@ -223,6 +232,11 @@ export class Formulas {
         return this.or(this.items(0, atom.at), this.item("item", atom.at, this.not(atom.value)));
       case "rest":
         return this.contains(atom.at, this.not(atom.value), 1, infinite);
+      case "length":
+        return this.or(
+          this.#below(atom.min, m => this.length(0, m)),
+          this.#above(atom.max, m => this.length(m, infinite)),
+        );
       case "contains": {
         const { at, value, min, max } = atom;
         return this.or(

@@ -1,12 +1,14 @@
 /**
- * The keywords of JSON Schema (2020-12 and draft 7), each as a formula. A keyword that is not listed here is refused by name: nothing that a
- * schema asserts is ever passed over. What only describes is listed as well.
+ * The keywords of JSON Schema (2020-12, draft 7, and what OpenAPI 3.0 and draft 4 say otherwise), each as a formula. Other names describe, as JSON
+ * Schema has it; but those that look like a keyword that was misspelled, and keywords that cannot be enforced, are refused by name: nothing that a
+ * schema asserts is ever passed over.
  */
 
 import { MOST_REMAINDERS } from "./components.ts";
 import { decimalKey, decimalOf, isTooLong } from "./decimal.ts";
-import { formats, longest } from "./formats.ts";
+import { formats, longest, unwritten } from "./formats.ts";
 import { ARRAY, BOOLEAN, EQUAL, type Formula, type Formulas, GREATER, LESS, NULL, NUMBER, OBJECT, STRING } from "./formula.ts";
+import { withoutLeading } from "./leading.ts";
 import { type NameTest, nameSet } from "./names.ts";
 import { get, isObject, type Json, type JsonObject } from "./references.ts";
 
@@ -78,6 +80,35 @@ function oneOfThese(value: Json, place: Place): Formula {
   const others = list(value, place).filter(v => typeof v !== "string");
   const equal = f.or(...texts.map(text => f.atom({ on: STRING, kind: "equal", text }, text)));
   return f.or(f.and(f.types(STRING), equal), ...others.map(v => constant(v, place)));
+}
+
+/** With OpenAPI's `nullable`, null as well. */
+function types(value: Json, place: Place): Formula {
+  const { formulas: f, schema } = place;
+  const named = (Array.isArray(value) ? value : [value]).map(name => oneType(name, place));
+  return f.or(...named, get(schema, "nullable") === true ? f.types(NULL) : f.false);
+}
+
+/** Whether bounds are exclusive: draft 4 says so beside them. */
+function bound(keyword: "exclusiveMinimum" | "exclusiveMaximum", way: number): Keyword {
+  return (value, place) => compare(value, get(place.schema, keyword) === true ? way : EQUAL | way, place);
+}
+const exclusive =
+  (way: number): Keyword =>
+  (value, place) =>
+    typeof value === "boolean" ? place.formulas.true : compare(value, way, place);
+
+/** A pattern, and what is asked of the text's beginning before it. */
+function matches(value: Json, place: Place): Formula {
+  const { formulas: f } = place;
+  const { whole, ahead } = withoutLeading(text(value, place));
+  const own = (source: string): Formula => {
+    place.checkPattern(source);
+    return f.atom({ on: STRING, kind: "pattern", source }, source);
+  };
+  const strings = f.types(STRING);
+  const asked = ahead.map(({ source, not }) => (not ? f.or(f.not(strings), f.not(own(source))) : own(source)));
+  return f.and(own(whole), ...asked);
 }
 
 function compare(value: Json, ways: number, place: Place): Formula {
@@ -179,7 +210,8 @@ function format(value: Json, place: Place): Formula {
   const name = text(value, place);
   if (!place.assertsFormats) return place.formulas.true;
   const source = formats.get(name);
-  if (source === undefined) throw place.unsupported(`"${name}" is not enforced; known are ${[...formats.keys()].join(", ")}`);
+  if (unwritten.has(name)) throw place.unsupported(`"${name}" is not enforced; known are ${[...formats.keys()].join(", ")}`);
+  if (source === undefined) return place.formulas.true; // JSON Schema does not define it, so that it only describes
   const { formulas } = place;
   return formulas.and(formulas.atom({ on: STRING, kind: "pattern", source }, source), formulas.length(0, longest.get(name) ?? infinite));
 }
@@ -210,26 +242,18 @@ const checked =
     place.sub(value, keyword);
     return place.formulas.true;
   };
-const described: Keyword = (_, { formulas }) => formulas.true;
-
 export const keywords: ReadonlyMap<string, Keyword> = new Map<string, Keyword>([
-  ["type", (v, p) => p.formulas.or(...(Array.isArray(v) ? v : [v]).map(name => oneType(name, p)))],
+  ["type", types],
   ["const", constant],
   ["enum", oneOfThese],
   ["multipleOf", multiple],
-  ["minimum", (v, p) => compare(v, EQUAL | GREATER, p)],
-  ["maximum", (v, p) => compare(v, EQUAL | LESS, p)],
-  ["exclusiveMinimum", (v, p) => compare(v, GREATER, p)],
-  ["exclusiveMaximum", (v, p) => compare(v, LESS, p)],
+  ["minimum", bound("exclusiveMinimum", GREATER)],
+  ["maximum", bound("exclusiveMaximum", LESS)],
+  ["exclusiveMinimum", exclusive(GREATER)],
+  ["exclusiveMaximum", exclusive(LESS)],
   ["minLength", (v, p) => p.formulas.length(count(v, p), infinite)],
   ["maxLength", (v, p) => p.formulas.length(0, count(v, p))],
-  [
-    "pattern",
-    (v, p) => {
-      p.checkPattern(text(v, p));
-      return p.formulas.atom({ on: STRING, kind: "pattern", source: v as string }, v as string);
-    },
-  ],
+  ["pattern", matches],
   ["format", format],
   [
     "properties",
@@ -291,13 +315,50 @@ export const keywords: ReadonlyMap<string, Keyword> = new Map<string, Keyword>([
   ["else", checked("else")],
   ["$schema", dialect],
   ["$ref", (v, p) => p.reference(text(v, p))],
-  ...["$id", "$anchor", "$dynamicAnchor", "$comment", "$defs", "definitions", "title", "description", "default", "examples"].map(
-    (name): [string, Keyword] => [name, described],
+]);
+
+/** Keywords that assert and cannot be enforced. */
+const beyond = new Set(["$dynamicRef", "$recursiveRef", "extends", "disallow", "divisibleBy"]);
+/** Shorter names are like too many others. */
+const SHORTEST = 4;
+
+const plainName = (name: string): string => name.toLowerCase().replace(/[^a-z]/g, "");
+/** By plain name: keywords that assert. */
+const asserting = new Map(
+  [...keywords.keys()].filter(name => name.length >= SHORTEST && name !== "$schema").map(name => [plainName(name), name]),
+);
+
+/**
+ * What is to be said of a name that is no keyword here; undefined where it describes: JSON Schema takes names that it does not define for that.
+ */
+export function whyRefused(name: string): string | undefined {
+  if (beyond.has(name)) return "it is not supported";
+  const plain = plainName(name);
+  if (describing.has(name) || plain.length < SHORTEST || plain.length > LONGEST_KEYWORD) return undefined;
+  for (const [known, keyword] of asserting) {
+    if (isNear(plain, known)) return `it is not known; ${keyword} may be meant`;
+  }
+  return undefined;
+}
+const LONGEST_KEYWORD = 30;
+
+/** Whether one text becomes the other by changing, adding or leaving out one letter. */
+function isNear(a: string, b: string): boolean {
+  if (Math.abs(a.length - b.length) > 1) return false;
+  let from = 0;
+  while (from < a.length && a[from] === b[from]) from++;
+  let back = 0;
+  while (back < Math.min(a.length, b.length) - from && a[a.length - 1 - back] === b[b.length - 1 - back]) back++;
+  return Math.max(a.length, b.length) - from - back <= 1;
+}
+
+/** Names that only describe: a schema may have them beside the keywords of one type and mean that type. */
+export const describing: ReadonlySet<string> = new Set([
+  ..."$schema $id $anchor $dynamicAnchor $recursiveAnchor $vocabulary $comment $defs definitions title description default examples".split(
+    " ",
   ),
-  ...["deprecated", "readOnly", "writeOnly", "contentEncoding", "contentMediaType", "contentSchema"].map((name): [string, Keyword] => [
-    name,
-    described,
-  ]),
+  ..."deprecated readOnly writeOnly contentEncoding contentMediaType contentSchema minContains maxContains".split(" "),
+  ..."id nullable example discriminator externalDocs xml enumNames enumDescriptions markdownDescription".split(" "),
 ]);
 
 /** The one type that a keyword speaks of. */

@@ -31,15 +31,17 @@ export class NameStates {
   readonly #states: State[] = [];
   readonly #numbers = new Map<string, number>();
   readonly #tick: () => void;
+  readonly #unsure: () => boolean;
   readonly #rows: (Int32Array | undefined)[] = [];
 
-  constructor(shape: Shape, anyText: Component, tick: () => void) {
+  constructor(shape: Shape, anyText: Component, tick: () => void, unsure: () => boolean) {
     const encoder = new TextEncoder();
     this.#sorted = shape.names
       .map((name, place) => ({ bytes: encoder.encode(name), place }))
       .sort((a, b) => compareBytes(a.bytes, b.bytes));
     this.#machines = [anyText, ...shape.machines];
     this.#tick = tick;
+    this.#unsure = unsure;
     this.start = this.#number({ from: 0, to: this.#sorted.length, length: 0, tests: this.#machines.map(m => m.start) });
   }
 
@@ -85,14 +87,14 @@ export class NameStates {
     for (let i = from; i < to; i++) yield this.#sorted[i].place;
   }
 
-  /** Whether a name that is not spelled and that is allowed can come of it; true also where that is not found out within limits. */
+  /** Whether a name that is not spelled and that is allowed can come of it. */
   findsOther(number: number, allowed: (answers: string) => boolean): boolean {
     if (this.#machines.length === 1) return allowed(""); // any name can be made longer than the spelled ones
     const seen = new Set([number]);
     for (const state of seen) {
       const name = this.at(state);
       if (name && name.place < 0 && allowed(name.answers)) return true;
-      if (seen.size > MOST_LOOKS) return true;
+      if (seen.size > MOST_LOOKS) return this.#unsure();
       for (let byte = 0; byte < 256; byte++) {
         const next = this.step(state, byte);
         if (next >= 0) seen.add(next);

@@ -7,6 +7,7 @@ import type { ValueForm } from "../../../text/tools/call-forms.ts";
 import type { Expr } from "../grammar.ts";
 import { acceptsText, type Component } from "./components.ts";
 import type { Context } from "./context.ts";
+import { Cover } from "./cover.ts";
 import type { Atom, Formula } from "./formula.ts";
 import { contentByte, whitespace } from "./json.ts";
 import { type NameClass, NameStates } from "./name-states.ts";
@@ -29,16 +30,9 @@ interface Members {
 }
 
 const none: Members = { seen: 0n, count: 0, sure: 0, found: 0 };
-/** Properties asked for under any of several names; more would be too many ways. */
-const MOST_WANTED = 6;
 /** Names that are written down together; more come into being byte by byte. */
 const MOST_TOGETHER = 32;
 const encoder = new TextEncoder();
-
-function tooManyWanted(): LatheError {
-  const message = `The schema asks for more than ${MOST_WANTED} properties by what their names match; name them.`;
-  return new LatheError("schema.unsupported", message, { most: MOST_WANTED });
-}
 
 /** How the parts of an object are written. What differs for the first property and later ones is given for both. */
 export interface ObjectForm {
@@ -78,18 +72,31 @@ export class ObjectRules {
   readonly #names: NameStates;
   readonly #form: ObjectForm;
   readonly #alive = new Map<string, boolean>();
+  readonly #known = new Map<string, readonly { readonly value: Formula; readonly next: Members }[]>();
+  readonly #cover: Cover;
   readonly #requiredMask: bigint;
   /** By place: whether the name can be written. */
   readonly #nameable: readonly boolean[];
   readonly #spelledOnly: boolean;
+  readonly #only: boolean;
 
-  constructor(context: Context, shape: Shape, form: ObjectForm) {
+  /** `only`: the value can be no other object than these. */
+  constructor(context: Context, shape: Shape, form: ObjectForm, only: boolean) {
     this.#context = context;
+    this.#only = only;
     this.#form = form;
     this.#shape = shape;
-    this.#names = new NameStates(shape, form.names, () => context.formulas.step(4));
+    this.#names = new NameStates(
+      shape,
+      form.names,
+      () => context.formulas.step(4),
+      () => context.formulas.unsure(),
+    );
     this.#spelledOnly = form.spelledOnly === true && shape.names.length > 0;
     this.#nameable = shape.names.map(name => acceptsText(form.names, encoder.encode(name)));
+    const findsOther = (allowed: (answers: string) => boolean): boolean =>
+      !this.#spelledOnly && this.#names.findsOther(this.#names.start, allowed);
+    this.#cover = new Cover(context, shape, this.#nameable, findsOther);
     this.#requiredMask = shape.required.reduce((mask, needed, i) => (needed ? mask | (1n << BigInt(i)) : mask), 0n);
   }
 
@@ -99,17 +106,16 @@ export class ObjectRules {
   }
 
   get satisfiable(): boolean {
-    const { required, wanted, min, max } = this.#shape;
-    const needed = required.filter(Boolean).length;
-    if (wanted.length > MOST_WANTED) throw tooManyWanted();
-    if (required.some((r, i) => r && !this.#usable(i)) || needed > max || min > max) return false;
-    if (!wanted.every((_, i) => this.#canFind(i))) return false;
+    const { required, min, max } = this.#shape;
+    if (min > max || required.some((r, i) => r && !this.#usable(i))) return false;
     const { sureNames } = this.#context.profile;
-    const spelled = this.#available(0n);
-    if (spelled >= min) return true;
-    if (!this.#others()) return false;
-    if (sureNames && spelled + 1 < min) throw unsureNames();
-    return true;
+    const lacking = min > 0 ? min - this.#available(0n) : 0;
+    if (lacking > 0 && !this.#others()) return false;
+    if (sureNames && lacking > 1) {
+      if (this.#only) throw unsureNames();
+      return false; // such objects are left out where there are others
+    }
+    return this.#feasible(none);
   }
 
   #usable(place: number): boolean {
@@ -119,19 +125,6 @@ export class ObjectRules {
   /** Spelled names that can still come. */
   #available(seen: bigint): number {
     return this.#shape.names.reduce((n, _, i) => n + Number(!((seen >> BigInt(i)) & 1n) && this.#usable(i)), 0);
-  }
-
-  /** Whether some name and value can be the one that `wanted[i]` asks for. */
-  #canFind(i: number): boolean {
-    const { names, value } = this.#shape.wanted[i];
-    const { formulas } = this.#context;
-    const fits = (own: Formula): boolean => this.#context.satisfiable(formulas.and(own, value));
-    const spelled = this.#shape.names.some((name, place) => {
-      const answers = this.#shape.answers(encoder.encode(name));
-      return this.#shape.isIn(names, place, answers) && fits(this.#shape.values[place]);
-    });
-    if (spelled || this.#context.profile.sureNames) return spelled;
-    return this.#names.findsOther(this.#names.start, a => this.#shape.isIn(names, -1, a) && fits(this.#shape.other(a)));
   }
 
   /** The whole object. */
@@ -179,32 +172,60 @@ export class ObjectRules {
     return { seen: sureNames || place >= 0 ? seen : seen & (bit - 1n), count: Number.isFinite(max) ? m.count + 1 : 0, sure, found };
   }
 
-  /** Whether the rest can be completed after a property: enough room for what must come, enough names for what is asked for. */
+  /** Whether the object can be completed: enough room for what must come, enough names for what is asked for. */
   #feasible(m: Members): boolean {
-    const { min, max } = this.#shape;
-    const open = m.count + this.#pending(m);
-    if (open > max) return false;
-    const sure = m.sure + this.#available(m.seen);
-    if (sure >= min) return true;
-    const counted = this.#context.profile.sureNames && (m.seen >> BigInt(this.#shape.names.length)) & 1n;
-    return this.#others() && (!this.#context.profile.sureNames || (!counted && sure + 1 >= min));
+    const { min, max, names } = this.#shape;
+    const { sureNames } = this.#context.profile;
+    const wanted = this.#cover.least(m.seen, m.found);
+    const must = this.#pending(m) + wanted.more;
+    const lacking = Math.max(0, min - m.sure);
+    // Properties that might be the same do not count for the least number.
+    if (m.count + (wanted.others && sureNames ? must + lacking : Math.max(must, lacking)) > max) return false;
+    if (must === Number.POSITIVE_INFINITY) return false;
+    const left = lacking > 0 ? lacking - this.#available(m.seen) : 0;
+    if (left <= 0) return true;
+    const counted = sureNames && ((m.seen >> BigInt(names.length)) & 1n) === 1n;
+    return this.#others() && (!sureNames || (!counted && left <= 1));
+  }
+
+  /** Each way of counting a property as one of those that are wanted, after which the object can be completed. */
+  #ways(m: Members, name: NameClass): readonly { readonly value: Formula; readonly next: Members }[] {
+    const key = `${this.#key(m)}:${name.place}:${name.answers}`;
+    const known = this.#known.get(key);
+    if (known) return known;
+    const found = this.#mayCome(m, name.place) ? this.#findWays(m, name) : [];
+    if (this.#context.settled) this.#known.set(key, found);
+    return found;
+  }
+
+  #findWays(m: Members, { place, answers }: NameClass): { value: Formula; next: Members }[] {
+    const { formulas } = this.#context;
+    const own = place >= 0 ? this.#shape.values[place] : this.#shape.other(answers);
+    let ways: { value: Formula; found: number }[] = [{ value: own, found: m.found }];
+    this.#shape.wanted.forEach(({ value }, i) => {
+      if ((m.found >> i) & 1 || !this.#cover.counts(i, place, answers)) return;
+      ways = ways.flatMap(way => [way, { value: formulas.and(way.value, value), found: way.found | (1 << i) }]);
+    });
+    const all = ways.map(({ value, found }) => ({ value, next: this.#with(m, place, found) }));
+    return all.filter(({ value, next }) => this.#feasible(next) && this.#context.satisfiable(value));
+  }
+
+  /** Whether a name may stand here: it is not there yet, and comes in its order. */
+  #mayCome(m: Members, place: number): boolean {
+    const { required } = this.#shape;
+    const declared = this.#context.profile.order === "declared";
+    if (place < 0) return !declared || this.#pending(m) === 0;
+    if ((m.seen >> BigInt(place)) & 1n || !this.#nameable[place]) return false;
+    for (let i = 0; declared && i < place; i++) if (required[i] && !((m.seen >> BigInt(i)) & 1n)) return false;
+    return true;
   }
 
   #allows(m: Members, place: number): boolean {
-    const { names, required } = this.#shape;
-    if (place < 0) {
-      if (this.#context.profile.order === "declared" && this.#pending(m) > 0) return false;
-    } else {
-      if ((m.seen >> BigInt(place)) & 1n || !this.#usable(place)) return false;
-      if (this.#context.profile.order === "declared") {
-        for (let i = 0; i < place && i < names.length; i++) if (required[i] && !((m.seen >> BigInt(i)) & 1n)) return false;
-      }
-    }
-    return this.#feasible(this.#with(m, place, m.found));
+    return this.#ways(m, { place, answers: this.#shape.answersOf(place) }).length > 0;
   }
 
   #allowsOther(m: Members, answers: string): boolean {
-    return this.#context.satisfiable(this.#shape.other(answers)) && this.#allows(m, -1);
+    return this.#ways(m, { place: -1, answers }).length > 0;
   }
 
   /** Whether names that the schema does not spell may come at all. */
@@ -230,7 +251,7 @@ export class ObjectRules {
 
   #findName(m: Members, state: number): boolean {
     for (const place of this.#names.places(state)) if (this.#allows(m, place)) return true;
-    if (!this.#others() || !this.#allows(m, -1)) return false;
+    if (!this.#others() || !this.#mayCome(m, -1)) return false;
     return this.#names.findsOther(state, answers => this.#allowsOther(m, answers));
   }
 
@@ -250,9 +271,7 @@ export class ObjectRules {
     const { grammar } = this.#context;
     const { names } = this.#shape;
     const after = (place: number): Expr =>
-      grammar.lazy(`after ${this.#key(m)}:${place}`, () =>
-        this.#value(m, { place, answers: this.#shape.answers(encoder.encode(names[place])) }),
-      );
+      grammar.lazy(`after ${this.#key(m)}:${place}`, () => this.#value(m, { place, answers: this.#shape.answersOf(place) }));
     return grammar.literals(
       places.map(place => names[place]),
       i => after(places[i]),
@@ -266,25 +285,14 @@ export class ObjectRules {
       const then = (next: number): Expr | undefined => (this.#nameAlive(m, next) ? this.#name(m, next) : undefined);
       const more = contentByte(grammar, this.#form.nameTexts, byte => this.#names.step(state, byte), then);
       const name = this.#names.at(state);
-      if (!name || !(name.place >= 0 ? this.#allows(m, name.place) : this.#allowsOther(m, name.answers))) return more;
-      return grammar.alt(this.#value(m, name), more);
+      return name && this.#ways(m, name).length > 0 ? grammar.alt(this.#value(m, name), more) : more;
     });
   }
 
-  /** What follows a property's name: its value, which is each of the wanted properties that it could be, or none. */
+  /** What follows a property's name. */
   #value(m: Members, name: NameClass): Expr {
-    const { grammar, formulas } = this.#context;
-    const own = name.place >= 0 ? this.#shape.values[name.place] : this.#shape.other(name.answers);
-    let ways: { value: Formula; found: number }[] = [{ value: own, found: m.found }];
-    const unsure = this.#context.profile.sureNames && name.place < 0;
-    this.#shape.wanted.forEach(({ names, value }, i) => {
-      if (unsure || (m.found >> i) & 1 || !this.#shape.isIn(names, name.place, name.answers)) return;
-      ways = ways.flatMap(way => [way, { value: formulas.and(way.value, value), found: way.found | (1 << i) }]);
-    });
-    const possible = ways.filter(way => this.#context.satisfiable(way.value));
-    return grammar.anyOf(
-      possible.map(way => grammar.seq(this.#form.value(way.value), this.#members(this.#with(m, name.place, way.found), false))),
-    );
+    const { grammar } = this.#context;
+    return grammar.anyOf(this.#ways(m, name).map(way => grammar.seq(this.#form.value(way.value), this.#members(way.next, false))));
   }
 }
 
@@ -304,13 +312,13 @@ export class Objects {
     this.#order = order;
   }
 
-  /** `key`: of the alternative, and of `form` where that is not the values' own. */
-  rules(atoms: readonly Atom[], key: string, form?: ObjectForm): ObjectRules {
+  /** `key`: of the alternative, and of `form` where that is not the values' own; `only`: it has none beside it. */
+  rules(atoms: readonly Atom[], key: string, only: boolean, form?: ObjectForm): ObjectRules {
     const known = this.#known.get(key);
     if (known) return known;
     this.#context.formulas.step(20);
     const shape = new Shape(this.#known.size, this.#context, atoms, this.#order, this.#machine);
-    const made = new ObjectRules(this.#context, shape, form ?? this.#form);
+    const made = new ObjectRules(this.#context, shape, form ?? this.#form, only);
     this.#known.set(key, made);
     return made;
   }

@@ -2,7 +2,7 @@
  * Several machines side by side over one text, and a condition on their answers: strings and numbers with any combination of assertions, also
  * negated ones. Only states from which the condition can still come true are entered, so that no text is begun that cannot be finished.
  */
-import type { Component } from "./components.ts";
+import type { Component, Panel } from "./components.ts";
 
 /** Steps of single machines for finding out whether one state can still be accepted, and all states of a product together. */
 const MOST_STEPS = 300_000;
@@ -11,9 +11,16 @@ const MOST_ALL_STEPS = 3_000_000;
 const MOST_STATES = 50_000;
 const MOST_ROWS = 5_000;
 
+/** A question about the text: to which machine, and which of those that it answers. */
+export interface Question {
+  readonly component: number;
+  readonly part?: number;
+}
+
 export interface Condition {
-  holds(answers: (component: number) => boolean): boolean;
-  possible(living: (component: number) => boolean): boolean;
+  readonly questions: readonly Question[];
+  holds(answers: (question: number) => boolean): boolean;
+  possible(living: (question: number) => boolean): boolean;
 }
 
 export class Product {
@@ -27,15 +34,23 @@ export class Product {
   readonly #alive: (boolean | undefined)[] = [];
   #steps = 0;
   readonly #work: (steps: number) => void;
+  readonly #unsure: () => boolean;
   readonly start: number;
 
   /**
-   * `condition` is asked with the components' answers, and, as `possible`, whether it can become true if only the components that are not yet
-   * dead count on being right. Texts consist of `bytes`. `work` is told of
-   * the steps that looking ahead takes, and may throw.
+   * `condition` is asked with the components' answers, and, as `possible`, whether it can become true if only the answers that can still be yes
+   * count on that. Texts consist of `bytes`. `work` is told of
+   * the steps that looking ahead takes, and may throw; `unsure` answers where looking ahead finds nothing within limits.
    */
-  constructor(components: readonly Component[], condition: Condition, bytes: readonly number[], work: (steps: number) => void) {
+  constructor(
+    components: readonly Component[],
+    condition: Condition,
+    bytes: readonly number[],
+    work: (steps: number) => void,
+    unsure: () => boolean,
+  ) {
     this.#work = work;
+    this.#unsure = unsure;
     this.#components = components;
     this.#condition = condition;
     this.#bytes = bytes;
@@ -58,7 +73,12 @@ export class Product {
 
   accepts(state: number): boolean {
     const states = this.#states[state];
-    return this.#condition.holds(i => states[i] >= 0 && this.#components[i].accepts(states[i]));
+    return this.#condition.holds(i => {
+      const { component, part } = this.#condition.questions[i];
+      const own = states[component];
+      if (own < 0) return false;
+      return part === undefined ? this.#components[component].accepts(own) : (this.#components[component] as Panel).part(own, part);
+    });
   }
 
   /** The state after a byte, whether or not it can still be accepted. */
@@ -77,7 +97,11 @@ export class Product {
 
   #possible(state: number): boolean {
     const states = this.#states[state];
-    return this.#condition.possible(i => states[i] >= 0);
+    return this.#condition.possible(i => {
+      const { component, part } = this.#condition.questions[i];
+      const own = states[component];
+      return own >= 0 && (part === undefined || (this.#components[component] as Panel).can(own, part));
+    });
   }
 
   /** Whether an accepted text can still come of it; true also where that is not found out within limits. */
@@ -90,14 +114,15 @@ export class Product {
     const parents = new Map<number, number>([[from, -1]]);
     const queue = [from];
     const most = Math.min(this.#steps + MOST_STEPS, MOST_ALL_STEPS);
+    const each = this.#bytes.length * this.#components.length + this.#condition.questions.length;
     for (const state of queue) {
       if (this.#alive[state] || this.accepts(state)) {
         for (let s = state; s >= 0; s = parents.get(s)!) this.#alive[s] = true;
         return true;
       }
-      if (this.#steps >= most || this.#states.length > MOST_STATES) return true;
-      this.#steps += this.#bytes.length * this.#components.length;
-      this.#work(this.#bytes.length * this.#components.length);
+      if (this.#steps >= most || this.#states.length > MOST_STATES) return this.#unsure();
+      this.#steps += each;
+      this.#work(each);
       for (const byte of this.#bytes) {
         const next = this.step(state, byte);
         if (parents.has(next) || this.#alive[next] === false || !this.#possible(next)) continue;

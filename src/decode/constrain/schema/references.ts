@@ -16,17 +16,20 @@ const MOST_VALUES = 100_000;
 const MOST_IDENTITY = 500;
 const ROOT = "json-schema:///root";
 
-/** Keywords whose values are data and hold no schemas. */
+/** Keywords whose values are data and hold no schemas; those whose values hold schemas by name. */
 const data = new Set(["const", "enum", "default", "examples"]);
+const named = new Set(["properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies"]);
 
 export class References {
   readonly #bases = new Map<JsonObject, string>();
   readonly #resources = new Map<string, JsonObject>();
   readonly #anchors = new Map<string, JsonObject>();
   readonly #legacy: boolean;
+  readonly #isKeyword: (name: string) => boolean;
 
-  /** @param legacy `$ref` overrules what stands beside it, `$id` too, and `$id: "#name"` is an anchor: as in draft 7. */
-  constructor(root: Json, legacy: boolean) {
+  /** @param isKeyword what other names hold are no schemas, though references may lead there. @param legacy `$ref` overrules what stands beside it, `$id` too, and `$id: "#name"` is an anchor: as in draft 7. */
+  constructor(root: Json, legacy: boolean, isKeyword: (name: string) => boolean) {
+    this.#isKeyword = isKeyword;
     this.#legacy = legacy;
     if (isObject(root)) this.#resources.set(ROOT, root);
     this.#collect(root);
@@ -34,16 +37,23 @@ export class References {
 
   /** Visits all values, first to last, without recursion. */
   #collect(root: Json): void {
-    const todo: { value: Json; base: string; depth: number; isData: boolean }[] = [{ value: root, base: ROOT, depth: 0, isData: false }];
+    const todo: { value: Json; base: string; depth: number; isData: boolean; byName: boolean }[] = [
+      { value: root, base: ROOT, depth: 0, isData: false, byName: false },
+    ];
     let visited = 0;
     for (let next = todo.pop(); next; next = todo.pop()) {
-      const { value, depth, isData } = next;
+      const { value, depth, isData, byName } = next;
       if (typeof value !== "object" || value === null) continue;
       if (++visited > MOST_VALUES) throw tooBig(`it holds more than ${MOST_VALUES} objects and lists`);
       if (depth > MOST_DEPTH) throw tooBig(`it nests deeper than ${MOST_DEPTH}`);
-      const base = isData || !isObject(value) ? next.base : this.#enter(value, next.base);
+      const isSchema = isObject(value) && !isData && !byName;
+      const base = isSchema ? this.#enter(value, next.base) : next.base;
+      if (isObject(value)) this.#bases.set(value, base);
       const entries = Array.isArray(value) ? value.map((v): [string, Json] => ["", v]) : Object.entries(value);
-      for (const [key, child] of entries) todo.push({ value: child, base, depth: depth + 1, isData: isData || data.has(key) });
+      for (const [key, child] of entries) {
+        const isOther = isSchema && (data.has(key) || !this.#isKeyword(key));
+        todo.push({ value: child, base, depth: depth + 1, isData: isData || isOther, byName: isSchema && named.has(key) });
+      }
     }
   }
 
@@ -63,7 +73,6 @@ export class References {
       const anchor = get(schema, keyword);
       if (typeof anchor === "string") this.#anchors.set(`${base}#${anchor}`, schema);
     }
-    this.#bases.set(schema, base);
     return base;
   }
 

@@ -9,13 +9,15 @@ import {
   type Component,
   compareComponent,
   expressionComponent,
+  lengthsPanel,
   multipleComponent,
+  textsPanel,
   withoutComponent,
 } from "./components.ts";
 import type { Context } from "./context.ts";
 import { type Atom, EQUAL, type Formula, NUMBER, STRING } from "./formula.ts";
 import { anyChar, anyInteger, anyNumber, between, canHold, contentByte, contentChar, decimalNumber } from "./json.ts";
-import { type Condition, Product } from "./product.ts";
+import { type Condition, Product, type Question } from "./product.ts";
 
 const allBytes = Array.from({ length: 256 }, (_, i) => i);
 const numberBytes = [...new TextEncoder().encode("0123456789.-")];
@@ -150,15 +152,37 @@ export class Scalars {
     const atoms = atomsOf(formula);
     const written = (): Expr => (profile.plainNumbers && isInteger(formula) ? anyInteger : decimalNumber)(grammar, profile);
     const base = type === STRING ? this.anyText : expressionComponent(grammar, written());
-    const components = [base, ...[...atoms.keys()].map(f => this.#component((f as Extract<Formula, { kind: "atom" }>).atom))];
+    const { components, questions } = this.#machines(
+      base,
+      [...atoms.keys()].map(f => (f as Extract<Formula, { kind: "atom" }>).atom),
+    );
     const condition: Condition = {
+      questions,
       holds: accepts => accepts(0) && holds(formula, f => accepts(1 + atoms.get(f)!)),
       possible: living => living(0) && possible(formula, f => living(1 + atoms.get(f)!)),
     };
     const work = (steps: number): void => formulas.step(steps / 10);
-    const made = new Product(components, condition, type === STRING ? allBytes : numberBytes, work);
+    const made = new Product(components, condition, type === STRING ? allBytes : numberBytes, work, () => formulas.unsure());
     this.#products.set(formula, made);
     return made;
+  }
+
+  /** The machines for atoms, behind a first one: texts that are asked for share one, and so do lengths. */
+  #machines(base: Component, atoms: readonly Atom[]): { components: Component[]; questions: Question[] } {
+    const texts = atoms.filter(a => a.kind === "equal").map(a => a.text);
+    const ranges = atoms.filter(a => a.kind === "length");
+    const components = [base];
+    const panels = {
+      equal: texts.length > 1 ? components.push(textsPanel(texts)) - 1 : 0,
+      length: ranges.length > 1 ? components.push(lengthsPanel(ranges)) - 1 : 0,
+    };
+    const asked = { equal: 0, length: 0 };
+    const questions = atoms.map((atom): Question => {
+      const kind = atom.kind === "equal" || atom.kind === "length" ? atom.kind : undefined;
+      if (kind && panels[kind] > 0) return { component: panels[kind], part: asked[kind]++ };
+      return { component: components.push(this.#component(atom)) - 1 };
+    });
+    return { components, questions: [{ component: 0 }, ...questions] };
   }
 
   #component(atom: Atom): Component {
@@ -306,7 +330,7 @@ export class Scalars {
 }
 
 /** The range of lengths that a formula asks for, whether there is none, and whether it asks for nothing else. */
-function lengthsOf(formula: Formula): { min: number; max: number; empty: boolean; only: boolean } {
+export function lengthsOf(formula: Formula): { min: number; max: number; empty: boolean; only: boolean } {
   const parts = formula.kind === "and" ? formula.parts : [formula];
   let [min, max, only] = [0, Number.POSITIVE_INFINITY, true];
   for (const part of parts) {

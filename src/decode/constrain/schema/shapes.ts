@@ -33,6 +33,7 @@ export class Shape {
   readonly max: number;
   readonly #context: Context;
   readonly #every: readonly Every[];
+  readonly #answers: string[] = [];
   readonly #others = new Map<string, Formula>();
 
   constructor(id: number, context: Context, atoms: readonly Atom[], order: ReadonlyMap<string, number>, machine: TestMachine) {
@@ -66,7 +67,7 @@ export class Shape {
     this.required = this.names.map(name => needed.has(name));
     const manifold = this.#every.filter(a => !isSimple(a.names));
     this.values = this.names.map((name, i) => {
-      const answers = this.answers(encoder.encode(name));
+      const answers = this.answersOf(i);
       formulas.step(1 + manifold.length);
       return formulas.and(...manifold.filter(a => this.isIn(a.names, i, answers)).map(a => a.value), ...(single.get(name) ?? []));
     });
@@ -75,6 +76,12 @@ export class Shape {
   /** The answers of all tests about a name, as text of 0 and 1. */
   answers(name: Uint8Array): string {
     return this.machines.map(machine => Number(acceptsText(machine, name))).join("");
+  }
+
+  /** The same about the spelled name at a place. */
+  answersOf(place: number): string {
+    this.#answers[place] ??= this.answers(encoder.encode(this.names[place]));
+    return this.#answers[place];
   }
 
   /** Whether a name is in a set: by its place (-1: not spelled in the schema) and the tests' answers. */

@@ -3,7 +3,8 @@
  * all hold. Alternatives that exclude each other are not told apart once more for "exactly one of".
  */
 import { LatheError } from "../../../errors.ts";
-import { ARRAY, type Atom, type Formula, type Formulas, OBJECT } from "./formula.ts";
+import { ARRAY, type Atom, type Formula, type Formulas, OBJECT, STRING } from "./formula.ts";
+import { lengthsOf } from "./scalars.ts";
 
 const MOST_ALTERNATIVES = 256;
 /** References that lead to references. */
@@ -59,7 +60,8 @@ export class Simplifier {
           if (own === f.false) return own;
           parts.push(own);
         }
-        return f.and(...parts);
+        const all = f.and(...parts);
+        return type === STRING && lengthsOf(all).empty ? f.false : all;
       }
       case "or":
         return f.or(...formula.parts.map(p => this.under(p, type)));

@@ -8,7 +8,7 @@ import { regexExpr } from "../regex.ts";
 import { Arrays } from "./arrays.ts";
 import { type Component, expressionComponent } from "./components.ts";
 import type { Context, Profile } from "./context.ts";
-import { ARRAY, BOOLEAN, type Formula, Formulas, NULL, NUMBER, OBJECT, STRING, TYPES } from "./formula.ts";
+import { ARRAY, type Atom, BOOLEAN, type Formula, Formulas, NULL, NUMBER, OBJECT, STRING, TYPES } from "./formula.ts";
 import { whitespace } from "./json.ts";
 import type { NameTest } from "./names.ts";
 import { type ObjectForm, Objects } from "./objects.ts";
@@ -82,9 +82,9 @@ export class Values implements Context {
     for (const formula of seen) {
       for (const type of [OBJECT, ARRAY]) {
         const own = this.under(formula, type);
-        this.#simplifier.alternatives(own).forEach((atoms, i) => {
-          if (type === OBJECT) this.#objects.rules(atoms, `${own.id}.${i}`).valueFormulas.forEach(visit);
-          else this.#arrays.rules(atoms, `${own.id}.${i}`).valueFormulas.forEach(visit);
+        this.#simplifier.alternatives(own).forEach((atoms, i, all) => {
+          const rules = this.#rules(type, atoms, `${own.id}.${i}`, all.length === 1);
+          if (rules.satisfiable) rules.valueFormulas.forEach(visit);
         });
       }
     }
@@ -101,8 +101,8 @@ export class Values implements Context {
   /** The objects of which the formula is true; `form`: how they are written, if not as values are, and `key` names it. */
   object(formula: Formula, form: ObjectForm | undefined, key: string): Expr {
     const own = this.under(formula, OBJECT);
-    const parts = this.#simplifier.alternatives(own).map((atoms, i) => {
-      const rules = this.#objects.rules(atoms, `${key} ${own.id}.${i}`, form);
+    const parts = this.#simplifier.alternatives(own).map((atoms, i, all) => {
+      const rules = this.#objects.rules(atoms, `${key} ${own.id}.${i}`, all.length === 1, form);
       return rules.satisfiable ? rules.expr() : this.grammar.fail;
     });
     return this.grammar.anyOf(parts);
@@ -128,8 +128,8 @@ export class Values implements Context {
       case STRING:
         return this.#scalars.string(own);
       default: {
-        const parts = this.#simplifier.alternatives(own).map((atoms, i) => {
-          const rules = (type === ARRAY ? this.#arrays : this.#objects).rules(atoms, `${own.id}.${i}`);
+        const parts = this.#simplifier.alternatives(own).map((atoms, i, all) => {
+          const rules = this.#rules(type, atoms, `${own.id}.${i}`, all.length === 1);
           return rules.satisfiable ? rules.expr() : grammar.fail;
         });
         return grammar.anyOf(parts);
@@ -146,7 +146,7 @@ export class Values implements Context {
       this.#leansOn = Math.min(this.#leansOn, depth);
       return false; // a value inside itself is not finite: it must be possible without
     }
-    if (this.#open.size > DEEPEST) return true;
+    if (this.#open.size > DEEPEST) return this.formulas.unsure();
     this.formulas.step(5);
     const own = this.#open.size;
     this.#open.set(formula, own);
@@ -161,6 +161,10 @@ export class Values implements Context {
       this.#open.delete(formula);
       this.#leansOn = Math.min(before, this.#leansOn >= own ? Number.POSITIVE_INFINITY : this.#leansOn);
     }
+  }
+
+  #rules(type: number, atoms: readonly Atom[], key: string, only: boolean): ReturnType<Arrays["rules"]> | ReturnType<Objects["rules"]> {
+    return type === ARRAY ? this.#arrays.rules(atoms, key) : this.#objects.rules(atoms, key, only);
   }
 
   #impossible(formula: Formula): boolean {
@@ -180,8 +184,8 @@ export class Values implements Context {
       case STRING:
         return this.#scalars.satisfiable(own, type);
       default:
-        return this.#simplifier.alternatives(own).some((atoms, i) => {
-          return (type === OBJECT ? this.#objects : this.#arrays).rules(atoms, `${own.id}.${i}`).satisfiable;
+        return this.#simplifier.alternatives(own).some((atoms, i, all) => {
+          return this.#rules(type, atoms, `${own.id}.${i}`, all.length === 1).satisfiable;
         });
     }
   }
