@@ -12,15 +12,17 @@ const OVER = 5;
 const PATIENCE = 60;
 /** Seconds until as many first prompts are read and answers are at different places. */
 const WARM_SECONDS = 10;
+/** Seconds of the peak's window, several blocks of the mixture of lengths. */
+const PEAK_SECONDS = 30;
 const REFUSED_MS = 50;
 
-async function peakOf({ server, signal, options }, seed) {
+async function peakOf({ server, signal }, seed) {
   const source = workload(seed, server.vocabulary, server.context);
   const window = await closedLoop({
     place: server.place,
     source,
     clients: PEAK_CLIENTS,
-    seconds: options.seconds,
+    seconds: PEAK_SECONDS,
     warm: WARM_SECONDS,
     signal,
   });
@@ -61,10 +63,13 @@ export async function overload(setting) {
   const others = watchOthers([server.pid]);
   say("overload: the peak");
   const peak = await peakOf(setting, 400);
-  add("overload", "peak", "tokens/s", [peak.tokensPerSecond]);
   const { goodput, impatient, refusals, sent, waits } = await overloaded(setting, peak, 401);
+  say("overload: the peak again");
+  // Before and after: a machine that others use as well does not keep its speed for minutes.
+  const peaks = [peak, await peakOf(setting, 402)].map(p => p.tokensPerSecond);
+  add("overload", "peak, before and after", "tokens/s", peaks);
   add("overload", `goodput at ${OVER} times as many requests`, "tokens/s", [goodput]);
-  add("overload", "goodput : peak", "", [goodput / peak.tokensPerSecond], { atLeast: 0.9 });
+  add("overload", "goodput : peak", "", [(2 * goodput) / (peaks[0] + peaks[1])], { atLeast: 0.9 });
   add("overload", `given up by their clients after ${PATIENCE} s`, "", [impatient]);
   addRefusals(add, "overload", refusals, sent);
   const near = waits.filter(w => w.said <= 2 * w.true && w.true <= 2 * w.said).length / waits.length;
@@ -84,11 +89,12 @@ export async function idle(setting) {
   say(`idle: opening ${options.sockets} sockets`);
   const sockets = await openSockets(server.place, { count: options.sockets, kinds: ["silent", "head", "body", "kept"] });
   try {
-    const beside = await peakOf(setting, 400);
+    // Other prompts: of the same ones some would be known by now.
+    const beside = await peakOf(setting, 402);
     add("idle", `peak beside ${options.sockets} idle or stalled sockets : without`, "", [beside.tokensPerSecond / peak.tokensPerSecond], {
       atLeast: 0.75,
     });
-    const again = await overloaded(setting, peak, 401);
+    const again = await overloaded(setting, peak, 403);
     add("idle", "goodput beside them : without", "", [again.goodput / without.goodput], { atLeast: 0.75 });
     addRefusals(add, "idle", again.refusals, again.sent);
     const [before, after] = [without, again].map(w => quantile(w.refusals, 0.5));

@@ -95,7 +95,11 @@ export class ScheduledRun implements Ranked {
   }
   /** Whether a step would bring it on. */
   get ready(): boolean {
-    return !this.waiting && !this.held && !this.module && (this.left > 1 || this.prefilling || this.produced - this.taken < AHEAD);
+    return !this.waiting && !this.held && !this.module && (this.left > 1 || this.prefilling || !this.lags);
+  }
+  /** Whether its reader has to take something first. */
+  get lags(): boolean {
+    return this.produced - this.taken >= AHEAD;
   }
 
   /** Gives back what was held for its modules. */

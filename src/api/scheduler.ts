@@ -25,6 +25,8 @@ export type { Events, Steps } from "./scheduling.ts";
 
 /** Waiting runs that are looked at in a turn. */
 const LOOKED_AT = 16;
+/** Runs beyond as many as a step gives rows to, so that there are prompts to read when answers end. */
+const SPARE = 4;
 /** Tokens by which waiting for a neighbour's prompt must be better than not waiting. */
 const WORTH_WAITING = 16;
 /** Bytes without a choice that are worth asking for their tokens, all of which are then computed in one step. */
@@ -185,15 +187,22 @@ export class Scheduler {
   #admit(): void {
     const { maxWanted } = this.#steps.plan.options;
     const all = [...this.#runs.values()];
-    let running = all.filter(r => r.running).length;
+    const running = all.filter(r => r.running);
+    const lagging = running.filter(r => r.lags);
+    const share = (r: ScheduledRun): string => `${r.priority} ${r.client}`;
+    const shares = new Set(running.map(share));
     const first = (r: ScheduledRun): number => Number(this.#modules.isFirst(r));
     const waiting = all.filter(r => !r.running && !r.compiling).sort((a, b) => first(b) - first(a) || this.#fairness.order(a, b));
     for (const run of waiting.slice(0, LOOKED_AT)) {
-      if (running >= 2 * maxWanted) return;
+      const taking = running.length - lagging.length;
+      if (taking >= 2 * maxWanted) return;
+      // Prompts that are read long before there is a row for the answer take time from answers; only who has nothing yet begins at once.
+      if (taking >= maxWanted + SPARE && shares.has(share(run)) && !first(run)) continue;
       if (!this.#modules.prepared(run)) continue;
       if (this.#worthWaiting(run)) continue;
-      if (!this.#begin(run, running)) return; // whoever is next in order does not overtake
-      running++;
+      if (!this.#begin(run, running.length)) return; // whoever is next in order does not overtake
+      running.push(run);
+      shares.add(share(run));
     }
   }
 

@@ -1,9 +1,12 @@
 /** Tools as agents that write code give them: all compile, and what is written under them is valid. And schemas whose answers once led into dead ends. */
 import { describe, expect, it } from "vitest";
-import { callSchema } from "../../../src/api/tools.ts";
+import { HeldCall } from "../../../src/api/held-call.ts";
 import { Automaton } from "../../../src/decode/constrain/automaton.ts";
+import type { Compiled } from "../../../src/decode/constrain/constraint.ts";
 import { compileSchema } from "../../../src/decode/constrain/schema/compile.ts";
 import { generating } from "../../../src/decode/constrain/schema/context.ts";
+import { compileSource } from "../../../src/decode/constrain/source.ts";
+import type { CallsForm } from "../../../src/text/tools/call-forms.ts";
 import { Random } from "../../fixtures/random.ts";
 import { walk } from "../../fuzz/walk.ts";
 import { isValid } from "./validator.ts";
@@ -131,9 +134,11 @@ const tools: Readonly<Record<string, object>> = {
   anything: {},
 };
 
+/** A call as a JSON text. */
+const form: CallsForm = { begin: "", end: "", call: { keys: ["name", "arguments"] } };
+
 /** What `walks` random walks write, none of which gets stuck; walks that go on for long count as none. */
-function written(schema: unknown, walks: number, profile = generating): unknown[] {
-  const { grammar, root } = compileSchema(schema, profile);
+function written({ grammar, root }: Compiled, walks: number): unknown[] {
   const automaton = new Automaton(grammar);
   const start = automaton.start(root);
   const random = new Random(1);
@@ -153,7 +158,8 @@ function judged(value: unknown): unknown {
 describe("tools of agents", () => {
   it.each(Object.keys(tools))("%s", name => {
     const parameters = tools[name];
-    const calls = written(callSchema([{ type: "function", function: { name, parameters } }], { keys: ["name", "arguments"] }), 12);
+    const { source } = new HeldCall([{ type: "function", function: { name, parameters } }], form);
+    const calls = written(compileSource(source), 12);
     expect(calls.length).toBeGreaterThan(6);
     for (const call of calls as { arguments: never }[])
       expect({ call, valid: isValid(judged(parameters) as never, call.arguments) }).toEqual({ call, valid: true });
@@ -220,7 +226,7 @@ const stuck: readonly (readonly [string, object])[] = [
 describe("no dead ends", () => {
   it.each(stuck)("%s", (_, schema) => {
     for (const order of ["declared", "any"] as const) {
-      const values = written(schema, 150, { ...generating, order });
+      const values = written(compileSchema(schema, { ...generating, order }), 150);
       expect(values.length).toBeGreaterThan(100);
       for (const value of values) expect({ value, valid: isValid(schema as never, value as never) }).toEqual({ value, valid: true });
     }
