@@ -130,6 +130,27 @@ describe("what other dialects say", () => {
   });
 });
 
+describe("types that are only implied", () => {
+  it.each([
+    [{ not: { required: ["a", "b"] } }, ['{"a":1}'], ['{"a":1,"b":1}', "8", '"x"', "null"]],
+    [{ oneOf: [{ required: ["a"] }, { type: "integer" }] }, ['{"a":1}'], ["8", "{}"]],
+    [
+      {
+        oneOf: [
+          { properties: { a: { minimum: 3 } }, required: ["a"] },
+          { properties: { a: { type: "string" } }, required: ["a"] },
+        ],
+      },
+      ['{"a":5}'],
+      ['{"a":"x"}'],
+    ],
+    [{ if: { minimum: 3 }, else: { maximum: 2 } }, ["5", "1", '"x"'], []],
+    [{ type: "array", contains: { minimum: 3 }, maxContains: 1 }, ["[5]", "[5,1]"], ['[5,"x"]']],
+  ])("%j lets nothing invalid through", (schema, right, wrong) => {
+    expect(accepted(schema, [...right, ...wrong])).toEqual(right);
+  });
+});
+
 describe("what is refused", () => {
   it.each([
     [{ type: "thing" }, "schema.invalid", "type"],

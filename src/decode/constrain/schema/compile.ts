@@ -16,7 +16,8 @@ class Reader {
   readonly values: Values;
   readonly #references: References;
   readonly #legacy: boolean;
-  readonly #formulas = new Map<JsonObject, Formula>();
+  /** With types that are implied, and without. */
+  readonly #formulas = { implied: new Map<JsonObject, Formula>(), exact: new Map<JsonObject, Formula>() };
   /** By what tells schemas apart: equal ones are one. */
   readonly #alike = new Map<string, Formula>();
   readonly #order = new Map<string, number>();
@@ -39,7 +40,7 @@ class Reader {
     if (isObject(root)) this.#paths.set(root, "");
     this.#evaluated = new Evaluated({
       formulas: this.values.formulas,
-      of: schema => this.formula(schema),
+      of: schema => this.formula(schema, "exact"),
       target: schema => {
         const to = get(schema, "$ref");
         return typeof to === "string" ? this.#references.resolve(to, schema) : undefined;
@@ -55,29 +56,36 @@ class Reader {
     return formula;
   }
 
-  /** The formula of a schema, read when it is opened, which is before anything is generated. */
-  formula(schema: Json): Formula {
+  /**
+   * The formula of a schema, read when it is opened, which is before anything is generated. `implied`: a schema that speaks of one type only means
+   * that; inside of what is negated, it then is `exact`, so that nothing invalid comes of it.
+   */
+  formula(schema: Json, mode: "implied" | "exact" = this.#profile.impliedTypes ? "implied" : "exact"): Formula {
     const { formulas } = this.values;
     if (typeof schema === "boolean") return formulas.boolean(schema);
     if (!isObject(schema)) throw new LatheError("schema.invalid", "A schema must be an object, true or false.", {});
-    const known = this.#formulas.get(schema);
+    const read = this.#formulas[mode];
+    const known = read.get(schema);
     if (known) return known;
-    const text = this.#references.identity(schema);
-    const made = (text !== undefined && this.#alike.get(text)) || formulas.lazy(`${this.#formulas.size}`, () => this.#read(schema));
+    const identity = this.#references.identity(schema);
+    const text = identity && mode + identity;
+    const made = (text !== undefined && this.#alike.get(text)) || formulas.lazy(`${mode}${read.size}`, () => this.#read(schema, mode));
     if (text !== undefined) this.#alike.set(text, made);
-    this.#formulas.set(schema, made);
+    read.set(schema, made);
+    const [exact, implied] = [this.#formulas.exact.get(schema), this.#formulas.implied.get(schema)];
+    if (exact && implied) formulas.follows(exact, implied);
     this.#waiting.push(made);
     return made;
   }
 
-  #read(schema: JsonObject): Formula {
+  #read(schema: JsonObject, mode: "implied" | "exact"): Formula {
     const { formulas } = this.values;
     const overruled = this.#legacy && typeof get(schema, "$ref") === "string";
     const parts: Formula[] = [];
     for (const [name, value] of Object.entries(schema)) {
       if (overruled && name !== "$ref") continue;
       if (name.startsWith("x-")) continue; // by convention a description
-      const place = this.#place(schema, name);
+      const place = this.#place(schema, name, mode);
       if (name === "unevaluatedProperties") parts.push(this.#evaluated.properties(schema, place.sub(value, name)));
       else if (name === "unevaluatedItems") parts.push(this.#evaluated.items(schema, place.sub(value, name)));
       else {
@@ -87,29 +95,31 @@ class Reader {
         if (keyword) parts.push(keyword(value, place));
       }
     }
-    return formulas.and(...parts, formulas.types(this.#profile.impliedTypes && !overruled ? impliedTypes(schema) : ANY));
+    return formulas.and(...parts, formulas.types(mode === "implied" && !overruled ? impliedTypes(schema) : ANY));
   }
 
   #path(schema: JsonObject): string {
     return this.#paths.get(schema) ?? "";
   }
 
-  #place(schema: JsonObject, keyword: string): Place {
+  #place(schema: JsonObject, keyword: string, mode: "implied" | "exact"): Place {
     const { formulas } = this.values;
     const path = this.#path(schema);
+    const sub = (inner: Json, names: readonly (string | number)[], own: typeof mode): Formula => {
+      if (isObject(inner) && !this.#paths.has(inner)) {
+        const steps = names.map(n => `/${String(n).replace(/~/g, "~0").replace(/\//g, "~1")}`);
+        this.#paths.set(inner, path + steps.join(""));
+      }
+      if (typeof inner !== "boolean" && !isObject(inner)) throw invalid(keyword, path, "a schema is an object, true or false");
+      return this.formula(inner, own);
+    };
     return {
       formulas,
       schema,
       assertsFormats: this.#profile.formats === "assert",
-      sub: (inner, ...names) => {
-        if (isObject(inner) && !this.#paths.has(inner)) {
-          const steps = names.map(n => `/${String(n).replace(/~/g, "~0").replace(/\//g, "~1")}`);
-          this.#paths.set(inner, path + steps.join(""));
-        }
-        if (typeof inner !== "boolean" && !isObject(inner)) throw invalid(keyword, path, "a schema is an object, true or false");
-        return this.formula(inner);
-      },
-      reference: to => this.formula(this.#references.resolve(to, schema)),
+      sub: (inner, ...names) => sub(inner, names, mode),
+      exactly: (inner, ...names) => sub(inner, names, "exact"),
+      reference: to => this.formula(this.#references.resolve(to, schema), mode),
       mention: name => {
         if (!this.#order.has(name)) this.#order.set(name, this.#order.size);
       },

@@ -49,8 +49,9 @@ export type Atom =
 
 export type Formula =
   | { readonly id: number; readonly kind: "true" | "false" }
-  /** `one`: exactly one of the parts. */
-  | { readonly id: number; readonly kind: "and" | "or" | "one"; readonly parts: readonly Formula[] }
+  | { readonly id: number; readonly kind: "and" | "or"; readonly parts: readonly Formula[] }
+  /** Exactly one of the parts; and of `chosen`, which say more, at the same place. */
+  | { readonly id: number; readonly kind: "one"; readonly parts: readonly Formula[]; readonly chosen: readonly Formula[] }
   | { readonly id: number; readonly kind: "not"; readonly of: Formula }
   | { readonly id: number; readonly kind: "types"; readonly mask: number }
   | { readonly id: number; readonly kind: "atom"; readonly atom: Atom }
@@ -70,6 +71,12 @@ export class Formulas {
   #steps = 0;
   #mostSteps = MOST_STEPS;
   readonly #known = new Map<string, Formula>();
+  readonly #stronger = new Map<Formula, Formula>();
+
+  /** Notes that a formula follows from a stronger one, so that its negation contradicts that. */
+  follows(formula: Formula, stronger: Formula): void {
+    this.#stronger.set(formula, stronger);
+  }
 
   #intern(key: string, make: (id: number) => Formula): Formula {
     const known = this.#known.get(key);
@@ -123,7 +130,11 @@ export class Formulas {
       if (part.kind === "types") mask = kind === "and" ? mask & part.mask : mask | part.mask;
       else if (part !== neutral) flat.add(part);
     }
-    for (const part of flat) if (part.kind === "not" && flat.has(part.of)) return ruling;
+    for (const part of flat) {
+      if (part.kind !== "not") continue;
+      const stronger = kind === "and" ? this.#stronger.get(part.of) : undefined;
+      if (flat.has(part.of) || (stronger && flat.has(stronger))) return ruling;
+    }
     this.step(parts.length);
     const types = this.types(mask);
     if (types === ruling) return ruling;
@@ -134,10 +145,11 @@ export class Formulas {
     return this.#intern(`${kind}${list.map(p => p.id).join()}`, id => ({ id, kind, parts: list }));
   }
 
-  /** Exactly one of them. */
-  one(parts: readonly Formula[]): Formula {
-    if (parts.length === 1) return parts[0];
-    return this.#intern(`one${parts.map(p => p.id).join()}`, id => ({ id, kind: "one", parts }));
+  /** Exactly one of them; `chosen`: by place, what else is true of the one, which implies it. */
+  one(parts: readonly Formula[], chosen = parts): Formula {
+    if (parts.length === 1) return chosen[0];
+    const ids = (list: readonly Formula[]): string => list.map(p => p.id).join();
+    return this.#intern(`one${ids(parts)}:${ids(chosen)}`, id => ({ id, kind: "one", parts, chosen }));
   }
 
   types(mask: number): Formula {

@@ -18,6 +18,8 @@ export interface Place {
   readonly schema: JsonObject;
   /** The formula of a subschema. */
   sub(schema: Json, ...path: (string | number)[]): Formula;
+  /** That of just the values that are valid, where a type that is only implied would let others through: inside of negations. */
+  exactly(schema: Json, ...path: (string | number)[]): Formula;
   /** The formula of what a $ref leads to. */
   reference(to: string): Formula;
   /** Notes a property's name, for the order of properties. */
@@ -203,7 +205,7 @@ function contains(value: Json, place: Place): Formula {
   const min = get(place.schema, "minContains");
   const max = get(place.schema, "maxContains");
   const least = min === undefined ? 1 : count(min, place);
-  return place.formulas.contains(0, place.sub(value, "contains"), least, max === undefined ? infinite : count(max, place));
+  return place.formulas.contains(0, place.exactly(value, "contains"), least, max === undefined ? infinite : count(max, place));
 }
 
 function format(value: Json, place: Place): Formula {
@@ -225,7 +227,7 @@ function dialect(value: Json, place: Place): Formula {
 
 function condition(value: Json, place: Place): Formula {
   const { formulas: f, schema } = place;
-  const when = place.sub(value, "if");
+  const when = place.exactly(value, "if");
   const branch = (keyword: string): Formula => {
     const given = get(schema, keyword);
     return given === undefined ? f.true : place.sub(given, keyword);
@@ -279,7 +281,7 @@ export const keywords: ReadonlyMap<string, Keyword> = new Map<string, Keyword>([
   [
     "propertyNames",
     (v, p) => {
-      const formula = p.sub(v, "propertyNames");
+      const formula = p.exactly(v, "propertyNames");
       return p.formulas.every(nameSet([], [{ kind: "formula", formula }], true), p.formulas.false);
     },
   ],
@@ -308,8 +310,15 @@ export const keywords: ReadonlyMap<string, Keyword> = new Map<string, Keyword>([
   ["uniqueItems", (v, p) => (v === true ? p.formulas.atom({ on: ARRAY, kind: "unique" }, "") : p.formulas.true)],
   ["allOf", (v, p) => p.formulas.and(...schemas(v, "allOf", p))],
   ["anyOf", (v, p) => p.formulas.or(...schemas(v, "anyOf", p))],
-  ["oneOf", (v, p) => p.formulas.one(schemas(v, "oneOf", p))],
-  ["not", (v, p) => p.formulas.not(p.sub(v, "not"))],
+  [
+    "oneOf",
+    (v, p) =>
+      p.formulas.one(
+        list(v, p).map((schema, i) => p.exactly(schema, "oneOf", i)),
+        schemas(v, "oneOf", p),
+      ),
+  ],
+  ["not", (v, p) => p.formulas.not(p.exactly(v, "not"))],
   ["if", condition],
   ["then", checked("then")],
   ["else", checked("else")],

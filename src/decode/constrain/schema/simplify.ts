@@ -67,7 +67,10 @@ export class Simplifier {
         return f.or(...formula.parts.map(p => this.under(p, type)));
       case "one": {
         const parts = formula.parts.map(p => this.under(p, type));
-        return type === OBJECT || type === ARRAY ? this.#exactlyOne(parts, type) : this.#exactlyOneOf(parts);
+        const chosen = formula.chosen.map(p => this.under(p, type));
+        if (type === OBJECT || type === ARRAY) return this.#exactlyOne(parts, chosen, type);
+        const same = parts.every((part, i) => part === chosen[i]);
+        return same ? this.#exactlyOneOf(parts) : f.and(this.#exactlyOneOf(parts), f.or(...chosen));
       }
       default:
         return formula;
@@ -84,16 +87,17 @@ export class Simplifier {
     return f.one(possible);
   }
 
-  #exactlyOne(parts: readonly Formula[], type: number): Formula {
+  #exactlyOne(parts: readonly Formula[], chosen: readonly Formula[], type: number): Formula {
     const f = this.#formulas;
     const possible = parts.filter(p => p !== f.false);
+    const said = chosen.filter((_, i) => parts[i] !== f.false);
     if (possible.length > MOST_ALTERNATIVES) throw tooMany();
     const open = this.#open;
     this.#open = new Set(); // what is found inside properties and items is no circle
     const disjoint = (a: Formula, b: Formula): boolean => this.#impossible(f.and(f.types(type), a, b));
     const alternatives = possible.map((own, i) => {
       const rivals = possible.filter((other, j) => i !== j && !disjoint(own, other));
-      return f.and(own, ...rivals.map(other => this.under(f.not(other), type)));
+      return f.and(said[i], ...rivals.map(other => this.under(f.not(other), type)));
     });
     this.#open = open;
     return f.or(...alternatives);
