@@ -5,6 +5,7 @@
 import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { complete } from "./client.mjs";
+import { footprint } from "./server.mjs";
 import { completion } from "./workload.mjs";
 
 /** Seconds before a window in which answers get under way. */
@@ -86,4 +87,19 @@ export async function openLoop({ place, source, rate, seconds, patience, signal,
   const useful = answers.filter(a => a.ended && !a.failure);
   const window = windowOf(useful, from, to);
   return { window: { ...window, answers }, refused: answers.filter(a => a.status === 429 || a.status === 503) };
+}
+
+/** Prompts after which all pages have been written to, at the most. */
+const MOST_PROMPTS = 12;
+
+/** Fills the pages of keys and values, which are counted when a model is loaded and resident when they are first written to: no growth of anything. */
+export async function fillPages({ signal, say }, server, source) {
+  let [bytes, grown] = [footprint(server.pid).bytes, 0];
+  // What loading needed is given back meanwhile: the first prompts say nothing.
+  for (let n = 0; n < MOST_PROMPTS && (n < 3 || grown > 2 ** 22); n++) {
+    await complete(server.place, completion({ prompt: source.ids(Math.min(1500, server.context - 8)), answer: 1 }), { signal });
+    const now = footprint(server.pid).bytes;
+    [bytes, grown] = [now, now - bytes];
+    say(`filling pages, ${(now / 2 ** 20).toFixed(0)} MiB`);
+  }
 }

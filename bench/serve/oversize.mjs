@@ -37,7 +37,7 @@ export async function oversize(setting) {
   const { small, huge } = bodiesOf(workload(970, vocabulary, context), context);
   const seconds = 60 * options.minutes;
   say("oversize: without");
-  const alone = await watched(setting, server, Math.min(seconds, options.seconds));
+  const alone = await watched(setting, server, Math.min(seconds, 30), 710);
   const times = { small: [], huge: [] };
   const wrong = [];
   let sent = 0;
@@ -63,7 +63,7 @@ export async function oversize(setting) {
     }
     await Promise.all(under);
   })();
-  const beside = await watched(setting, server, seconds);
+  const beside = await watched(setting, server, seconds, 711);
   await sending;
   add("oversize", "prompts that are too long", "", [times.small.length + times.huge.length], { note: `${times.huge.length} of a MiB` });
   add("oversize", "not refused, or without both numbers", "", [wrong.length], { atMost: 0, note: wrong[0] });

@@ -3,12 +3,12 @@
  * and whether memory stops growing. As many requests under one schema tell what the requests cost by themselves.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { complete, exchange } from "./client.mjs";
+import { exchange } from "./client.mjs";
 import { quantile } from "./figures.mjs";
-import { leaving, WARM_SECONDS, windowOf } from "./load.mjs";
+import { fillPages, leaving, WARM_SECONDS, windowOf } from "./load.mjs";
 import { running, STREAMS } from "./prefill.mjs";
 import { footprint, watchOthers } from "./server.mjs";
-import { completion, workload } from "./workload.mjs";
+import { workload } from "./workload.mjs";
 
 const CLIENTS = 8;
 const MOST_RISE = 1.25;
@@ -60,21 +60,6 @@ function asking({ place }, schema, rate, signal) {
   return { counts, all, stop };
 }
 
-/** Prompts after which all pages have been written to, at the most. */
-const MOST_PROMPTS = 12;
-
-/** Fills the pages of keys and values, which are counted when a model is loaded and resident when they are first written to: no growth of anything. */
-async function fillPages({ server, signal, say }, source) {
-  let [bytes, grown] = [footprint(server.pid).bytes, 0];
-  // What loading needed is given back meanwhile: the first prompts say nothing.
-  for (let n = 0; n < MOST_PROMPTS && (n < 3 || grown > 2 ** 22); n++) {
-    await complete(server.place, completion({ prompt: source.ids(Math.min(1500, server.context - 8)), answer: 1 }), { signal });
-    const now = footprint(server.pid).bytes;
-    [bytes, grown] = [now, now - bytes];
-    say(`schemas: filling, ${(now / 2 ** 20).toFixed(0)} MiB`);
-  }
-}
-
 /** The streams' gaps while `seconds` pass beside clients of that kind; the most bytes that the server had, and those up to the middle. */
 async function beside({ server, signal, say }, answers, { about, seconds, schema, rate = Number.POSITIVE_INFINITY }) {
   const clients = schema && asking(server, schema, rate, signal);
@@ -111,7 +96,7 @@ export async function schemas(setting) {
   let next = 0;
   for (let round = 0; round < options.rounds; round++) {
     const others = watchOthers([server.pid]);
-    await fillPages(setting, workload(800 + round, server.vocabulary, server.context));
+    await fillPages(setting, server, workload(800 + round, server.vocabulary, server.context));
     const { answers, stop } = running(server, workload(700 + round, server.vocabulary, server.context), signal);
     const { seconds } = options;
     const free = await beside(setting, answers, { about: "alone", seconds });
