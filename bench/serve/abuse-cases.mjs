@@ -3,6 +3,7 @@
  * sent and how it is cut; not what may come of it.
  */
 import { random32 } from "../weights.mjs";
+import { GETS, POSTS } from "./routes.mjs";
 
 /**
  * @typedef {{
@@ -13,23 +14,6 @@ import { random32 } from "../weights.mjs";
  */
 
 const CRLF = "\r\n";
-const POSTS = [
-  "/v1/completions",
-  "/v1/chat/completions",
-  "/v1/responses",
-  "/v1/messages",
-  "/v1/messages/count_tokens",
-  "/api/chat",
-  "/api/generate",
-  "/api/show",
-  "/api/embed",
-  "/v1/embeddings",
-  "/v1/rerank",
-  "/tokenize",
-  "/detokenize",
-];
-const GETS = ["/v1/models", "/v1/models/x", "/v1/responses/x", "/livez", "/readyz", "/health", "/metrics", "/api/tags", "/api/ps", "/"];
-
 /** @param {number} seed */
 function drawer(seed) {
   const next = random32(seed);

@@ -3,28 +3,15 @@
  * or in an error.
  */
 import { request } from "node:http";
+import { POSTS } from "./routes.mjs";
 import { ordinary, workload } from "./workload.mjs";
 
 const LEVELS = [[], ["--log"], ["--log", "--debug"], ["--quiet"]];
 const KEY = "zqxkeykjw";
 const canary = i => `zqx${(7919 * (i + 1)).toString(36)}kjw`;
 
-const POSTS = [
-  "/v1/completions",
-  "/v1/chat/completions",
-  "/v1/responses",
-  "/v1/messages",
-  "/v1/messages/count_tokens",
-  "/api/chat",
-  "/api/generate",
-  "/api/show",
-  "/v1/embeddings",
-  "/api/embed",
-  "/v1/rerank",
-  "/tokenize",
-  "/detokenize",
-];
-const GETS = ["/v1/models/", "/v1/responses/", "/", "/metrics?q=", "/livez?q="];
+/** A canary is put behind these. */
+const PREFIXES = ["/v1/models/", "/v1/responses/", "/", "/metrics?q=", "/livez?q="];
 
 /** A request that every route takes. */
 const well = c => ({
@@ -99,7 +86,7 @@ export async function logs({ start, say, add, options, signal }) {
       const own = canary(made++);
       // Every canary goes to a route in every place; one in eight is in a path.
       const path = POSTS[made % POSTS.length];
-      const asked = made % 8 ? bodies(own).map(what => ["POST", path, what]) : GETS.map(to => ["GET", to + own, { form: true }]);
+      const asked = made % 8 ? bodies(own).map(what => ["POST", path, what]) : PREFIXES.map(to => ["GET", to + own, { form: true }]);
       for (const [method, to, what] of asked) {
         const { status, text } = await sent(server.place, method, to, what);
         statuses[status] = (statuses[status] ?? 0) + 1;

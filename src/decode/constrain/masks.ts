@@ -130,7 +130,8 @@ export class Masks {
   /** Walks the whole tree from a state. */
   #walk(state: Stack): Place {
     const trie = this.#trie;
-    const { nodes, byte, depth, skip, token } = trie;
+    const { byte, depth, skip, token, kinds } = trie.flat;
+    const nodes = byte.length;
     const inside = new Uint32Array((trie.size + 31) >> 5);
     const open: number[] = [];
     const path = this.#path;
@@ -148,7 +149,7 @@ export class Masks {
         i = skip[i];
         continue;
       }
-      if (next === from && !(trie.kinds[i] & ~this.#automaton.loops(from))) {
+      if (next === from && !(kinds[i] & ~this.#automaton.loops(from))) {
         trie.markAll(i, inside);
         i = skip[i];
         continue;
@@ -163,7 +164,7 @@ export class Masks {
 
   /** Marks what of a subtree may follow a state. */
   #check(state: Stack, node: number, mask: Uint32Array): void {
-    const { byte, depth, skip, parent, token, kinds } = this.#trie;
+    const { byte, depth, skip, parent, token, kinds } = this.#trie.flat;
     const top = depth[node];
     const path = this.#path;
     path[0] = state;

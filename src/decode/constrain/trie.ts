@@ -133,43 +133,27 @@ function nodesOf({ bytes, starts }: Bytes, ids: Int32Array, idOf: (entry: number
 }
 
 export class Trie {
+  readonly flat: FlatTrie;
   readonly size: number;
-  readonly byte: Uint8Array;
-  readonly depth: Uint16Array;
-  readonly skip: Int32Array;
-  readonly parent: Int32Array;
-  readonly token: Int32Array;
-  readonly kinds: Uint32Array;
-  readonly nodes: number;
-  readonly twins: FlatTrie["twins"];
   /** Bytes of the longest token. */
   readonly longest: number;
   readonly bytesOf: (id: number) => Uint8Array;
-  readonly #flat: FlatTrie;
 
   /** `bytesOf`: the text's bytes of a token, or those of its mark where the tree has it as a mark only. */
   constructor(flat: FlatTrie, bytesOf: (id: number) => Uint8Array) {
-    this.#flat = flat;
+    this.flat = flat;
     this.size = flat.size;
-    this.byte = flat.byte;
-    this.depth = flat.depth;
-    this.skip = flat.skip;
-    this.parent = flat.parent;
-    this.token = flat.token;
-    this.kinds = flat.kinds;
-    this.nodes = flat.byte.length;
-    this.twins = flat.twins;
     this.longest = flat.more.length - 1;
     this.bytesOf = bytesOf;
   }
 
   /** The same tree for grammars with marks in them: the tokens of marks are no text there, even those whose text others may write. */
   get marked(): Trie {
-    const { marks, token, byte, depth } = this.#flat;
+    const { marks, token, byte, depth } = this.flat;
     if (marks.length === 0) return this;
     const own = new Set(marks);
     const only = token.slice();
-    const twins = new Map(this.twins);
+    const twins = new Map(this.flat.twins);
     const first = byte.findLastIndex((b, i) => b === MARK && depth[i] === 1);
     for (let i = 0; i < first; i++) {
       if (!own.has(token[i]) && !twins.get(i)?.some(id => own.has(id))) continue;
@@ -177,18 +161,18 @@ export class Trie {
       only[i] = left;
       twins.set(i, more);
     }
-    return new Trie({ ...this.#flat, token: only, twins }, id => (own.has(id) ? markBytes(id) : this.bytesOf(id)));
+    return new Trie({ ...this.flat, token: only, twins }, id => (own.has(id) ? markBytes(id) : this.bytesOf(id)));
   }
 
   /** The tokens of more than that many bytes. */
   longer(length: number): Int32Array {
-    const { byLength, more } = this.#flat;
+    const { byLength, more } = this.flat;
     return byLength.subarray(0, length < more.length ? more[length] : 0);
   }
 
   /** Adds all tokens of a subtree to a set of bits. */
   markAll(node: number, bits: Uint32Array): void {
-    const { token, skip, twins } = this;
+    const { token, skip, twins } = this.flat;
     for (let i = node, end = skip[node]; i < end; i++) {
       const id = token[i];
       if (id >= 0) bits[id >> 5] |= 1 << (id & 31);
@@ -198,11 +182,11 @@ export class Trie {
 
   /** Adds the tokens that end at a node to a set of bits. */
   mark(node: number, bits: Uint32Array): void {
-    const id = this.token[node];
+    const { token, twins } = this.flat;
+    const id = token[node];
     if (id < 0) return;
     bits[id >> 5] |= 1 << (id & 31);
-    const twins = this.twins.get(node);
-    if (twins) for (const twin of twins) bits[twin >> 5] |= 1 << (twin & 31);
+    for (const twin of twins.get(node) ?? []) bits[twin >> 5] |= 1 << (twin & 31);
   }
 }
 
