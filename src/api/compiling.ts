@@ -4,6 +4,7 @@
  */
 import type { SharedConstraint } from "../decode/constrain/constraint.ts";
 import { FlatGrammar, NotWritten } from "../decode/constrain/flat.ts";
+import { Gated } from "../decode/constrain/gated.ts";
 import { Kept } from "../decode/constrain/kept.ts";
 import { type ConstraintSource, Constraints, compileSource, keyOf } from "../decode/constrain/source.ts";
 import type { FlatTrie } from "../decode/constrain/trie.ts";
@@ -111,18 +112,23 @@ export class Compiling {
     const { constraint: source } = run.request;
     if (!source) return;
     const key = keyOf(source);
-    const shared = this.#kept.get(key) ?? (this.#queue ? undefined : this.#constraints().add(key, compileSource(source), source.kind));
-    if (shared) {
-      try {
-        run.compiling = !this.#follow(run, shared);
-      } catch (e) {
-        this.#unfollow(run);
-        throw e;
-      }
-    } else {
+    const known = this.#kept.get(key);
+    if (known || !this.#queue) this.#followInPlace(run, source, known);
+    else {
       if (!this.#jobs.has(key)) this.#checkRoom(key, run.client);
       this.#compile(run, key, source);
       run.compiling = true;
+    }
+  }
+
+  #followInPlace(run: ScheduledRun, source: ConstraintSource, known: SharedConstraint | undefined): void {
+    try {
+      const shared = known ?? this.#constraints().add(keyOf(source), compileSource(source), source.kind);
+      run.compiling = !this.#follow(run, shared);
+    } catch (e) {
+      this.#unfollow(run);
+      run.constraint = undefined;
+      if (!staysFree(run, e)) throw e;
     }
   }
 
@@ -191,8 +197,21 @@ export class Compiling {
   }
 
   #fail(run: ScheduledRun, error: unknown): void {
+    const free = staysFree(run, error);
+    if (free) {
+      this.#unfollow(run);
+      run.constraint = undefined;
+    }
+    this.#tell(run, free ? undefined : error);
+  }
+
+  /** The run is told that it may begin, or go on, or that it failed. */
+  #tell(run: ScheduledRun, error?: unknown): void {
+    const begins = run.compiling;
     run.compiling = false;
-    this.#outcome.failed(run, error);
+    if (error !== undefined) this.#outcome.failed(run, error);
+    else if (begins) this.#outcome.ready(run);
+    else this.#outcome.resumed(run);
   }
 
   // ---- following ----
@@ -209,7 +228,7 @@ export class Compiling {
     }
     const { known, request } = run;
     try {
-      run.constraint ??= shared.begin(request.leadingSpace);
+      run.constraint ??= request.gate ? new Gated(request.gate, shared) : shared.begin(request.leadingSpace);
       // What it has answered leads it: there is nothing of that yet, unless its constraint was lost.
       for (; place.led < run.produced; place.led++) run.constraint.accept(known[request.tokens.length + place.led]);
       place.led = Number.POSITIVE_INFINITY;
@@ -246,15 +265,12 @@ export class Compiling {
       this.#fail(run, e);
       return;
     }
-    const begins = run.compiling;
-    run.compiling = false;
-    if (begins) this.#outcome.ready(run);
-    else this.#outcome.resumed(run);
+    this.#tell(run);
   }
 
   /** The run has followed its constraint for a token: what may come next is written meanwhile. */
   wentOn(run: ScheduledRun): void {
-    const place = this.#follows.get(run);
+    const place = run.constraint?.free ? undefined : this.#follows.get(run);
     const open = place && this.#open.get(place.shared);
     if (!open?.more || open.asked) return;
     const settled = (answer: Answer | undefined): void => {
@@ -356,6 +372,9 @@ export class Compiling {
     for (const run of [...this.#needs.keys()]) this.#again(run);
   }
 }
+
+/** What an answer may hold, and not must, is left to the model where it cannot be enforced. */
+const staysFree = ({ request }: ScheduledRun, error: unknown): boolean => request.gate !== undefined && error instanceof LatheError;
 
 const tooMuch = (): LatheError =>
   new LatheError("grammar.limit", "The constraint needs too much time or memory to be compiled; make it simpler.", {});

@@ -26,6 +26,8 @@ export interface Fitted {
   /** The text that they answer, in models that read one first. */
   readonly source?: readonly number[];
   readonly dropped?: Dropped;
+  /** The answer begins in the middle of thoughts, which end with this. */
+  readonly until?: string;
 }
 
 /** Tokens of a context that a prompt may have when something is dropped for it: the answer keeps `maxTokens`, at most half; a quarter by default. */

@@ -279,7 +279,7 @@ export class Model implements AsyncDisposable {
     const { held, stops, markStops } = speech;
     const generate = { ...options, stop: markStops, ...(held && { schema: held }) } as GenerateOptions;
     return this.#alone(session => {
-      const run = session.answer<ValueOf<S>>(() => ({ ids: prompt.ids }), generate, speech.marks);
+      const run = session.answer<ValueOf<S>>(() => prompt, generate, speech.marks);
       return new RunOf(settle => heard(run, prompt.parser, { id, stops }, settle));
     });
   }

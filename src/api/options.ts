@@ -1,4 +1,6 @@
 /** The options of the library's calls: defaults, checks, and the words for what is accepted. Unknown keys are errors everywhere. */
+
+import type { Gate } from "../decode/constrain/gated.ts";
 import { schemaText } from "../decode/constrain/schema/text.ts";
 import type { ConstraintSource, JsonStyle } from "../decode/constrain/source.ts";
 import { numberRule, type OptionRules, resolveOptions } from "../decode/options.ts";
@@ -253,6 +255,8 @@ export interface ResolvedGenerate {
   readonly sampling: SamplingOptions;
   readonly stops: readonly string[];
   readonly constraint: ConstraintSource | undefined;
+  /** Where the constraint holds; absent: everywhere. */
+  readonly gate: Gate | undefined;
 }
 
 /** Splits the flat options into the run's own and the sampler's; both refuse what they do not know. */
@@ -268,7 +272,9 @@ export function resolveGenerate(given: GenerateOptions): ResolvedGenerate {
     throw new LatheError("option.invalid", "With modules nothing can be dropped from a prompt; leave overflow out.", {
       option: "overflow",
     });
-  return { own, sampling, stops: isText(own.stop) ? [own.stop] : own.stop, constraint: constraintOf(own) };
+  const stops = isText(own.stop) ? [own.stop] : own.stop;
+  const schema: unknown = own.schema;
+  return { own, sampling, stops, constraint: constraintOf(own), gate: schema instanceof HeldCall ? schema.gate : undefined };
 }
 
 /** The one constraint that the options ask for. */

@@ -1,4 +1,5 @@
 /** The messages between the caller's thread and the engine's thread. Plain data only; errors travel as their code, message and details. */
+import type { Gate } from "../decode/constrain/gated.ts";
 import type { ConstraintSource } from "../decode/constrain/source.ts";
 import type { TokenLogprob } from "../decode/logprobs.ts";
 import type { SamplingOptions } from "../decode/sampler.ts";
@@ -26,6 +27,8 @@ export interface RunRequest {
   readonly stopIds: readonly number[];
   /** What the answer must be like; needs the vocabulary to have been sent. */
   readonly constraint?: ConstraintSource;
+  /** Where the constraint holds; absent: everywhere. With it, what cannot be enforced leaves the answer free. */
+  readonly gate?: Gate;
   /** The answer's first byte is a space that is no part of its text. */
   readonly leadingSpace?: boolean;
   /** How many of the likeliest tokens to tell with each token. */

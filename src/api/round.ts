@@ -12,7 +12,7 @@ import type { GenerateOptions } from "./options.ts";
 import type { Token } from "./protocol.ts";
 import { type Part, type Result, Run } from "./run.ts";
 import type { Session } from "./session.ts";
-import { type ChatHost, Speech } from "./speech.ts";
+import { type ChatHost, type ChatPrompt, Speech } from "./speech.ts";
 import type { ValueOf } from "./standard.ts";
 import { type AnyTool, forcedSpecs, type ToolCall, type ToolChoice, toolSpecs } from "./tools.ts";
 
@@ -22,7 +22,7 @@ export interface ChatOptions<S = unknown> extends GenerateOptions<S> {
   readonly tools?: readonly AnyTool[];
   /** Default "auto". */
   readonly toolChoice?: ToolChoice;
-  /** How many calls an answer that must call may make. Default 16. */
+  /** How many calls an answer that must call may make; 1 also ends an answer that may call behind its call. Default 16. */
   readonly maxCalls?: number;
   /** `separate`: thoughts between the model's marks are parts of their own. Default: so with tools, otherwise "text", as they come. */
   readonly reasoning?: "separate" | "text";
@@ -80,21 +80,21 @@ export function answerRound<S>(
   return new Run(async function* (settle): AsyncGenerator<Part<ValueOf<S>>, void, undefined> {
     const own = host();
     const { speech, separate, generate } = settled(own, options);
-    let parser: (() => AnswerParser) | undefined;
+    let prompt: ChatPrompt | undefined;
     const make = (): Fitted => {
       const render = (list: readonly ChatMessage[]): readonly number[] => {
-        const prompt = speech.prompt(list);
-        parser = prompt.parser;
+        prompt = speech.prompt(list);
         return prompt.ids;
       };
       const room = promptRoom(own.context, generate.maxTokens);
-      return fitMessages(messages, render, { context: own.context, room, policy: generate.overflow ?? "error" });
+      const fitted = fitMessages(messages, render, { context: own.context, room, policy: generate.overflow ?? "error" });
+      return { ...fitted, until: prompt?.until };
     };
     const asked = separate ? { ...generate, stop: speech.markStops } : generate;
     const run = session.answer<ValueOf<S>>(make, asked as GenerateOptions<never>, separate ? speech.marks : undefined);
     const known = messages.reduce((n, m) => n + (m.tool_calls?.length ?? 0), 0);
     if (!separate) yield* passed(run, settle);
-    else yield* heard(run, () => parser!(), { id: n => callId(known + n), stops: speech.stops }, settle);
+    else yield* heard(run, () => prompt!.parser(), { id: n => callId(known + n), stops: speech.stops }, settle);
   });
 }
 

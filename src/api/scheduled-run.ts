@@ -1,5 +1,6 @@
 /** One answer as the scheduler sees it: tokens that are known, of which some are evaluated; what is evaluated may be lost and done again. */
 import type { Constraint } from "../decode/constrain/constraint.ts";
+import type { Gated } from "../decode/constrain/gated.ts";
 import type { TokenLogprob } from "../decode/logprobs.ts";
 import { createSampler, type Sampler } from "../decode/sampler.ts";
 import { idOf, modulesOf, type Span } from "../kv/marks.ts";
@@ -17,7 +18,7 @@ export class ScheduledRun implements Ranked {
   readonly past: Past;
   readonly sampler: Sampler;
   /** What the answer must be like; set before the run begins. */
-  constraint: Constraint | undefined;
+  constraint: Constraint | Gated | undefined;
   /** Its constraint is being compiled. */
   compiling = false;
   /** Rows of logits that wait for a rule of the constraint to come, and the token that was chosen before it was missed. */

@@ -375,8 +375,10 @@ export class Scheduler {
   /** Those without a constraint first; when finding what is allowed has taken its share of time, the rows that are left wait for the next turn. */
   #answerAll(all: readonly (readonly [ScheduledRun, readonly Float32Array[]])[]): void {
     const until = this.#now() + MASKS * this.#stepMs;
-    for (const [run, rows] of all) if (!run.constraint) this.#answer(run, rows);
-    for (const [i, [run, rows]] of all.filter(([r]) => r.constraint).entries()) {
+    const free = ({ constraint }: ScheduledRun): boolean => constraint?.free ?? true;
+    const held = all.filter(([r]) => !free(r));
+    for (const [run, rows] of all) if (free(run)) this.#answer(run, rows);
+    for (const [i, [run, rows]] of held.entries()) {
       if (i === 0 || this.#now() <= until) this.#answer(run, rows);
       else {
         run.held = rows.map(r => r.slice());

@@ -150,8 +150,9 @@ export class Session implements Disposable {
   }
 
   /** Asks the engine for the run; it is told of the tokens' bytes first if it will need them. */
-  #enter(run: number, { ids: tokens, source }: Fitted, { own, sampling, constraint }: ResolvedGenerate): Inbox {
+  #enter({ ids: tokens, source, until }: Fitted, { own, sampling, constraint, gate }: ResolvedGenerate): { run: number; inbox: Inbox } {
     const { client, context, tokenizer } = this.#host;
+    const run = client.number();
     if (!tokens.length || source?.length === 0)
       throw new LatheError("prompt.empty", "The prompt is empty and this model has no beginning-of-text token; give it some text.");
     const most = Math.max(tokens.length, source?.length ?? 0);
@@ -170,8 +171,9 @@ export class Session implements Disposable {
       alternatives,
     };
     if (constraint) client.sendVocabulary(() => wireVocabulary(tokenizer));
-    const form = constraint && { constraint, leadingSpace: tokens.length === 1 && dropsFirstSpace(tokenizer) };
-    return client.enter(run, { kind: "run", ...request, ...form, client: whose, salt, priority });
+    const held = gate && { gate: { ...gate, until } };
+    const form = constraint && { constraint, ...held, leadingSpace: tokens.length === 1 && dropsFirstSpace(tokenizer) };
+    return { run, inbox: client.enter(run, { kind: "run", ...request, ...form, client: whose, salt, priority }) };
   }
 
   async *#produce<T>(
@@ -186,10 +188,10 @@ export class Session implements Disposable {
     createSampler({ seed: 1, ...sampling }); // refuses wrong options before anything runs
     const matcher = createStopMatcher(stops);
     own.signal?.throwIfAborted();
-    const { ids: tokens, source, dropped } = make();
+    const fitted = make();
+    const { ids: tokens, dropped } = fitted;
     const { client, tokenizer } = this.#host;
-    const run = client.number();
-    const inbox = this.#enter(run, { ids: tokens, source }, resolved);
+    const { run, inbox } = this.#enter(fitted, resolved);
     this.#running = true;
     const answer = new Answer<T>(tokenizer, matcher, { continued: tokens.length > 1, shown, dropped, forgetful: own.forgetTold });
     let finished: Finished | undefined;

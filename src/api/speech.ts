@@ -4,6 +4,7 @@
  */
 import { LatheError } from "../errors.ts";
 import type { ChatMessage } from "../text/chat.ts";
+import { beginningsOf } from "../text/tools/beginnings.ts";
 import { openingOf } from "../text/tools/call-forms.ts";
 import { type Manner, mannerOf, marksOf, openThoughts, type Thoughts } from "../text/tools/manner.ts";
 import { coded, codesOf } from "../text/tools/marks.ts";
@@ -35,7 +36,7 @@ export interface SpeechOptions {
   readonly specs: readonly ToolSpec[];
   /** Of which one must be called. */
   readonly forced?: readonly ToolSpec[];
-  /** How many calls an answer that must call may make. Default 16. */
+  /** How many calls an answer that must call may make; 1 also ends an answer that may call behind its call. Default 16. */
   readonly maxCalls?: number;
   /** Texts that end the answer: a mark in one of them is text. */
   readonly stops?: readonly string[];
@@ -47,13 +48,15 @@ export const DEFAULT_CALLS = 16;
 /** A prompt, and how its answer is read. */
 export interface ChatPrompt {
   readonly ids: readonly number[];
+  /** It ends in the middle of thoughts, which end with this. */
+  readonly until?: string;
   readonly parser: () => AnswerParser;
 }
 
 export class Speech {
   /** Special tokens that are told apart from text, and what stands for them. */
   readonly marks: Marks;
-  /** What holds the answer to calls. */
+  /** What holds the answer to calls: all of it, or where it makes some. */
   readonly held: HeldCall | undefined;
   /** Stop texts that end the words of the answer. They do not count in thoughts and calls. */
   readonly stops: readonly string[];
@@ -72,7 +75,7 @@ export class Speech {
     this.#specs = specs;
     this.#teach = specs.length > 0 && own === undefined;
     const manner = mannerOf(host.template, own ?? taughtSyntax);
-    const form = forced && forcedForm(manner.syntax!, forced);
+    const form = forced && (formOf(manner.syntax!, forced) ?? bareSyntax.forced!);
     const bare = form && "keys" in form.call && openingOf(form) === "";
     const reads = specs.length > 0 || manner.syntax?.whole !== undefined;
     this.#manner = { ...manner, syntax: bare ? bareSyntax : reads ? manner.syntax : undefined };
@@ -81,12 +84,36 @@ export class Speech {
     this.stops = stops.filter(s => !marked(s));
     this.markStops = stops.filter(marked);
     this.marks = codesOf(marks.filter(m => host.mark(m) !== undefined && !stops.some(s => s.includes(m))));
-    if (!form) return;
-    const ids = Object.fromEntries(callMarksOf(manner.syntax!).flatMap(m => (host.mark(m) === undefined ? [] : [[m, host.mark(m)!]])));
+    if (!form) {
+      this.held = specs.length ? this.#free(manner, maxCalls) : undefined;
+      return;
+    }
+    const ids = this.#idsOf(callMarksOf(manner.syntax!));
     const { tools: _, ...calls } = form;
     // The prompt goes as far as a token that nothing can merge with; what comes behind it is the model's own.
     this.#forced = openingOf(form).slice(0, endOfMarks(openingOf(form), Object.keys(ids)));
     this.held = new HeldCall(forced, calls, { most: maxCalls, begun: this.#forced.length, marks: ids });
+  }
+
+  #idsOf(marks: readonly string[]): Readonly<Record<string, number>> {
+    return Object.fromEntries(marks.flatMap(m => (this.#host.mark(m) === undefined ? [] : [[m, this.#host.mark(m)!]])));
+  }
+
+  /** What holds calls that may be made, where the family's form can write all of the tools' names. */
+  #free(manner: Manner, maxCalls: number): HeldCall | undefined {
+    const { syntax, thoughts } = manner;
+    const form = syntax && formOf(syntax, this.#specs);
+    if (!form) return undefined;
+    const { tools: _, ...calls } = form;
+    const names = this.#specs.map(s => s.function.name);
+    const gate = {
+      ...beginningsOf({ ...manner, syntax }, form, names),
+      blind: thoughts.map(t => [t.open, t.close] as const),
+      ...(maxCalls === 1 && { stretches: 1 }),
+      marks: this.#idsOf(marksOf(manner)),
+    };
+    const inOne = form.open !== undefined || form.list !== undefined;
+    return new HeldCall(this.#specs, calls, { most: inOne ? maxCalls : 1, marks: this.#idsOf(callMarksOf(syntax)), gate });
   }
 
   /** The prompt of these messages. */
@@ -94,7 +121,7 @@ export class Speech {
     const [shown, tools] = this.#teach ? [taught(messages, this.#specs), []] : [messages, this.#specs];
     const { ids, ending } = this.#host.render(shown, tools, end => this.#opening(end));
     const thinking = openThoughts(this.#manner, ending);
-    return { ids, parser: () => this.#parser(ending, thinking) };
+    return { ids, until: thinking?.close, parser: () => this.#parser(ending, thinking) };
   }
 
   /** A call is not made in the middle of thoughts. */
@@ -115,9 +142,9 @@ export class Speech {
 const endOfMarks = (text: string, marks: readonly string[]): number =>
   marks.reduce((end, m) => Math.max(end, text.includes(m) ? text.lastIndexOf(m) + m.length : 0), 0);
 
-/** The syntax's own form where it can hold these calls, otherwise JSON. */
-function forcedForm({ forced: form }: ToolSyntax, wanted: readonly ToolSpec[]): ForcedForm {
-  return form && wanted.every(w => form.tools?.test(w.function.name) ?? true) ? form : bareSyntax.forced!;
+/** The syntax's own form where it can hold these calls. */
+function formOf({ forced: form }: ToolSyntax, wanted: readonly ToolSpec[]): ForcedForm | undefined {
+  return form && wanted.every(w => form.tools?.test(w.function.name) ?? true) ? form : undefined;
 }
 
 /** The tools of a request that are functions. @throws LatheError option.invalid for what is no tool. */

@@ -75,7 +75,9 @@ export const fields = {
     .describe(`texts that end the answer and are no part of it; at most ${limits.stops}`),
   parallelCalls: z
     .boolean()
-    .describe(`whether an answer that must call may make several calls, at most ${limits.calls}; without it, it may; \`false\`: one call`),
+    .describe(
+      `whether an answer may make several calls, at most ${limits.calls} where it must call; without it, it may; \`false\`: one call`,
+    ),
   n: whole(1, limits.choices, "how many answers; they share the prompt's keys and values"),
   modules: z
     .array(z.union([moduleUnion, moduleText]))

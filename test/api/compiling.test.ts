@@ -96,7 +96,7 @@ describe("the queue", () => {
     expect([first.compiling, second.compiling, first.constraint]).toEqual([true, true, undefined]);
     expect(compiled(elsewhere.next())).toBe("a+");
     expect(log).toEqual(["ready 0", "ready 1"]);
-    expect([...first.constraint!.mask()]).toEqual([1]);
+    expect([...first.constraint!.mask()!]).toEqual([1]);
     expect(enter("a+").constraint).toBeDefined();
     expect(elsewhere.posted).toEqual([]);
     expect(elsewhere.started).toBe(1);

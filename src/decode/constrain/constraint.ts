@@ -15,6 +15,8 @@ export interface Compiled {
 }
 
 export interface Constraint {
+  /** Whether all tokens may come: never. */
+  readonly free: boolean;
   /** [ceil(vocabulary / 32)] bit `id & 31` of word `id >> 5` is set where the token may come next; ends of generation where the text may end. Not to be written to. */
   mask(): Uint32Array;
   /** Goes on by a token: `end` if it ends the generation, `refused`, and no change, where it is not allowed. */
@@ -86,6 +88,12 @@ export class SharedConstraint {
     return new Follower(this, this.automaton.start(leadingSpace ? grammar.seq(grammar.text(" "), root) : root));
   }
 
+  /** A constraint behind the first bytes of its text; undefined where these are none. */
+  after(bytes: ArrayLike<number>): Constraint | undefined {
+    const state = this.automaton.run(this.automaton.start(this.compiled.root), Uint8Array.from(bytes));
+    return state ? new Follower(this, state) : undefined;
+  }
+
   mask(state: Stack): Uint32Array {
     const mask = this.masks.of(state);
     this.#grown();
@@ -110,6 +118,7 @@ const nothing = new Uint8Array(0);
 const MOST_FORCED = 256;
 
 class Follower implements Constraint {
+  readonly free = false;
   readonly #shared: SharedConstraint;
   #state: Stack;
 

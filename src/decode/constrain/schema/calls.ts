@@ -38,6 +38,8 @@ export interface Calls {
   readonly begun: number;
   /** Marks of the form that are tokens. */
   readonly marks: MarkIds;
+  /** A tool whose schema cannot be enforced takes any object, in place of an error. */
+  readonly lenient?: boolean;
 }
 
 /** Characters of a name that those who read elements wait for. */
@@ -93,7 +95,7 @@ function callSchema(name: string, schema: JsonObject, { keys: [nameKey, argument
 }
 
 /** The calls of each tool, from its name on. @throws LatheError schema.* */
-function callsOf(schemas: readonly (readonly [string, JsonObject])[], form: CallForm, marks: MarkIds, loose: boolean) {
+function callsOf(schemas: Schemas, form: CallForm, marks: MarkIds, loose: boolean) {
   const whole = schemas.map(([name, schema]) => ("keys" in form ? callSchema(name, schema, form) : schema));
   const { values, formula } = reader({ anyOf: whole }, profileOf(form, marks));
   const { grammar } = values;
@@ -122,8 +124,35 @@ function callsOf(schemas: readonly (readonly [string, JsonObject])[], form: Call
 }
 
 /** @throws LatheError as `compileSchema`, and `schema.unsatisfiable` where a tool cannot be called in this form. */
-export function compileCalls({ text, form, most, begun, marks }: Calls): Compiled {
+export function compileCalls({ text, lenient, ...calls }: Calls): Compiled {
   const schemas = Object.entries(JSON.parse(text) as Record<string, JsonObject>);
+  try {
+    return compiled(schemas, calls);
+  } catch (e) {
+    if (!lenient || isLimit(e)) throw e;
+    return compiled(
+      schemas.map(([name, schema]) => [name, canBeCalled(name, schema, calls) ? schema : { type: "object" }]),
+      calls,
+    );
+  }
+}
+
+type Schemas = readonly (readonly [string, JsonObject])[];
+type Form = Omit<Calls, "text" | "lenient">;
+
+const isLimit = (e: unknown): boolean => !(e instanceof LatheError) || e.code === "grammar.limit";
+
+function canBeCalled(name: string, schema: JsonObject, calls: Form): boolean {
+  try {
+    compiled([[name, schema]], calls);
+    return true;
+  } catch (e) {
+    if (isLimit(e)) throw e;
+    return false;
+  }
+}
+
+function compiled(schemas: Schemas, { form, most, begun, marks }: Form): Compiled {
   const { values, write, one } = callsOf(schemas, form.call, marks, form.loose ?? false);
   const { grammar, profile } = values;
   const { begin, between, end, close = "", list } = form;
