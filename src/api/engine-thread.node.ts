@@ -48,8 +48,7 @@ function pump(): void {
   pumping = true;
   setImmediate(() => {
     pumping = false;
-    scheduler?.turn();
-    pump();
+    if (scheduler?.turn()) pump(); // otherwise the next message does
   });
 }
 

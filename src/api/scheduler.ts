@@ -4,12 +4,12 @@
  * run out, pasts that nobody uses go first, then the last in rank is sent back and computed again later. Owns sequences and samplers; knows no
  * threads and no messages, so that it can be tested alone. Who goes first is policy.ts.
  */
-import { type TokenLogprob, topLogprobs } from "../decode/logprobs.ts";
 import type { StepToken } from "../engine/step.ts";
 import { LatheError } from "../errors.ts";
 import { type Span, wholeLength } from "../kv/marks.ts";
 import { type Past, Prefixes, usableOf } from "../kv/prefixes.ts";
-import { commonOf, GRAIN, LEAST_CHUNK, logProbability, type Member, outstanding, rowsOf, sizeOf, tokensOf, wholeTiles } from "./batch.ts";
+import { Answering } from "./answering.ts";
+import { commonOf, GRAIN, LEAST_CHUNK, type Member, outstanding, rowsOf, sizeOf, tokensOf, wholeTiles } from "./batch.ts";
 import { Compiling } from "./compiling.ts";
 import { keyOf, ModuleRuns } from "./module-runs.ts";
 import { Fairness, keepOrder } from "./policy.ts";
@@ -29,10 +29,6 @@ const LOOKED_AT = 16;
 const SPARE = 4;
 /** Tokens by which waiting for a neighbour's prompt must be better than not waiting. */
 const WORTH_WAITING = 16;
-/** Bytes without a choice that are worth asking for their tokens, all of which are then computed in one step. */
-const WORTH_ASKING = 6;
-/** Of a step's time, what finding the tokens that constraints allow may add for all others. */
-const MASKS = 0.1;
 
 const isShortage = (e: unknown): boolean => e instanceof LatheError && e.code === "memory.insufficient";
 
@@ -49,13 +45,11 @@ export class Scheduler {
   readonly #fairness = new Fairness();
   readonly #time = new StepTime();
   readonly #compiling: Compiling;
+  readonly #answering: Answering;
   readonly #modules: ModuleRuns;
   #arrivals = 0;
   #turns = 0;
   #preempted = 0;
-  /** Milliseconds of the last step; runs whose rows wait for what their constraints allow to be found. */
-  #stepMs = 0;
-  readonly #late = new Set<ScheduledRun>();
   /** Whether the last step was. */
   #brokenOff = false;
 
@@ -73,12 +67,20 @@ export class Scheduler {
     const outcome = {
       ready: wake,
       resumed: (run: ScheduledRun) => {
-        this.#answer(run, run.held ?? []);
+        this.#answering.answer(run, run.held ?? []);
         wake();
       },
       failed: (run: ScheduledRun, e: unknown) => this.#fail(run, e),
     };
     this.#compiling = new Compiling(outcome, compiler);
+    const { context } = steps.plan.options;
+    this.#answering = new Answering(events, this.#compiling, {
+      context,
+      now,
+      going: run => this.#runs.get(run.request.run) === run,
+      finish: (run, finish) => this.#finish(run, finish),
+      fail: outcome.failed,
+    });
     this.#modules = new ModuleRuns(this.#pasts, {
       newSequence: () => steps.newSequence(),
       enter: (request, past, owner) => this.#enter(new ScheduledRun(request, past, owner.arrival, now())),
@@ -93,16 +95,21 @@ export class Scheduler {
     return run;
   }
 
-  /** Whether a turn would do something. */
+  get #running(): ScheduledRun[] {
+    return [...this.#runs.values()].filter(r => r.running);
+  }
+
+  /** Whether there is something to do, if only who has to say something does. */
   get busy(): boolean {
     return (
-      this.#scorings.size + this.#late.size > 0 || [...this.#runs.values()].some(r => !r.compiling && (!r.running || r.ready || r.module))
+      this.#scorings.size + this.#answering.late > 0 ||
+      [...this.#runs.values()].some(r => !r.compiling && (!r.running || r.ready || r.module))
     );
   }
 
   status(): EngineStatus {
     const { pool } = this.#steps.store;
-    const running = [...this.#runs.values()].filter(r => r.running).length;
+    const running = this.#running.length;
     return {
       running,
       waiting: this.#runs.size - running,
@@ -158,6 +165,12 @@ export class Scheduler {
     this.#enter(run);
   }
 
+  /** The tokens of what must come, or their beginning. */
+  jump(run: number, ids: readonly number[]): void {
+    const found = this.#runs.get(run);
+    if (found) this.#answering.jump(found, ids);
+  }
+
   score(run: number, tokens: Int32Array): void {
     this.#scorings.add(run, tokens);
   }
@@ -173,12 +186,17 @@ export class Scheduler {
     this.#scorings.cancel(run);
   }
 
-  /** One step. An error of the step ends the last run in it; one of a run's choice of token ends that run. */
-  turn(): void {
+  /**
+   * One step. An error of the step ends the last run in it; one of a run's choice of token ends that run. False: nothing could be done, and nothing
+   * can before somebody comes or leaves, or says something.
+   */
+  turn(): boolean {
     this.#turns++;
     // By turns, so that neither waits for the other's end.
-    if (this.#scorings.size && (this.#turns % 2 === 0 || !this.#runs.size)) this.#scorings.turn();
-    else this.#runTurn();
+    const scoring = this.#scorings.size > 0;
+    if (!scoring || (this.#turns % 2 && this.#runs.size)) return this.#runTurn() || scoring;
+    this.#scorings.turn();
+    return true;
   }
 
   // ---- who takes part ----
@@ -186,13 +204,14 @@ export class Scheduler {
   /** Runs that wait begin, in order, as far as there are pages for what they know. */
   #admit(): void {
     const { maxWanted } = this.#steps.plan.options;
-    const all = [...this.#runs.values()];
-    const running = all.filter(r => r.running);
+    const running = this.#running;
     const lagging = running.filter(r => r.lags);
     const share = (r: ScheduledRun): string => `${r.priority} ${r.client}`;
     const shares = new Set(running.map(share));
     const first = (r: ScheduledRun): number => Number(this.#modules.isFirst(r));
-    const waiting = all.filter(r => !r.running && !r.compiling).sort((a, b) => first(b) - first(a) || this.#fairness.order(a, b));
+    const waiting = [...this.#runs.values()]
+      .filter(r => !r.running && !r.compiling)
+      .sort((a, b) => first(b) - first(a) || this.#fairness.order(a, b));
     for (const run of waiting.slice(0, LOOKED_AT)) {
       const taking = running.length - lagging.length;
       if (taking >= 2 * maxWanted) return;
@@ -271,7 +290,7 @@ export class Scheduler {
 
   /** The last in rank gives its pages back and waits again; false where only one is left. */
   #preempt(): boolean {
-    const running = [...this.#runs.values()].filter(r => r.running).sort(keepOrder);
+    const running = this.#running.sort(keepOrder);
     if (running.length < 2) return false;
     const run = running[running.length - 1];
     this.#sendBack(run);
@@ -285,7 +304,7 @@ export class Scheduler {
   /** Tokens of the next step: of each run that answers one and what must follow it, then prompts, as many as end in time. */
   #compose(): Member[] {
     const { maxTokens, maxWanted } = this.#steps.plan.options;
-    const ready = [...this.#runs.values()].filter(r => r.running && r.ready && r.left > 0);
+    const ready = this.#running.filter(r => r.ready && r.left > 0);
     const answering = ready.filter(r => r.left === 1).sort((a, b) => a.served - b.served || this.#fairness.order(a, b));
     const most = Math.min(maxWanted, maxTokens);
     const taking = answering.slice(0, most);
@@ -338,18 +357,25 @@ export class Scheduler {
 
   // ---- what is computed ----
 
-  #runTurn(): void {
-    const late = [...this.#late].map(run => [run, run.held!] as const);
-    this.#late.clear();
-    this.#answerAll(late);
+  /** Whether it did anything. */
+  #runTurn(): boolean {
+    const late = this.#answering.late > 0;
+    this.#answering.answerLate();
+    const before = this.#running.length;
     this.#admit();
-    for (const run of [...this.#runs.values()]) if (run.running && run.module) this.#place(run, run.module);
+    const placing = this.#running.filter(r => r.module);
+    const moved = late || placing.length > 0 || this.#running.length !== before;
+    for (const run of placing) if (run.running && run.module) this.#place(run, run.module);
     let members = this.#compose();
     while (members.length && !this.#makeRoom(members.reduce((sum, { run, count }) => sum + run.sequence.needs(count), 0))) {
       if (!this.#preempt()) break;
       members = this.#compose();
     }
-    if (!members.length) return;
+    if (members.length) this.#step(members);
+    return moved || members.length > 0;
+  }
+
+  #step(members: readonly Member[]): void {
     const batch = members.flatMap(({ run, count }) => tokensOf(run, count));
     const rows = members.map(rowsOf);
     const size = sizeOf(members);
@@ -364,27 +390,15 @@ export class Scheduler {
       return;
     }
     if (!logits) return;
-    this.#stepMs = this.#now() - begun;
-    this.#time.observe(size, this.#stepMs);
+    const ms = this.#now() - begun;
+    this.#time.observe(size, ms);
     for (const { run, count } of members) this.#count(run, count);
     let row = 0;
     const own = (i: number): Float32Array[] => logits.slice(row, (row += rows[i]));
-    this.#answerAll(members.map(({ run }, i) => [run, own(i)] as const).filter(([, { length }]) => length));
-  }
-
-  /** Those without a constraint first; when finding what is allowed has taken its share of time, the rows that are left wait for the next turn. */
-  #answerAll(all: readonly (readonly [ScheduledRun, readonly Float32Array[]])[]): void {
-    const until = this.#now() + MASKS * this.#stepMs;
-    const free = ({ constraint }: ScheduledRun): boolean => constraint?.free ?? true;
-    const held = all.filter(([r]) => !free(r));
-    for (const [run, rows] of all) if (free(run)) this.#answer(run, rows);
-    for (const [i, [run, rows]] of held.entries()) {
-      if (i === 0 || this.#now() <= until) this.#answer(run, rows);
-      else {
-        run.held = rows.map(r => r.slice());
-        this.#late.add(run);
-      }
-    }
+    this.#answering.answerAll(
+      members.map(({ run }, i) => [run, own(i)] as const).filter(([, { length }]) => length),
+      ms,
+    );
   }
 
   /**
@@ -400,22 +414,6 @@ export class Scheduler {
     const logits = this.#steps.attempt(batch, () => endComes() || (alone && runComes()));
     this.#brokenOff = logits === undefined;
     return logits;
-  }
-
-  /** The tokens after the rows' places, as long as the run goes on. Where the constraint cannot tell yet, what is left of the rows is held. */
-  #answer(run: ScheduledRun, rows: readonly Float32Array[]): void {
-    const going = (): boolean => this.#runs.get(run.request.run) === run;
-    let left = rows;
-    run.held = undefined;
-    try {
-      for (; left.length && going(); left = left.slice(1)) this.#choose(run, left[0]);
-      if (going()) this.#lookAhead(run);
-      if (going()) this.#compiling.wentOn(run);
-    } catch (e) {
-      const error = this.#compiling.failure(run, e);
-      if (error) this.#fail(run, error);
-      else run.held = left.map(row => row.slice());
-    }
   }
 
   #count(run: ScheduledRun, count: number): void {
@@ -435,48 +433,6 @@ export class Scheduler {
     if (!this.#modules.failed(run, error)) this.#events.failed(run.request.run, error);
   }
 
-  #chosen({ forced, constraint, sampler }: ScheduledRun, logits: Float32Array): TokenLogprob {
-    const next = forced.shift();
-    return next === undefined ? sampler.sample(logits, constraint?.mask()) : { id: next, logprob: logProbability(logits, next) };
-  }
-
-  #choose(run: ScheduledRun, logits: Float32Array): void {
-    if (!run.answering) run.answering = this.#now();
-    const { constraint } = run;
-    const { id, logprob } = (run.chosen ??= this.#chosen(run, logits));
-    if (run.request.stopIds.includes(id) || constraint?.accept(id) === "end") {
-      this.#finish(run, "stop");
-      return;
-    }
-    run.chosen = undefined;
-    run.sampler.accept(id);
-    run.known.push(id);
-    run.produced++;
-    const { alternatives } = run.request;
-    this.#events.token(run.request.run, alternatives ? { id, logprob, alternatives: topLogprobs(logits, alternatives) } : { id, logprob });
-    if (constraint?.done) this.#finish(run, "stop");
-    else if (run.produced >= run.request.maxTokens) this.#finish(run, "length");
-    else if (run.known.length > this.#steps.plan.options.context) this.#finish(run, "context");
-  }
-
-  /** Asks for the tokens of what must come, where that is more than a token or two. */
-  #lookAhead(run: ScheduledRun): void {
-    if (!run.constraint || run.forced.length > 0) return;
-    const bytes = run.constraint.forced();
-    if (bytes.length < WORTH_ASKING) return;
-    run.waiting = true;
-    this.#events.forced(run.request.run, bytes);
-  }
-
-  /** Goes on with these tokens as far as the constraint leaves nothing else and there is room for them. */
-  jump(run: number, ids: readonly number[]): void {
-    const found = this.#runs.get(run);
-    if (!found?.waiting) return;
-    found.waiting = false;
-    const room = Math.min(found.request.maxTokens - found.produced, this.#steps.plan.options.context - found.known.length);
-    found.forced.push(...found.constraint!.spelling(ids.slice(0, Math.max(0, room))));
-  }
-
   #finish(run: ScheduledRun, finish: Finish): void {
     this.#leave(run);
     if (!this.#modules.finished(run, finish)) this.#events.finished(run.request.run, run.result(finish, this.#now()));
@@ -484,7 +440,7 @@ export class Scheduler {
 
   #leave(run: ScheduledRun): void {
     this.#runs.delete(run.request.run);
-    this.#late.delete(run);
+    this.#answering.left(run);
     this.#compiling.left(run);
     this.#modules.left(run);
     if (run.awaits) this.cancel(run.awaits.request.run);

@@ -29,6 +29,8 @@ class Simulation {
   /** Runs whose tokens are read late. */
   readonly slow = new Set<number>();
   #next = 0;
+  /** Whether the last turn did something or somebody has said something since: an engine's thread sleeps otherwise. */
+  #awake = true;
 
   constructor(world: World, coming?: Coming) {
     this.world = world;
@@ -42,7 +44,7 @@ class Simulation {
       prompt: () => {},
       token: (run, { id }) => {
         this.asked.get(run)!.got.push(id);
-        if (!this.slow.has(run)) this.scheduler.taken(run, 1);
+        if (!this.slow.has(run)) this.taken(run, 1);
       },
       finished: (run, { finish, usage }) => {
         this.asked.get(run)!.cached = usage.cachedTokens;
@@ -55,10 +57,34 @@ class Simulation {
     this.scheduler = new Scheduler(world.steps, events, { now: world.now, coming });
   }
 
+  /** As the engine's thread takes turns. False: it sleeps. */
+  turn(): boolean {
+    if (!this.#awake) return false;
+    this.#awake = false;
+    this.#awake = this.scheduler.turn() || this.#awake;
+    return true;
+  }
+
+  /** It has something to do, and nothing can be done. */
+  get sleeps(): boolean {
+    return !this.#awake && this.scheduler.busy;
+  }
+
+  taken(run: number, count: number): void {
+    this.#awake = true;
+    this.scheduler.taken(run, count);
+  }
+
+  cancel(run: number): void {
+    this.#awake = true;
+    this.scheduler.cancel(run);
+  }
+
   ask(prompt: readonly number[], most: number, options: { client?: string; salt?: string; priority?: number } = {}): number {
     const run = this.#next++;
     const session = 1_000_000 + run;
     this.asked.set(run, { prompt, most, session, got: [], salt: options.salt ?? "" });
+    this.#awake = true;
     this.scheduler.open(session);
     const tokens = Int32Array.from(prompt);
     this.scheduler.add({ run, session, tokens, sampling: greedy, maxTokens: most, stopIds: [0], ...options });
@@ -71,6 +97,7 @@ class Simulation {
     const right = expectedAnswer(prompt, most, context);
     if (end === "cancelled" || end === "failed") right.length = got.length;
     if (got.join() !== right.join()) throw new Error(`run ${run} (${end}): ${got.join()} instead of ${right.join()}`);
+    this.#awake = true;
     this.scheduler.drop(session);
     this.asked.delete(run);
   }
@@ -78,7 +105,8 @@ class Simulation {
   finish(): void {
     for (let i = 0; this.scheduler.busy; i++) {
       if (i > 100_000) throw new Error("it does not end");
-      this.scheduler.turn();
+      if (this.sleeps) throw new Error("it sleeps with something to do");
+      this.turn();
     }
   }
 }
@@ -99,7 +127,7 @@ function stormy(seed: number, turns: number) {
   let failing = false;
   world.fails = () => failing && random.below(50) === 0;
   const counts: Record<string, number> = {};
-  let cached = 0;
+  let [cached, slept] = [0, 0];
   const settleAll = (): void => {
     for (const run of sim.ended.splice(0)) {
       const { end, cached: hit = 0 } = sim.asked.get(run)!;
@@ -109,8 +137,8 @@ function stormy(seed: number, turns: number) {
       sim.settle(run, sizes.context);
     }
   };
-  for (let turn = 0; turn < turns; turn++) {
-    if (turn % 4096 === 0) failing = !failing;
+  for (let turn = 0, i = 0; turn < turns; i++) {
+    if (i % 4096 === 0) failing = !failing;
     if (sim.asked.size < 10 && random.below(4) === 0) {
       const options = { client: `c${random.below(3)}`, salt: random.below(8) === 0 ? "s" : "", priority: random.below(10) === 0 ? 1 : 0 };
       const run = sim.ask(promptOf(random), 1 + random.below(12), options);
@@ -119,15 +147,17 @@ function stormy(seed: number, turns: number) {
     if (random.below(64) === 0 && sim.asked.size) {
       const open = [...sim.asked.keys()];
       const run = open[random.below(open.length)];
-      if (random.below(2)) sim.scheduler.cancel(run);
-      else if (sim.slow.delete(run)) sim.scheduler.taken(run, sim.asked.get(run)!.got.length);
+      if (random.below(2)) sim.cancel(run);
+      else if (sim.slow.delete(run)) sim.taken(run, sim.asked.get(run)!.got.length);
     }
-    sim.scheduler.turn();
+    if (sim.turn()) turn++;
+    else slept++;
+    if (sim.sleeps && sim.slow.size === 0) throw new Error("it sleeps with something to do");
     settleAll();
     const { pagesUsed, pages } = sim.scheduler.status();
     if (pagesUsed < 0 || pagesUsed > pages) throw new Error(`${pagesUsed} pages of ${pages}`);
   }
-  for (const run of sim.slow) sim.scheduler.taken(run, sim.asked.get(run)!.got.length);
+  for (const run of sim.slow) sim.taken(run, sim.asked.get(run)!.got.length);
   sim.slow.clear();
   failing = false;
   sim.finish();
@@ -136,14 +166,15 @@ function stormy(seed: number, turns: number) {
   sim.scheduler.forget();
   const { pagesUsed, preempted } = sim.scheduler.status();
   expect(pagesUsed).toBe(0);
-  return { preempted, cached, brokenOff: world.brokenOff, ended: counts };
+  return { preempted, cached, slept, brokenOff: world.brokenOff, ended: counts };
 }
 
 describe("in a storm of requests", () => {
   it("every request ends once with its own answer and no page is lost, in a million steps", () => {
-    const total = { preempted: 0, cached: 0, brokenOff: 0 };
+    const total = { preempted: 0, cached: 0, brokenOff: 0, slept: 0 };
     for (let seed = 1; seed <= 10; seed++) {
-      const { preempted, cached, brokenOff, ended } = stormy(seed, 100_000);
+      const { preempted, cached, slept, brokenOff, ended } = stormy(seed, 100_000);
+      total.slept += slept;
       total.brokenOff += brokenOff;
       total.preempted += preempted;
       total.cached += cached;
@@ -151,6 +182,7 @@ describe("in a storm of requests", () => {
     }
     expect(total.preempted).toBeGreaterThan(100);
     expect(total.brokenOff).toBeGreaterThan(1000);
+    expect(total.slept).toBeGreaterThan(1000);
     expect(total.cached).toBeGreaterThan(10_000);
   }, 120_000);
 });
