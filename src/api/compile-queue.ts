@@ -35,11 +35,6 @@ export interface QueueSurroundings {
   readonly lost: () => void;
 }
 
-/**
- * Tasks that are handed over. What came of one is taken between two steps: so no more than one is worked at in the time of a step, which answers that
- * are under way hardly feel, and where there are no steps the next is handed over at once.
- */
-const AHEAD = 1;
 /** Milliseconds after which a task is taken for one that never ends: what tasks may do is counted, so that none takes as long. */
 const LONGEST_MS = 5_000;
 /** The same for the first, with the thread's start and the vocabulary's tree before it. */
@@ -51,8 +46,11 @@ export class CompileQueue {
   /** What waits, by client; the client whose turn is next comes first. */
   readonly #waiting = new Map<string, Task[]>();
   readonly #idle = new Set<Task>();
-  /** Handed over, in order: each is answered once, in this order. */
-  #under: Task[] = [];
+  /**
+   * Handed over, and answered once. What came of it is taken between two steps: so one task is worked at in the time of a step, which answers that are
+   * under way hardly feel, and where there are no steps the next is handed over at once.
+   */
+  #at: Task | undefined;
   #begun = 0;
   /** Whether the thread has answered anything. */
   #heard = false;
@@ -110,19 +108,17 @@ export class CompileQueue {
   }
 
   #handOver(): void {
-    while (this.#under.length < AHEAD) {
-      const task = this.#next();
-      if (!task) return;
-      this.#under.push(task);
-      if (this.#under.length === 1) this.#watch();
-      this.#thread().post(task.message);
-    }
+    if (this.#at) return;
+    this.#at = this.#next();
+    if (!this.#at) return;
+    this.#watch();
+    this.#thread().post(this.#at.message);
   }
 
-  /** The thread is at the first task now, if there is one. */
+  /** The thread is at a task now, if there is one. */
   #watch(): void {
     clearTimeout(this.#timer);
-    if (!this.#under.length) return;
+    if (!this.#at) return;
     this.#begun = performance.now();
     this.#timer = setTimeout(() => this.#compiler && this.#died(this.#compiler), this.#heard ? LONGEST_MS : LONGEST_START_MS);
   }
@@ -146,7 +142,8 @@ export class CompileQueue {
       this.#watch();
       return;
     }
-    const task = this.#under.shift();
+    const task = this.#at;
+    this.#at = undefined;
     const ms = performance.now() - this.#begun;
     this.#watch();
     task?.settled(message, ms);
@@ -157,10 +154,9 @@ export class CompileQueue {
     if (compiler !== this.#compiler) return;
     this.#compiler = undefined;
     compiler.terminate();
-    const [guilty, ...others] = this.#under;
-    this.#under = [];
+    const guilty = this.#at;
+    this.#at = undefined;
     this.#watch();
-    for (const task of others) this.#waiting.set(task.client, [task, ...(this.#waiting.get(task.client) ?? [])]);
     this.#idle.clear();
     for (const [client, tasks] of [...this.#waiting]) {
       const left = tasks.filter(t => t.message.kind === "compile"); // the others are about what is lost
