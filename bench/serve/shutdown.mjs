@@ -82,7 +82,7 @@ async function lifetime(start, source) {
 
 /** @param {import("./scenarios.mjs").Setting} setting */
 export async function shutdown({ start, say, add, options, signal }) {
-  const source = workload(950, 1024);
+  const source = workload(949 + options.seed, 1024);
   const ends = [];
   const still = watchStandstills();
   let [begun, heldUp] = [0, 0];

@@ -10,6 +10,7 @@ import { type App, type AppOptions, createApp } from "./app.ts";
 import { limits } from "./fields.ts";
 import { isLoopback } from "./guard.ts";
 import { awaitHeads, KEEP_ALIVE_MS } from "./heads.ts";
+import { closeQueued } from "./queued.ts";
 
 export interface ListenOptions extends AppOptions {
   /** Default 127.0.0.1. */
@@ -48,6 +49,7 @@ export async function listen(options: ListenOptions): Promise<Listening> {
     serverOptions: { maxHeaderSize: limits.headerBytes, headersTimeout: 0, requestTimeout: 0, keepAliveTimeout: KEEP_ALIVE_MS },
   }) as Server;
   awaitHeads(server);
+  closeQueued(server);
   server.maxConnections = connections;
   await new Promise<void>((resolve, reject) => {
     server.once("error", (e: NodeJS.ErrnoException) => reject(cannotListen(e, host, port)));

@@ -39,6 +39,7 @@ import { Random } from "../fixtures/random.ts";
 import { type Fields, metadata } from "../text/vocabularies.ts";
 import { chat } from "./chat.ts";
 import { generatedTargets } from "./generated.ts";
+import { hostileNames } from "./hostile.ts";
 import { type Kind, mutated } from "./mutate.ts";
 import { requests } from "./requests.ts";
 import { rankFile, sentencePieceModel, tekkenFile, tokenizerJsons, tokenizerMetadata } from "./tokenizer-files.ts";
@@ -421,6 +422,7 @@ export const targets = (): readonly Target[] => [
   patterns,
   ...packedCopies(),
   ...generatedTargets,
+  hostileNames,
   requests,
   chat,
 ];

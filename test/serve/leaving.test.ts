@@ -80,6 +80,24 @@ describe("clients that leave", () => {
     expect((await post(`${server.url}/v1/completions`, { prompt: "Once", max_tokens: 2 })).status).toBe(200);
   });
 
+  it.each([false, true])("with answers that wait behind another on their connection (half closed: %s)", async half => {
+    const { metrics, admission } = server.app.service;
+    const left = metrics.count("requests_cancelled_total");
+    const text = JSON.stringify({ prompt: [8, 9], max_tokens: 400, logprobs: 5, stream: true });
+    const head = `POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${text.length}\r\n\r\n`;
+    const socket = createConnection(server.port, "127.0.0.1");
+    const closed = new Promise<void>(resolve => socket.on("error", () => {}).on("close", () => resolve()));
+    socket.write((head + text).repeat(4));
+    await until(() => admission.requests === 4);
+    socket.on("data", () => {});
+    if (half) socket.end();
+    else socket.destroy();
+    await closed;
+    await until(async () => admission.requests === 0 && (await server.model.status()).running === 0);
+    // None of them was computed to its end for nobody.
+    expect(metrics.count("requests_cancelled_total") - left).toBe(4);
+  });
+
   it("inside the program, by the request's signal alone: the body ends", async () => {
     for (const pieces of [1, 3, 6]) {
       const controller = new AbortController();

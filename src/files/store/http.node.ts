@@ -3,10 +3,12 @@
  * statuses into errors) and the loop around tries (back-off with jitter, Retry-After). Knows nothing of models and keeps no bytes.
  *
  * The token goes to one origin only. Redirects are followed here and not by `fetch`, so that this holds on every hop; where a URL led is
- * remembered, because hubs redirect each file to a signed URL that stays valid for a while.
+ * remembered, because hubs redirect each file to a signed URL that stays valid for a while. No redirect leads from elsewhere into this machine's
+ * own network.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { LatheError } from "../../errors.ts";
+import { isOwnNetwork } from "./hosts.node.ts";
 
 export interface HttpOptions {
   /** Sent as a bearer token to `tokenOrigin` alone. */
@@ -275,7 +277,9 @@ function target(location: string, from: string): string {
     to = new URL(location, from);
   } catch {} // named below
   const safe = to !== undefined && (to.protocol === "https:" || (to.protocol === "http:" && from.startsWith("http:")));
-  if (to !== undefined && safe && to.username === "" && to.password === "") return to.href;
+  // What may be asked for by name from here, a server elsewhere may not make this machine ask for.
+  const inward = to !== undefined && isOwnNetwork(to) && !isOwnNetwork(new URL(from));
+  if (to !== undefined && safe && !inward && to.username === "" && to.password === "") return to.href;
   const message = `${shown(from)} redirects to an address that is not followed; give the final https address instead.`;
   throw new LatheError("remote.failed", message, { url: shown(from), location: location.slice(0, 300) });
 }

@@ -45,7 +45,7 @@ function entriesOf(text: string, url: string): RepoFile[] {
   if (!Array.isArray(list)) throw nonsense(url, "does not answer with a list of files");
   return list.flatMap((entry: unknown): RepoFile[] => {
     const { type, path, size, lfs } = (typeof entry === "object" && entry !== null ? entry : {}) as Record<string, unknown>;
-    if (type !== "file" || typeof path !== "string") return [];
+    if (type !== "file" || !isPath(path)) return [];
     const large = (typeof lfs === "object" && lfs !== null ? lfs : {}) as Record<string, unknown>;
     const bytes = large["size"] ?? size;
     if (!Number.isSafeInteger(bytes) || (bytes as number) < 0) throw nonsense(url, "lists a file without a size");
@@ -61,6 +61,10 @@ function nextPage(headers: Headers, url: string): string | undefined {
   if (next?.origin !== new URL(url).origin) throw nonsense(url, "continues its list on another server");
   return next.href;
 }
+
+/** Paths as repositories have them: printable, and nothing that leads up. Others are not offered, whatever they would mean. */
+const isPath = (path: unknown): path is string =>
+  typeof path === "string" && /^\P{C}{1,1024}$/u.test(path) && !path.split("/").some(part => /^\.{0,2}$/.test(part));
 
 const nonsense = (url: string, what: string): LatheError =>
   new LatheError("remote.failed", `${shown(url)} ${what}; check HF_ENDPOINT, or try again later.`, { url: shown(url) });

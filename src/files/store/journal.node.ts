@@ -5,9 +5,8 @@
  */
 import { createHash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
-import { open } from "node:fs/promises";
 import { isSha256 } from "./address.ts";
-import { writeFully, writing } from "./system.node.ts";
+import { openOwn, writeFully, writing } from "./system.node.ts";
 
 /** What the chunks are chunks of. */
 export interface JournalHead {
@@ -78,7 +77,7 @@ export class Journal {
    * The caller holds the lock of the download. @throws LatheError file.write-failed, store.disk-full
    */
   static async open(path: string, wished: JournalHead): Promise<Journal> {
-    const file = await writing(path, () => open(path, "a+").then(f => f.close().then(() => open(path, "r+"))));
+    const file = await writing(path, () => openOwn(path));
     try {
       const { facts, length } = factsOf(await writing(path, () => file.readFile()));
       const head = headOf(facts[0]);

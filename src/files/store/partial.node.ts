@@ -4,10 +4,10 @@
  */
 import { createHash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
-import { open, rename, rm } from "node:fs/promises";
+import { rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { Journal, type JournalHead } from "./journal.node.ts";
-import { syncFolder, writeFully, writing } from "./system.node.ts";
+import { openOwn, syncFolder, writeFully, writing } from "./system.node.ts";
 
 export const partialName = (path: string): string => `${path}.part`;
 const journalName = (path: string): string => `${path}.journal`;
@@ -35,7 +35,7 @@ export class Partial {
   /** Opens or begins the partial file that will become `path`. @throws LatheError file.write-failed, store.disk-full */
   static async open(path: string, head: JournalHead): Promise<Partial> {
     const name = partialName(path);
-    const file = await writing(name, () => open(name, "a+").then(f => f.close().then(() => open(name, "r+"))));
+    const file = await writing(name, () => openOwn(name));
     try {
       return new Partial(path, file, await Journal.open(journalName(path), head));
     } catch (problem) {

@@ -196,7 +196,10 @@ function partsOf(url: string): string[] {
   const count = Number(splitPart.exec(at.pathname)?.[1] ?? 1);
   if (count < 2) return [url];
   const whole = at.pathname.replace(splitPart, "");
-  return Array.from({ length: count }, (_, i) => new URL(splitName(whole, i, count) + at.search, at).href);
+  return Array.from({ length: count }, (_, i) => {
+    at.pathname = splitName(whole, i, count); // not resolved: a path that begins with // would name another server
+    return at.href;
+  });
 }
 
 function distinct(files: readonly ManifestFile[]): readonly ManifestFile[] {

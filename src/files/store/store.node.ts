@@ -6,11 +6,13 @@
  *     <home>/models/<name for people>-<hash>/<file>.gguf.part  with .journal: on its way
  *     <home>/models/.locks/                                    one lock for each folder
  *
+ * No link in it is followed: a file that is one is missing, and is replaced by the next pull.
+ *
  * The hash is over name and content, so another content of the same name is another folder, and files of two versions never mix.
  */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
+import { lstat, mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { LatheError } from "../../errors.ts";
@@ -77,6 +79,10 @@ export class Store {
   /** Writes a manifest, making the folder where it is missing. @throws LatheError file.write-failed, store.disk-full */
   async write(id: string, manifest: Manifest): Promise<void> {
     const folder = join(this.folder, id);
+    if ((await lstat(folder).catch(() => undefined))?.isSymbolicLink()) {
+      const message = `"${folder}" is a link, and models are not written through links; remove it and pull again.`;
+      throw new LatheError("file.write-failed", message, { path: folder });
+    }
     await writing(folder, () => mkdir(folder, { recursive: true, mode: 0o700 }));
     const bytes = new TextEncoder().encode(`${JSON.stringify(manifest, null, 2)}\n`);
     await atomicWrite(join(folder, manifestName), async sink => sink(bytes));
@@ -155,9 +161,10 @@ export class Store {
   /** Hashes every file of a complete model again. Returns the names of those that are not what was verified. */
   async check(model: StoredModel, progress?: (bytes: number) => void): Promise<string[]> {
     const wrong: string[] = [];
+    const sizes = await sizesIn(join(this.folder, model.id));
     for (const file of model.manifest?.files ?? []) {
-      const sha256 = await hashOf(this.pathOf(model.id, file.name), progress).catch(() => undefined);
-      if (sha256 === undefined || sha256 !== file.sha256) wrong.push(file.name);
+      const sha256 = sizes?.has(file.name) && (await hashOf(this.pathOf(model.id, file.name), progress).catch(() => undefined));
+      if (!sha256 || sha256 !== file.sha256) wrong.push(file.name);
     }
     return wrong;
   }
@@ -195,12 +202,15 @@ function parsed(name: string) {
   }
 }
 
+const isOwnFolder = async (path: string): Promise<boolean> => (await lstat(path).catch(() => undefined))?.isDirectory() ?? false;
+
+/** Of the files that lie in a model's folder; what links there lead to is no part of the store. */
 async function sizesIn(folder: string): Promise<Map<string, { bytes: number; allocated: number }> | undefined> {
-  const names = await readdir(folder).catch(() => undefined);
+  const names = (await isOwnFolder(folder)) ? await readdir(folder).catch(() => undefined) : undefined;
   if (names === undefined) return undefined;
   const sizes = new Map<string, { bytes: number; allocated: number }>();
   for (const name of names) {
-    const found = await stat(join(folder, name)).catch(() => undefined);
+    const found = await lstat(join(folder, name)).catch(() => undefined);
     // Unfinished files have holes; some systems do not count blocks.
     if (found?.isFile())
       sizes.set(name, { bytes: found.size, allocated: found.blocks ? Math.min(found.size, found.blocks * 512) : found.size });

@@ -1,4 +1,5 @@
 /** Calls of the file system that the store makes, with its errors as errors of Lathe: writing fully, flushing folders, free space. */
+import { constants } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import { open, statfs } from "node:fs/promises";
 import { LatheError } from "../../errors.ts";
@@ -19,6 +20,12 @@ export async function writing<T>(path: string, action: () => Promise<T>): Promis
     const message = `"${path}" cannot be written (${code}); check that its folder may be written to.`;
     throw new LatheError("file.write-failed", message, { path, cause: code }, { cause });
   }
+}
+
+/** Opens a file of the store's own for reading and writing, making it where it is missing; a link there is not followed. Windows cannot tell. */
+export function openOwn(path: string): Promise<FileHandle> {
+  const { O_RDWR, O_CREAT, O_NOFOLLOW = 0 } = constants;
+  return open(path, O_RDWR | O_CREAT | O_NOFOLLOW);
 }
 
 /** Writes all of `bytes` at `position`; one call of the system may take fewer than it is given. */

@@ -115,6 +115,9 @@ describe("a folder on disk", () => {
     writeFileSync(join(root, "secret"), weights);
     symlinkSync(join("..", "secret"), join(outside, "model.safetensors"));
     await caught("folder.malformed", () => openModelFolder(outside));
+    const nowhere = write(join(root, "nowhere"), { "config.json": config });
+    symlinkSync(join("..", "not-there"), join(nowhere, "model.safetensors"));
+    await caught("folder.malformed", () => openModelFolder(nowhere));
   });
 
   it("is named where something is missing", async () => {

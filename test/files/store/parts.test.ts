@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { addressName, parseAddress, safeFileName } from "../../../src/files/store/address.ts";
 import { chooseModel, modelsIn, quantLabel } from "../../../src/files/store/choice.ts";
+import { isOwnNetwork } from "../../../src/files/store/hosts.node.ts";
 import { retryAfter } from "../../../src/files/store/http.node.ts";
 import { Lock } from "../../../src/files/store/lock.node.ts";
 import { parseManifest } from "../../../src/files/store/manifest.ts";
@@ -45,6 +46,24 @@ describe("file names from servers", () => {
     expect(safeFileName(name)).toBe(name);
   });
   it("are never long", () => expect(safeFileName(`${"x".repeat(5000)}.gguf`).length).toBeLessThanOrEqual(150));
+});
+
+describe("hosts", () => {
+  it.each([
+    "localhost",
+    "a.localhost.",
+    "127.1",
+    "0x7f000001",
+    "10.1.2.3",
+    "169.254.169.254",
+    "[::1]",
+    "[::ffff:192.168.0.1]",
+    "[fe80::1]",
+    "nas",
+  ])("%s is of this machine or its network", host => expect(isOwnNetwork(new URL(`http://${host}/`))).toBe(true));
+  it.each(["example.org", "8.8.8.8", "172.32.0.1", "[2606:4700::1]", "localhost.example.org", "10.example.org"])("%s is not", host =>
+    expect(isOwnNetwork(new URL(`http://${host}/`))).toBe(false),
+  );
 });
 
 describe("quantisations", () => {

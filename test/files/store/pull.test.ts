@@ -1,6 +1,6 @@
 /** Pulling by name from a made-up hub and from plain URLs: which files, under which names, with which token, and what is in the store after. */
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import type { ServerResponse } from "node:http";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
@@ -146,6 +146,14 @@ describe("pulling from a hub", () => {
     await caught("remote.not-found", () => pull("hf:org/text", options));
   });
 
+  it("does not offer files whose paths no repository can have", async () => {
+    repository(
+      "org/repo",
+      Object.fromEntries(["../a.gguf", "b//c.gguf", "\u001b[2J.gguf", "\ud800.gguf", "x".repeat(2000)].map(p => [p, model])),
+    );
+    await caught("remote.not-found", () => pull("hf:org/repo", options));
+  });
+
   it.each(["{}", "[", '[{"type":"file","path":"a.gguf","size":-1}]', '[{"type":"file","path":"a.gguf"}]'])(
     "refuses %s as a list",
     async json => {
@@ -159,6 +167,39 @@ describe("pulling from a hub", () => {
     const outcome = await pull("hf:org/repo", options).catch(e => e);
     for (const path of filesBelow(base)) expect(path.startsWith(join(home, "models")) || !path.includes("evil")).toBe(true);
     expect(["remote.not-found", undefined]).toContain(outcome.code);
+  });
+});
+
+describe("links in the store", () => {
+  const secret = (): string => {
+    const path = join(home, "secret");
+    writeFileSync(path, model);
+    return path;
+  };
+
+  it.each([".part", ".journal"])("are not written through: %s", async end => {
+    repository("org/repo", { "a-Q8_0.gguf": model });
+    const { path } = await pull("hf:org/repo", options);
+    rmSync(path);
+    symlinkSync(secret(), path + end);
+    await caught("file.write-failed", () => pull("hf:org/repo", options));
+    expect(readFileSync(secret()).equals(model)).toBe(true);
+  });
+
+  it("are no files of a model, and are replaced", async () => {
+    repository("org/repo", { "a-Q8_0.gguf": model });
+    const stored = await pull("hf:org/repo", options);
+    rmSync(stored.path);
+    symlinkSync(secret(), stored.path);
+    const store = new Store(home);
+    expect((await store.list())[0].state).toBe("damaged");
+    expect(await store.check(stored)).toEqual(["a-Q8_0.gguf"]);
+    expect((await pull("hf:org/repo", options)).state).toBe("complete");
+    rmSync(join(stored.path, ".."), { recursive: true });
+    mkdirSync(join(home, "elsewhere"));
+    symlinkSync(join(home, "elsewhere"), join(stored.path, ".."));
+    await caught("file.write-failed", () => pull("hf:org/repo", options));
+    expect(readdirSync(join(home, "elsewhere"))).toEqual([]);
   });
 });
 
