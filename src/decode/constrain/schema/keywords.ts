@@ -68,6 +68,7 @@ function constant(value: Json, place: Place): Formula {
     return f.and(f.types(ARRAY), f.items(value.length, value.length), ...value.map((v, i) => f.item("item", i, constant(v, place))));
   }
   const names = Object.keys(value);
+  f.step(2 * names.length); // sets of names take more than other formulas
   const properties = names.map(name => {
     place.mention(name);
     return f.and(f.some(nameSet([name]), f.true), f.every(nameSet([name]), constant(value[name], place)));

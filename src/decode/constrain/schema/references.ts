@@ -44,13 +44,14 @@ export class References {
     for (let next = todo.pop(); next; next = todo.pop()) {
       const { value, depth, isData, byName } = next;
       if (typeof value !== "object" || value === null) continue;
-      if (++visited > MOST_VALUES) throw tooBig(`it holds more than ${MOST_VALUES} objects and lists`);
       if (depth > MOST_DEPTH) throw tooBig(`it nests deeper than ${MOST_DEPTH}`);
       const isSchema = isObject(value) && !isData && !byName;
       const base = isSchema ? this.#enter(value, next.base) : next.base;
       if (isObject(value)) this.#bases.set(value, base);
-      const entries = Array.isArray(value) ? value.map((v): [string, Json] => ["", v]) : Object.entries(value);
-      for (const [key, child] of entries) {
+      for (const key in value) {
+        if (++visited > MOST_VALUES) throw tooBig(`it holds more than ${MOST_VALUES} values`);
+        const child = (value as JsonObject)[key];
+        if (typeof child !== "object" || child === null) continue;
         const isOther = isSchema && (data.has(key) || !this.#isKeyword(key));
         todo.push({ value: child, base, depth: depth + 1, isData: isData || isOther, byName: isSchema && named.has(key) });
       }

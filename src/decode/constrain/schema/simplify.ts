@@ -125,7 +125,9 @@ export class Simplifier {
           const own = this.alternatives(part);
           if (all.length * own.length > MOST_ALTERNATIVES) throw tooMany();
           f.step(all.length * own.length);
-          all = all.flatMap(a => own.map(b => [...a, ...b]));
+          const [only] = own;
+          if (own.length !== 1) all = all.flatMap(a => own.map(b => [...a, ...b]));
+          else for (const a of all) a.push(...only); // what most parts are is not copied for each of them
         }
         return all;
       }
