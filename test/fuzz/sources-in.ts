@@ -19,7 +19,13 @@ import { peakOf } from "./peak.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { generated: { type: "string" }, seed: { type: "string" }, like: { type: "string" }, each: { type: "boolean" }, alone: { type: "string" } },
+  options: {
+    generated: { type: "string" },
+    seed: { type: "string" },
+    like: { type: "string" },
+    each: { type: "boolean" },
+    alone: { type: "string" },
+  },
 });
 /** MiB and milliseconds that any source may take. */
 const [MOST_MIB, MOST_MS] = [64, 1000];
@@ -89,12 +95,15 @@ function tried(name: string, source: () => ConstraintSource): Result | undefined
   return { name, answer: peak.result, mib: peak.most - base, ms: peak.ms };
 }
 
-const line = ({ name, answer, mib, ms }: Result): string => `${mib.toFixed(1).padStart(6)} MiB ${ms.toFixed(0).padStart(6)} ms  ${answer}  ${name}`;
+const line = ({ name, answer, mib, ms }: Result): string =>
+  `${mib.toFixed(1).padStart(6)} MiB ${ms.toFixed(0).padStart(6)} ms  ${answer}  ${name}`;
 const isOver = (r: Result): boolean => r.mib > MOST_MIB || r.ms > MOST_MS || r.answer === "engine.failed";
 
 /** One source in a process of its own, where nothing is left of others. */
 function alone(name: string): Result | undefined {
-  const { status, stdout } = spawnSync(process.execPath, [...process.execArgv, ...process.argv.slice(1), "--alone", name], { encoding: "utf8" });
+  const { status, stdout } = spawnSync(process.execPath, [...process.execArgv, ...process.argv.slice(1), "--alone", name], {
+    encoding: "utf8",
+  });
   return status === 0 ? (JSON.parse(stdout) as Result) : undefined;
 }
 
@@ -117,8 +126,7 @@ for (const { answer } of results) counts.set(answer, (counts.get(answer) ?? 0) +
 console.log(`${results.length} sources: ${[...counts].map(([answer, n]) => `${answer} ${n}`).join(", ")}`);
 const worst = (title: string, by: (r: Result) => number): void => {
   console.log(title);
-  for (const r of [...results].sort((a, b) => by(b) - by(a)).slice(0, WORST))
-    console.log(`  ${line(r)}`);
+  for (const r of [...results].sort((a, b) => by(b) - by(a)).slice(0, WORST)) console.log(`  ${line(r)}`);
 };
 worst("most memory", r => r.mib);
 worst("most time", r => r.ms);

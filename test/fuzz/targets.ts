@@ -54,8 +54,6 @@ export interface Target {
   readonly beside?: number;
   /** Milliseconds that an input may take, where it is not the usual. */
   readonly mostTime?: number;
-  /** Where attempts measure a rate: the highest that may be. */
-  readonly mostRate?: number;
   /** Frees what attempts have opened. */
   readonly close?: () => Promise<void>;
   /** `tick` parts calls that stand for themselves: each may take as long as a whole attempt. A number is a rate that was measured. */

@@ -23,6 +23,7 @@ export class Simplifier {
   }
 
   under(formula: Formula, type: number): Formula {
+    if (formula.kind === "atom") return formula.atom.on === type ? formula : this.#formulas.true;
     const key = formula.id * 64 + type;
     const known = this.#known.get(key);
     if (known) return known;
@@ -43,8 +44,6 @@ export class Simplifier {
     switch (formula.kind) {
       case "types":
         return f.boolean((formula.mask & type) !== 0);
-      case "atom":
-        return formula.atom.on === type ? formula : f.true;
       case "lazy":
         return this.under(formula.open(), type);
       case "not": {
