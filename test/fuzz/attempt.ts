@@ -16,7 +16,7 @@ export function knownCodes(sources: URL): ReadonlySet<string> {
   return new Set([...readFileSync(sources, "utf8").matchAll(/^ {2}\| "([a-z.-]+)"/gm)].map(found => found[1]));
 }
 
-export type Outcome = { readonly code: string; readonly time: number } | { readonly failure: string };
+export type Outcome = { readonly code: string; readonly time: number; readonly rate: number } | { readonly failure: string };
 
 /** `code`: "ok", or that of the error. */
 export async function attempted(target: Target, input: Uint8Array, codes: ReadonlySet<string>): Promise<Outcome> {
@@ -34,9 +34,9 @@ export async function attempted(target: Target, input: Uint8Array, codes: Readon
     begun = performance.now();
   };
   const before = Object.keys(Object.prototype).length;
-  let code = "ok";
+  let [code, rate] = ["ok", 0];
   try {
-    await underMeter({ single: allowed(target, input.length) }, () => target.attempt(input, tick));
+    rate = (await underMeter({ single: allowed(target, input.length) }, () => target.attempt(input, tick))) ?? 0;
   } catch (error) {
     if (!(error instanceof LatheError)) return { failure: String((error as Error)?.stack ?? error) };
     code = error.code;
@@ -46,5 +46,5 @@ export async function attempted(target: Target, input: Uint8Array, codes: Readon
   }
   if (Object.keys(Object.prototype).length !== before) return { failure: "the prototype of all objects was changed" };
   tick();
-  return time > most ? { failure: `it took ${Math.round(time)} ms` } : { code, time };
+  return time > most ? { failure: `it took ${Math.round(time)} ms` } : { code, time, rate };
 }

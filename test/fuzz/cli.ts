@@ -39,11 +39,17 @@ interface Slowest {
   readonly time: number;
 }
 
+interface Highest {
+  readonly seed: number;
+  readonly rate: number;
+}
+
 interface Turn {
   readonly failure: Ended;
   readonly count: number;
   readonly last: number;
   readonly slowest: Slowest;
+  readonly highest: Highest;
 }
 
 /** Tries seeds from `first` on for `time` ms, or one input; tells the first failure. */
@@ -58,6 +64,7 @@ function tried(target: Target, first: number, time: number, input?: Uint8Array):
   return new Promise(resolve => {
     let [begun, count, since] = [0, -1, 0];
     let slowest: Slowest = { seed: first, time: 0 };
+    let highest: Highest = { seed: first, rate: 0 };
     const end = (why?: string, seed = Atomics.load(progress, 0)): void => {
       clearInterval(watch);
       void worker.terminate();
@@ -66,6 +73,7 @@ function tried(target: Target, first: number, time: number, input?: Uint8Array):
         count: Atomics.load(progress, 1),
         last: Atomics.load(progress, 0),
         slowest,
+        highest,
       });
     };
     const watch = setInterval(() => {
@@ -80,6 +88,7 @@ function tried(target: Target, first: number, time: number, input?: Uint8Array):
       if (m.kind === "ready") begun = since = performance.now();
       else if (m.kind === "failed") end(m.why, m.seed);
       else if (m.kind === "slow") slowest = m;
+      else if (m.kind === "rate") highest = m;
       else end();
     });
     worker.on("error", error => end(`the thread died: ${error.message}`));
@@ -101,14 +110,16 @@ console.log(`seeds from ${first} on, ${minutes} min, ${all.map(t => t.name).join
 /** Milliseconds of a turn: a thread takes a second of them to begin. */
 const TURN_MS = 30_000;
 const slow = new Map<string, Slowest>();
+const high = new Map<string, Highest>();
 
 for (let turn = 0; performance.now() < until; turn++) {
   const target = all[turn % all.length];
   const from = next.get(target.name) ?? first;
   const share = Math.min(TURN_MS, (until - performance.now()) / Math.max(1, all.length - (turn % all.length)));
-  const { failure, count, last, slowest } = await tried(target, from, share);
+  const { failure, count, last, slowest, highest } = await tried(target, from, share);
   attempts += count;
   if (slowest.time > (slow.get(target.name)?.time ?? 0)) slow.set(target.name, slowest);
+  if (highest.rate > (high.get(target.name)?.rate ?? 0)) high.set(target.name, highest);
   next.set(target.name, last + 1);
   if (!failure) continue;
   const input = inputOf(target, await target.samples(), new Random(failure.seed));
@@ -122,5 +133,6 @@ for (let turn = 0; performance.now() < until; turn++) {
   console.log(`${target.name}, seed ${failure.seed}, ${input.length} bytes, ${file}:\n${why}\n`);
 }
 for (const [name, { seed, time }] of slow) console.log(`${name}: the slowest took ${Math.round(time)} ms, seed ${seed}`);
+for (const [name, { seed, rate }] of high) console.log(`${name}: the highest rate was ${rate.toFixed(2)}, seed ${seed}`);
 console.log(`${attempts} inputs, ${failures} failures`);
 process.exit(failures > 0 ? 1 : 0);

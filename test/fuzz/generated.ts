@@ -274,9 +274,13 @@ function schemaText(random: Random): string {
   return `${'{"items":'.repeat(deep)}${JSON.stringify({ ...(any(3) as object), $defs })}${"}".repeat(deep)}`;
 }
 
-const style = { order: "declared", whitespace: "some" } as const;
-const grammars = generated("grammar-generated", 1000, grammar, input => followed({ kind: "grammar", text: decoded(input) }));
-const schemas = generated("schema-generated", 1000, schemaText, input => followed({ kind: "schema", text: decoded(input), style }));
+const sourceOf = (kind: "grammar" | "schema", text: string): ConstraintSource =>
+  kind === "grammar" ? { kind, text } : { kind, text, style: { order: "declared", whitespace: "some" } };
+/** A source that is hard to compile. */
+export const generatedSource = (kind: "grammar" | "schema", random: Random): ConstraintSource =>
+  sourceOf(kind, (kind === "grammar" ? grammar : schemaText)(random));
+const grammars = generated("grammar-generated", 1000, grammar, input => followed(sourceOf("grammar", decoded(input))));
+const schemas = generated("schema-generated", 1000, schemaText, input => followed(sourceOf("schema", decoded(input))));
 
 function pattern(random: Random, depth: number): string {
   const sub = (): string => pattern(random, depth - 1);
@@ -311,15 +315,54 @@ const hostFound = (source: string, text: string): string => {
     .join();
 };
 
+/** Expressions whose automata have many sets of states, or need many looks for one. */
+const withMemory: readonly ((random: Random) => string)[] = [
+  random => `${random.pick(["a", "[ab]", "\\p{L}"])}.{${1 + random.below(30)}}${random.pick(["b", "c", "[^a]"])}`,
+  random => `(?:a|b)*a(?:a|b){${1 + random.below(40)}}`,
+  random =>
+    `(?:${"(?:".repeat(1 + random.below(20))}a${random.pick(["*)", "+)", "?b)"]).repeat(20)}`.replace(/^((?:\(\?:)+)(.*)$/, balanced),
+  random =>
+    `(?:${Array.from({ length: 1 + random.below(200) }, () => times(random, 4, () => random.pick(["a", "b", "c", "."]))).join("|")})`,
+  random => `(?=.{0,${random.below(20)}}${random.pick(["b", "c"])})a|b(?!.{${random.below(9)}}c)`,
+  random => `(?:${times(random, 12, () => `${random.pick(["a", "b", "c"])}{${random.below(3)},${3 + random.below(20)}}`)})+`,
+];
+/** As many groups closed as opened. */
+const balanced = (_: string, open: string, rest: string): string => {
+  const depth = open.length / 3;
+  return open + rest.split(")").slice(0, depth).join(")") + ")";
+};
+
+const LETTERS = ["a", "b", "c", " ", "\n", "é", "你", "1"];
+/** Nanoseconds per state of the automaton and byte of the text are told; not of what takes fewer milliseconds, which is noise. */
+const NOISE_MS = 20;
+
 const pairs = generated(
   "regex-pairs",
   2000,
-  random => JSON.stringify([pattern(random, 3), times(random, 14, () => random.pick(["a", "b", "c", " ", "\n", "é", "你", "1"]))]),
+  random => {
+    const source = random.below(3)
+      ? pattern(random, 3)
+      : times(random, 2, () => random.pick([...withMemory])(random), random.pick(["|", ""]));
+    return JSON.stringify([source, times(random, 14, () => random.pick(LETTERS)), random.below(2 ** 30)]);
+  },
   input => {
-    const [source, text] = JSON.parse(decoded(input)) as [string, string];
-    const [own, host] = [found(source, text), hostFound(source, text)];
+    const [source, text, seed] = JSON.parse(decoded(input)) as [string, string, number | undefined];
+    const own = found(source, text);
+    const host = /\)\)\)\)/.test(source) ? own : hostFound(source, text); // the host takes for ever where loops nest
     if (own !== host) throw new Error(`${source} in ${JSON.stringify(text)}: ${own} instead of ${host}`);
-    found(source, text.repeat(Math.ceil(LONG / text.length)).slice(0, LONG));
+    const random = new Random(seed ?? 0);
+    // One that repeats itself, or letters at random, which come by more sets.
+    const letters = random.below(2) ? LETTERS : ["a", "b", "c"];
+    const long = random.below(3)
+      ? Array.from({ length: LONG }, () => random.pick(letters)).join("")
+      : text.repeat(Math.ceil(LONG / text.length)).slice(0, LONG);
+    const bytes = Buffer.byteLength(long);
+    const begun = process.cpuUsage();
+    const regex = new Regex(source);
+    regex.forEach(long, 0, long.length, () => {});
+    const { user, system } = process.cpuUsage(begun);
+    const ms = (user + system) / 1000;
+    return ms <= NOISE_MS ? 0 : (1e6 * ms) / (regex.states * bytes);
   },
 );
 

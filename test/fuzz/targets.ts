@@ -57,8 +57,8 @@ export interface Target {
   readonly mostTime?: number;
   /** Frees what attempts have opened. */
   readonly close?: () => Promise<void>;
-  /** `tick` parts calls that stand for themselves: each may take as long as a whole attempt. */
-  readonly attempt: (input: Uint8Array, tick: () => void) => void | Promise<void>;
+  /** `tick` parts calls that stand for themselves: each may take as long as a whole attempt. A number is a rate that was measured. */
+  readonly attempt: (input: Uint8Array, tick: () => void) => number | void | Promise<void>;
 }
 
 /** The input that a seed makes. */

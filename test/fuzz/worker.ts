@@ -18,8 +18,9 @@ export interface WorkerData {
 export type FromWorker =
   | { readonly kind: "ready" }
   | { readonly kind: "failed"; readonly seed: number; readonly why: string }
-  /** Slower than any before it. */
+  /** Slower than any before it; of a higher rate than any. */
   | { readonly kind: "slow"; readonly seed: number; readonly time: number }
+  | { readonly kind: "rate"; readonly seed: number; readonly rate: number }
   | { readonly kind: "done" };
 
 const send = (message: FromWorker): void => parentPort?.postMessage(message);
@@ -31,13 +32,17 @@ async function run({ target: name, first, input, progress, sources }: WorkerData
   const codes = knownCodes(new URL(sources));
   for (const sample of samples) await attempted(target, sample, codes); // compiled and warm before anything is timed
   send({ kind: "ready" });
-  let slowest = 0;
+  let [slowest, highest] = [0, 0];
   for (let seed = first; ; seed++) {
     Atomics.store(progress, 0, seed);
     const outcome = await attempted(target, input ?? inputOf(target, samples, new Random(seed)), codes);
     Atomics.add(progress, 1, 1);
     if ("failure" in outcome) send({ kind: "failed", seed, why: outcome.failure });
-    else if (outcome.time > slowest) send({ kind: "slow", seed, time: (slowest = outcome.time) });
+    else {
+      const { time, rate } = outcome;
+      if (time > slowest) send({ kind: "slow", seed, time: (slowest = time) });
+      if (rate > highest) send({ kind: "rate", seed, rate: (highest = rate) });
+    }
     if (input) return send({ kind: "done" });
     if (seed % 64 === 0) await new Promise(resolve => setImmediate(resolve)); // messages go out
   }

@@ -89,9 +89,12 @@ export class Automaton {
   /** Counts how often everything was forgotten. */
   epoch = 0;
   #end: Stack;
+  readonly #work: ((heads: number) => void) | undefined;
 
-  constructor(grammar: Grammar) {
+  /** `work` is told of the heads that are looked at where something is found anew, each some half a microsecond, and may throw. */
+  constructor(grammar: Grammar, work?: (heads: number) => void) {
     this.grammar = grammar;
+    this.#work = work;
     this.#end = this.#intern([], [], true);
   }
 
@@ -141,7 +144,7 @@ export class Automaton {
     const own = classOf[byte];
     const known = state.row[own];
     if (known !== undefined) return known;
-    const next = this.close(takers[own].map(i => state.tails[i]).reduce((a, b) => this.merge(a, b)));
+    const next = this.close(this.#mergeAll(takers[own].map(i => state.tails[i])));
     state.row[own] = next;
     return next;
   }
@@ -173,6 +176,14 @@ export class Automaton {
     const made = this.#build(into);
     this.#merged.set(key, made);
     return made;
+  }
+
+  /** Any of some stacks. Many are gathered at once, which makes no stack for each of them. */
+  #mergeAll(stacks: readonly Stack[]): Stack {
+    if (stacks.length <= 2) return stacks.reduce((a, b) => this.merge(a, b));
+    const into = new Gathered();
+    for (const stack of new Set(stacks)) this.#enter(into, stack);
+    return this.#build(into);
   }
 
   /** The part of a stack above `border` on top of `instead`, with its heads changed. */
@@ -225,6 +236,7 @@ export class Automaton {
   }
 
   #enter(into: Gathered, stack: Stack): void {
+    this.#work?.(stack.heads.length);
     for (let i = 0; i < stack.heads.length; i++) this.#gather(into, stack.heads[i], stack.tails[i]);
     into.ends ||= stack.ends;
   }
@@ -258,6 +270,7 @@ export class Automaton {
   #make(heads: readonly Expr[], tails: readonly Stack[], ends: boolean): Stack {
     if (this.#next >= 2 ** 26) throw tooLarge("more than 67 million states");
     this.#heads += heads.length;
+    this.#work?.(heads.length);
     return new Stack(this.#next++, this.epoch, heads, tails, ends);
   }
 

@@ -5,7 +5,7 @@
 import type { Compiled } from "./constraint.ts";
 import { invalidGrammar, type Node } from "./gbnf.ts";
 import { type Expr, Grammar, tooLarge } from "./grammar.ts";
-import { chars } from "./utf8.ts";
+import { chars, onceEach } from "./utf8.ts";
 
 /** Looks at a rule while finding out what all rules can do. */
 const MOST_LOOKS = 200_000;
@@ -20,14 +20,15 @@ export function compileRules(text: string, written: ReadonlyMap<string, Node>): 
   checkLeftRecursion(text, rules, nullable);
 
   const grammar = new Grammar();
+  const character = onceEach(chars);
   const expr = (node: Node): Expr => {
     switch (node.kind) {
       case "text":
         return grammar.text(node.text);
       case "chars":
-        return chars(grammar, node.set);
+        return character(grammar, node.set);
       case "seq":
-        return grammar.seq(...node.parts.map(expr));
+        return grammar.inOrder(node.parts.map(expr));
       case "alt":
         return grammar.anyOf(node.parts.map(expr));
       case "repeat":
@@ -36,7 +37,9 @@ export function compileRules(text: string, written: ReadonlyMap<string, Node>): 
         return ending.has(node.name) ? grammar.lazy(node.name, () => expr(rules.get(node.name)!), nullable.has(node.name)) : grammar.fail;
     }
   };
-  return { grammar, root: expr({ kind: "rule", name: "root", at: 0 }) };
+  const root = expr({ kind: "rule", name: "root", at: 0 });
+  if (root.kind === "rule") void root.rule.expr; // what is too large shows itself before anything is generated
+  return { grammar, root };
 }
 
 function checkNames(text: string, node: Node, rules: ReadonlyMap<string, Node>): void {

@@ -18,6 +18,8 @@ export type Node =
 const MOST_UNITS = 262_144;
 const DEEPEST = 100;
 
+const anyCharacter: CharSet = [[0, LAST]];
+
 /** The error for a grammar that breaks the notation's rules; `at` counts UTF-16 units. */
 export function invalidGrammar(text: string, at: number, reason: string): LatheError {
   const line = text.slice(0, at).split("\n").length;
@@ -110,7 +112,7 @@ class Parser {
   #item(first: string): Node {
     if (first === '"') return { kind: "text", text: this.#quoted() };
     if (first === "[") return { kind: "chars", set: this.#class() };
-    if (this.#take(".")) return { kind: "chars", set: [[0, LAST]] };
+    if (this.#take(".")) return { kind: "chars", set: anyCharacter };
     if (this.#take("(")) {
       const inner = this.#alternatives(true);
       this.#space(true);
@@ -126,7 +128,7 @@ class Parser {
 
   /** Any quantifiers after an item, each of which repeats what is before it. */
   #repeated(body: Node, nested: boolean): Node {
-    for (;;) {
+    for (let depth = 0; ; depth++) {
       const before = this.#at;
       this.#space(nested);
       const counts = this.#counts();
@@ -134,6 +136,7 @@ class Parser {
         this.#at = before;
         return body;
       }
+      if (depth > DEEPEST) throw this.#invalid(`what is repeated is repeated more than ${DEEPEST} times`);
       body = { kind: "repeat", body, min: counts[0], max: counts[1] };
     }
   }

@@ -23,8 +23,12 @@ export interface Rule {
   nullable: boolean;
 }
 
-/** Most expressions that one grammar may hold; one takes some 150 bytes. */
+/** Most expressions that one grammar may hold. */
 const MOST_EXPRESSIONS = 250_000;
+/** Most bytes that making one may ask for, estimated; as a byte takes some 10 ns to make, this bounds the time as well. */
+const MOST_BYTES = 32 * 2 ** 20;
+/** Bytes of an expression with its place in the table of those that are known, less its key; and what classes and lists take besides. */
+const [EXPRESSION_BYTES, SET_BYTES, PART_BYTES] = [120, 250, 8];
 /** Parts in a row that may all be left out: at each, every later one may be next, so a place costs the square of their number. */
 const MOST_LEFT_OUT = 128;
 
@@ -43,6 +47,7 @@ export class Grammar {
   /** The border between a rule's text and what follows the rule. */
   readonly return: Expr = { id: 3, kind: "return" };
   #next = 4;
+  #cost = 0;
   readonly #known = new Map<string, Expr>();
   readonly #rules = new Map<string, Expr>();
   readonly #texts = new Map<string, number>();
@@ -53,9 +58,20 @@ export class Grammar {
     return this.#next;
   }
 
+  /** Bytes that making it has asked for so far, estimated. */
+  get cost(): number {
+    return this.#cost;
+  }
+
+  /** Counts bytes that are made on the way to expressions. @throws LatheError grammar.limit. */
+  charge(bytes: number): void {
+    if ((this.#cost += bytes) > MOST_BYTES) throw tooLarge(`more than ${MOST_BYTES / 2 ** 20} MiB`);
+  }
+
   #intern(key: string, make: (id: number) => Expr): Expr {
     const known = this.#known.get(key);
     if (known) return known;
+    this.charge(key.length);
     const made = this.adopt(make);
     this.#known.set(key, made);
     return made;
@@ -64,7 +80,10 @@ export class Grammar {
   /** An expression that its maker knows to be unlike all others: nothing is looked up, which takes most of the time. */
   adopt(make: (id: number) => Expr): Expr {
     if (this.#next >= MOST_EXPRESSIONS) throw tooLarge(`more than ${MOST_EXPRESSIONS} expressions`);
-    return make(this.#next++);
+    const made = make(this.#next++);
+    const more = made.kind === "bytes" ? SET_BYTES : made.kind === "alt" ? PART_BYTES * made.parts.length : 0;
+    this.charge(EXPRESSION_BYTES + more);
+    return made;
   }
 
   /** One byte out of inclusive ranges. */
@@ -88,7 +107,10 @@ export class Grammar {
   text(text: string | Uint8Array): Expr {
     const bytes = typeof text === "string" ? encoder.encode(text) : text;
     const name = String.fromCharCode(...bytes.subarray(0, 64)) + (bytes.length > 64 ? `#${bytes.join()}` : "");
-    const key = this.#texts.get(name) ?? this.#texts.size;
+    const known = this.#texts.get(name);
+    if (known !== undefined) return this.#textFrom(bytes, known, 0);
+    const key = this.#texts.size;
+    this.charge(EXPRESSION_BYTES + name.length + bytes.length);
     this.#texts.set(name, key);
     return this.#textFrom(bytes, key, 0);
   }
@@ -104,6 +126,11 @@ export class Grammar {
   }
 
   seq(...parts: readonly Expr[]): Expr {
+    return this.inOrder(parts);
+  }
+
+  /** One after the other. */
+  inOrder(parts: readonly Expr[]): Expr {
     if (parts.length > MOST_LEFT_OUT) checkLeftOut(parts);
     let whole = this.empty;
     for (let i = parts.length - 1; i >= 0; i--) whole = this.#pair(parts[i], whole);

@@ -6,7 +6,7 @@
 import { LatheError } from "../../errors.ts";
 import { alphabets, properties } from "./charsets.ts";
 import type { Expr, Grammar } from "./grammar.ts";
-import { type CharSet, chars, complement, LAST } from "./utf8.ts";
+import { type CharSet, chars, complement, LAST, onceEach, type Writing } from "./utf8.ts";
 
 type Node =
   | { readonly kind: "chars"; readonly set: CharSet }
@@ -18,6 +18,7 @@ type Node =
 
 const MOST_UNITS = 65_536;
 const DEEPEST = 100;
+const LONGEST_COUNTS = 64;
 /** Alternatives that anchors may be spread over. */
 const MOST_BRANCHES = 256;
 
@@ -30,13 +31,23 @@ function unsupported(source: string, at: number, what: string): LatheError {
   return new LatheError("regex.unsupported", message, { at, what });
 }
 
+/** Bytes of a range in a class that was read. */
+const RANGE_BYTES = 8;
+/** What finding the characters of a Unicode property takes, counted as bytes: 40 ms. */
+const PROPERTY_BYTES = 2 ** 21;
+
 class Parser {
   readonly #source: string;
   readonly #chars: readonly string[];
+  readonly #grammar: Grammar;
+  /** By how they are written: equal classes are one. */
+  readonly #classes = new Map<string, CharSet>();
   #at = 0;
   #depth = 0;
 
-  constructor(source: string) {
+  /** `grammar`: counts what reading takes. */
+  constructor(source: string, grammar: Grammar) {
+    this.#grammar = grammar;
     if (source.length > MOST_UNITS) throw invalid(source, MOST_UNITS, `it is longer than ${MOST_UNITS}`);
     this.#source = source;
     this.#chars = [...source];
@@ -94,11 +105,9 @@ class Parser {
     if (this.#take("+")) return [1, Number.POSITIVE_INFINITY];
     if (this.#take("?")) return [0, 1];
     if (this.#chars[this.#at] !== "{") return undefined;
-    const end = this.#chars.indexOf("}", this.#at);
-    const inner = end < 0 ? "" : this.#chars.slice(this.#at + 1, Math.min(end, this.#at + 32)).join("");
-    const found = /^(\d+)(,(\d*))?$/.exec(inner);
+    const found = /^\{(\d+)(,(\d*))?\}/.exec(this.#chars.slice(this.#at, this.#at + LONGEST_COUNTS).join(""));
     if (!found) return undefined; // a brace that stands for itself
-    this.#at = end + 1;
+    this.#at += found[0].length;
     const min = Number(found[1]);
     const max = found[2] === undefined ? min : found[3] === "" ? Number.POSITIVE_INFINITY : Number(found[3]);
     if (min > Number.MAX_SAFE_INTEGER || (max > Number.MAX_SAFE_INTEGER && max !== Number.POSITIVE_INFINITY))
@@ -136,7 +145,19 @@ class Parser {
     this.#at += [...found[0]].length;
   }
 
+  /** The characters of a class, from its bracket on. */
   #class(): CharSet {
+    const begin = this.#at;
+    const read = this.#members();
+    const written = this.#chars.slice(begin, this.#at).join("");
+    const known = this.#classes.get(written);
+    if (known) return known;
+    this.#grammar.charge(RANGE_BYTES * read.length);
+    this.#classes.set(written, read);
+    return read;
+  }
+
+  #members(): CharSet {
     const negated = this.#take("^");
     const ranges: (readonly [number, number])[] = [];
     for (;;) {
@@ -217,10 +238,15 @@ class Parser {
   #property(negated: boolean): CharSet {
     const ahead = this.#chars.slice(this.#at + 1, this.#at + 64).join("");
     const found = /^\{([A-Za-z_]+(?:=[A-Za-z_]+)?)\}/.exec(ahead);
-    const set = found && properties(found[1]);
-    if (!set) throw this.#invalid("\\p needs the name of a Unicode property");
+    const written = (negated ? "P" : "p") + found?.[0];
+    const known = this.#classes.get(written);
+    if (!known) this.#grammar.charge(PROPERTY_BYTES);
+    const set = known ?? (found && properties(found[1]));
+    if (!found || !set) throw this.#invalid("\\p needs the name of a Unicode property");
     this.#at += 1 + found[0].length;
-    return negated ? complement(set) : set;
+    const made = known ?? (negated ? complement(set) : set);
+    this.#classes.set(written, made);
+    return made;
   }
 }
 
@@ -255,7 +281,7 @@ function branches(node: Node, source: string): Branch[] {
     );
   if (node.kind !== "seq") throw unsupported(source, 0, "an anchor inside a repetition");
   let whole: Branch[] = [{ begins: false, parts: [], ends: false }];
-  for (const part of node.parts) {
+  for (const part of runs(node.parts)) {
     const next = branches(part, source);
     whole = limited(
       whole.flatMap(a => next.map(b => join(a, b, source))),
@@ -263,6 +289,25 @@ function branches(node: Node, source: string): Branch[] {
     );
   }
   return whole;
+}
+
+/** What stands between parts that hold anchors as one part, so that spreading copies few. */
+function runs(parts: readonly Node[]): Node[] {
+  const all: Node[] = [];
+  let plain: Node[] = [];
+  const close = (): void => {
+    if (plain.length > 0) all.push({ kind: "seq", parts: plain });
+    plain = [];
+  };
+  for (const part of parts) {
+    if (!hasAnchor(part)) plain.push(part);
+    else {
+      close();
+      all.push(part);
+    }
+  }
+  close();
+  return all;
 }
 
 function limited(list: Branch[], source: string): Branch[] {
@@ -275,15 +320,12 @@ function join(a: Branch, b: Branch, source: string): Branch {
   return { begins: a.begins || b.begins, parts: [...a.parts, ...b.parts], ends: a.ends || b.ends };
 }
 
-/** How one character of a set is written. */
-export type Writing = (grammar: Grammar, set: CharSet) => Expr;
-
 function build(grammar: Grammar, node: Node, write: Writing): Expr {
   switch (node.kind) {
     case "chars":
       return write(grammar, node.set);
     case "seq":
-      return grammar.seq(...node.parts.map(part => build(grammar, part, write)));
+      return grammar.inOrder(node.parts.map(part => build(grammar, part, write)));
     case "alt":
       return grammar.anyOf(node.parts.map(part => build(grammar, part, write)));
     case "repeat":
@@ -293,17 +335,6 @@ function build(grammar: Grammar, node: Node, write: Writing): Expr {
   }
 }
 
-/** Writes equal sets once: expressions repeat the same few, and writing one takes longer than telling it. */
-function onceEach(write: Writing): Writing {
-  const known = new Map<string, Expr>();
-  return (grammar, set) => {
-    const key = set.join();
-    const made = known.get(key) ?? write(grammar, set);
-    known.set(key, made);
-    return made;
-  };
-}
-
 /**
  * The texts that a regular expression matches as a whole, or, with `search`, that hold a match. `write`: default as UTF-8.
  * @throws LatheError `regex.invalid`, `regex.unsupported`, `grammar.limit`.
@@ -311,8 +342,14 @@ function onceEach(write: Writing): Writing {
 export function regexExpr(grammar: Grammar, source: string, search = false, write: Writing = chars): Expr {
   const written = onceEach(write);
   const anything = grammar.repeat(written(grammar, [[0, LAST]]), 0);
-  const parts = branches(new Parser(source).parse(), source).map(({ begins, parts, ends }) => {
-    const body = grammar.seq(...parts.map(part => build(grammar, part, written)));
+  const built = new Map<Node, Expr>(); // branches share parts
+  const exprOf = (part: Node): Expr => {
+    const made = built.get(part) ?? build(grammar, part, written);
+    built.set(part, made);
+    return made;
+  };
+  const parts = branches(new Parser(source, grammar).parse(), source).map(({ begins, parts, ends }) => {
+    const body = grammar.inOrder(parts.map(exprOf));
     return search ? grammar.seq(begins ? grammar.empty : anything, body, ends ? grammar.empty : anything) : body;
   });
   return grammar.anyOf(parts);

@@ -29,62 +29,86 @@ export function complement(ranges: CharSet): [number, number][] {
   return out;
 }
 
-/** First character of each length of encoding, the surrogates cut out. */
-const stretches: CharSet = [
-  [0, 0x7f],
-  [0x80, 0x7ff],
-  [0x800, 0xd7ff],
-  [0xe000, 0xffff],
-  [0x10000, LAST],
+type Span = readonly [from: number, to: number];
+
+/** Characters whose encodings are alike, the surrogates cut out: how many bytes follow the first one, and what that begins with. */
+const stretches: readonly (readonly [from: number, to: number, more: number, mark: number])[] = [
+  [0, 0x7f, 0, 0],
+  [0x80, 0x7ff, 1, 0xc0],
+  [0x800, 0xd7ff, 2, 0xe0],
+  [0xe000, 0xffff, 2, 0xe0],
+  [0x10000, LAST, 3, 0xf0],
 ];
 
-/** Encodings of one length, from `a` to `b`. */
-type Span = readonly [a: readonly number[], b: readonly number[]];
+/** What the encodings of a set of characters take, in bytes and by the time: at each byte, and for each range there. */
+const [PLACE_BYTES, RANGE_BYTES] = [500, 100];
+
+/** How one character of a set is written. */
+export type Writing = (grammar: Grammar, set: CharSet) => Expr;
+
+/** Writes equal sets once: sources repeat the same few, and writing one takes longer than telling it. */
+export function onceEach(write: Writing): Writing {
+  const seen = new Map<CharSet, Expr>();
+  const known = new Map<string, Expr>();
+  return (grammar, set) => {
+    const same = seen.get(set);
+    if (same) return same;
+    const key = set.join();
+    const made = known.get(key) ?? write(grammar, set);
+    known.set(key, made);
+    seen.set(set, made);
+    return made;
+  };
+}
 
 /** One character of the set. Encodings that begin alike are one expression up to where they differ: few ways to go on at each byte. */
 export function chars(grammar: Grammar, set: CharSet): Expr {
-  const spans: Span[][] = stretches.map(() => []);
-  for (const [from, to] of normalised(set)) {
-    stretches.forEach(([low, high], i) => {
-      const [a, b] = [Math.max(from, low), Math.min(to, high)];
-      if (a <= b) spans[i].push([bytesOf(a), bytesOf(b)]);
-    });
-  }
-  return grammar.anyOf(spans.map(own => encodings(grammar, own)));
+  const sorted = normalised(set);
+  return grammar.anyOf(
+    stretches.map(([low, high, more, mark]) => {
+      const spans = sorted
+        .filter(([from, to]) => from <= high && to >= low)
+        .map(([from, to]): Span => [Math.max(from, low), Math.min(to, high)]);
+      return spans.length === 0 ? grammar.fail : encodings(grammar, spans, more, mark);
+    }),
+  );
 }
 
-function bytesOf(code: number): number[] {
-  if (code < 0x80) return [code];
-  if (code < 0x800) return [0xc0 | (code >> 6), 0x80 | (code & 63)];
-  if (code < 0x10000) return [0xe0 | (code >> 12), 0x80 | ((code >> 6) & 63), 0x80 | (code & 63)];
-  return [0xf0 | (code >> 18), 0x80 | ((code >> 12) & 63), 0x80 | ((code >> 6) & 63), 0x80 | (code & 63)];
-}
+/** Bits of a byte that is not the first, and what it begins with. */
+const [BITS, MORE_MARK] = [6, 0x80];
 
-/** The encodings in any of the spans: for each first byte what follows it, first bytes with the same followers together. */
-function encodings(grammar: Grammar, spans: readonly Span[]): Expr {
-  if (spans.length === 0) return grammar.fail;
-  const rest = spans[0][0].length - 1;
-  if (rest === 0) return grammar.ranges(spans.map(([a, b]) => [a[0], b[0]] as const));
-  const lowest: number[] = new Array(rest).fill(0x80);
-  const highest: number[] = new Array(rest).fill(0xbf);
-  const free: [number, number][] = []; // first bytes that anything may follow
+/**
+ * The encodings in any of the spans, which are ascending and apart: for each first byte what follows it, first bytes with the same followers together.
+ * `more`: bytes after the first one, which is `mark` and the highest bits.
+ */
+function encodings(grammar: Grammar, spans: readonly Span[], more: number, mark: number): Expr {
+  grammar.charge(PLACE_BYTES + RANGE_BYTES * spans.length);
+  if (more === 0) return grammar.ranges(spans.map(([a, b]) => [mark + a, mark + b] as const));
+  const [shift, most] = [BITS * more, 2 ** (BITS * more) - 1];
+  const free: Span[] = []; // first bytes that anything may follow
   const edges = new Map<number, Span[]>();
-  const edge = (first: number, ...span: Span): void => void edges.set(first, [...(edges.get(first) ?? []), span]);
-  for (const [[first, ...restA], [last, ...restB]] of spans) {
-    const from = restA.every(x => x === 0x80) ? first : first + 1;
-    const to = restB.every(x => x === 0xbf) ? last : last - 1;
-    if (from <= to) free.push([from, to]);
-    if (first === last && from > to) edge(first, restA, restB);
+  const edge = (first: number, a: number, b: number): void => {
+    const own = edges.get(first);
+    if (own) own.push([a, b]);
+    else edges.set(first, [[a, b]]);
+  };
+  for (const [a, b] of spans) {
+    const [first, last, low, high] = [a >> shift, b >> shift, a & most, b & most];
+    const from = low === 0 ? first : first + 1;
+    const to = high === most ? last : last - 1;
+    if (from <= to) free.push([mark + from, mark + to]);
+    if (first === last && from > to) edge(first, low, high);
     else {
-      if (first < from) edge(first, restA, highest);
-      if (last > to) edge(last, lowest, restB);
+      if (first < from) edge(first, low, most);
+      if (last > to) edge(last, 0, high);
     }
   }
-  const anything = grammar.seq(...lowest.map(() => grammar.ranges([[0x80, 0xbf]])));
-  const firsts = new Map<Expr, [number, number][]>(free.length ? [[anything, free]] : []);
+  const firsts = new Map<Expr, Span[]>(free.length ? [[encodings(grammar, [[0, most]], more - 1, MORE_MARK), free]] : []);
   for (const [first, own] of edges) {
-    const tail = encodings(grammar, own);
-    firsts.set(tail, [...(firsts.get(tail) ?? []), [first, first]]);
+    const tail = encodings(grammar, own, more - 1, MORE_MARK);
+    const same = firsts.get(tail);
+    if (same) same.push([mark + first, mark + first]);
+    else firsts.set(tail, [[mark + first, mark + first]]);
   }
   return grammar.anyOf([...firsts].map(([tail, own]) => grammar.seq(grammar.ranges(own), tail)));
 }

@@ -20,17 +20,28 @@ export const MATCH = 6;
 const MOST = 20_000;
 
 export interface Program {
-  readonly ops: readonly number[];
-  readonly x: readonly number[];
-  readonly next: readonly number[];
+  readonly ops: Uint8Array;
+  readonly x: Int32Array;
+  readonly next: Int32Array;
   /** Where the expression begins. */
   readonly start: number;
-  /** Instructions without characters, by how deep they are in look-ahead: the innermost first, each in the order of their numbers. */
-  readonly levels: readonly (readonly number[])[];
+  /** Those that take a character, and those that end in a match. */
+  readonly chars: Int32Array;
+  readonly matches: Int32Array;
+  /** Instructions without characters, by how deep they are in look-ahead: the innermost first. */
+  readonly levels: readonly Level[];
   /** The classes that instructions refer to. */
   readonly tests: readonly Test[];
-  /** Those that are asked about the character before. */
+  /** Those that are asked about the character before; by instruction that asks, the place in that list. */
   readonly behind: readonly number[];
+  readonly behindAt: Uint8Array;
+}
+
+export interface Level {
+  /** In the order of their numbers: nearly always, what follows comes first. */
+  readonly instructions: Int32Array;
+  /** Something follows that comes later: a loop. */
+  readonly loops: boolean;
 }
 
 class Builder {
@@ -94,12 +105,19 @@ class Builder {
 export function compile(node: Node, pattern: string): Program {
   const builder = new Builder(pattern);
   const start = builder.build(node, builder.emit(MATCH, 0, 0));
-  const { ops, x, next, depths, tests } = builder;
+  const { depths, tests } = builder;
+  const [ops, x, next] = [Uint8Array.from(builder.ops), Int32Array.from(builder.x), Int32Array.from(builder.next)];
+  const where = (of: (at: number) => boolean): Int32Array => Int32Array.from(ops.keys()).filter(of);
   const deepest = depths.reduce((most, depth) => Math.max(most, depth), 0);
-  const levels = Array.from({ length: deepest + 1 }, (_, i) =>
-    [...ops.keys()].filter(at => depths[at] === deepest - i && ops[at] !== CHAR && ops[at] !== MATCH),
-  );
-  const behind = [...new Set([...ops.keys()].filter(at => ops[at] === BEHIND || ops[at] === NOT_BEHIND).map(at => x[at]))];
+  const levels = Array.from({ length: deepest + 1 }, (_, i): Level => {
+    const instructions = where(at => depths[at] === deepest - i && ops[at] !== CHAR && ops[at] !== MATCH);
+    return { instructions, loops: instructions.some(at => next[at] > at || (ops[at] === SPLIT && x[at] > at)) };
+  });
+  const asks = where(at => ops[at] === BEHIND || ops[at] === NOT_BEHIND);
+  const behind = [...new Set([...asks].map(at => x[at]))];
   if (behind.length > 8) throw unsupportedPattern(pattern, 0, "more than eight kinds of look-behind");
-  return { ops, x, next, start, levels, tests, behind };
+  const behindAt = new Uint8Array(ops.length);
+  for (const at of asks) behindAt[at] = behind.indexOf(x[at]);
+  const [chars, matches] = [where(at => ops[at] === CHAR), where(at => ops[at] === MATCH)];
+  return { ops, x, next, start, chars, matches, levels, tests, behind, behindAt };
 }

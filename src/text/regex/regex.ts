@@ -9,12 +9,15 @@
 import { codePointAt } from "../unicode.ts";
 import { Alphabet } from "./classes.ts";
 import { parseRegex } from "./parse.ts";
-import { AHEAD, BEHIND, CHAR, compile, MATCH, NOT_BEHIND, type Program, SPLIT } from "./program.ts";
+import { AHEAD, BEHIND, CHAR, compile, type Level, MATCH, NOT_BEHIND, type Program, SPLIT } from "./program.ts";
 
 /** Places between two marks, in UTF-16 units. */
 const BLOCK = 4096;
 /** Sets that are kept; beyond, they are forgotten and made anew. */
 const MOST_SETS = 4000;
+
+/** Most places are only passed on the way to others. */
+const nothingSearched = new Int16Array(0);
 
 /** What can match from one place on. */
 class Place {
@@ -24,12 +27,11 @@ class Place {
   /** The place before this one, by what is between and what stands before that. */
   before: Place[] = [];
   /** By instruction: the CHAR or MATCH that its first successful branch leads to; -1 for none, -2 for not looked up yet. */
-  readonly first: Int32Array;
+  first: Int16Array = nothingSearched;
 
   constructor(key: string, holds: Uint8Array) {
     this.key = key;
     this.holds = holds;
-    this.first = new Int32Array(holds.length).fill(-2);
   }
 }
 
@@ -46,6 +48,9 @@ export class Regex {
   readonly #alphabet: Alphabet;
   readonly #places = new Map<string, Place>();
   readonly #scratch: Uint8Array;
+  /** By instruction: the last search that came by, so that none is followed twice in one. */
+  readonly #seen: Uint32Array;
+  #searches = 0;
   /** By what stands before the end of the text. */
   #ends: Place[] = [];
   readonly #behindKeys: number;
@@ -63,8 +68,14 @@ export class Regex {
     this.#program = compile(parseRegex(source, options.lines ?? false), source);
     this.#alphabet = new Alphabet(this.#program.tests);
     this.#scratch = new Uint8Array(this.#program.ops.length);
+    this.#seen = new Uint32Array(this.#program.ops.length);
     this.#begins = beginnings(this.#program);
     this.#behindKeys = 1 << this.#program.behind.length;
+  }
+
+  /** Instructions of the compiled expression: the states of its automaton. */
+  get states(): number {
+    return this.#program.ops.length;
   }
 
   /**
@@ -119,6 +130,7 @@ export class Regex {
   }
 
   #first(place: Place, from: number): number {
+    if (place.first === nothingSearched) place.first = new Int16Array(place.holds.length).fill(-2);
     const known = place.first[from];
     return known !== -2 ? known : (place.first[from] = this.#search(place, from));
   }
@@ -126,17 +138,25 @@ export class Regex {
   /** Follows branches in their order; a loop that comes back to itself without a character ends there. */
   #search(place: Place, from: number): number {
     const { ops, x, next } = this.#program;
-    const seen = new Set<number>();
+    const seen = this.#seen;
+    const own = (this.#searches = (this.#searches + 1) >>> 0);
+    if (own === 0) return this.#searchAgain(place, from);
     const waiting = [from];
     while (waiting.length > 0) {
       const at = waiting.pop()!;
-      if (place.holds[at] === 0 || seen.has(at)) continue;
+      if (place.holds[at] === 0 || seen[at] === own) continue;
       if (ops[at] === CHAR || ops[at] === MATCH) return at;
-      seen.add(at);
+      seen[at] = own;
       if (ops[at] === SPLIT) waiting.push(x[at]);
       waiting.push(next[at]);
     }
     return -1;
+  }
+
+  /** Where the count of searches has begun anew. */
+  #searchAgain(place: Place, from: number): number {
+    this.#seen.fill(0);
+    return this.#search(place, from);
   }
 
   /** Places at distances of a block, from right to left. None in a text of one block. */
@@ -195,20 +215,13 @@ export class Regex {
   }
 
   #make(after: Place | undefined, members: Uint8Array | undefined, behind: number): Place {
-    const { ops, x, next, levels } = this.#program;
+    const { x, next, chars, matches, levels } = this.#program;
     const holds = this.#scratch;
-    for (let at = 0; at < ops.length; at++) {
-      holds[at] = ops[at] === MATCH ? 1 : ops[at] === CHAR && members && after ? members[x[at]] & after.holds[next[at]] : 0;
-    }
+    holds.fill(0);
+    for (const at of matches) holds[at] = 1;
+    if (members && after) for (let i = 0; i < chars.length; i++) holds[chars[i]] = members[x[chars[i]]] & after.holds[next[chars[i]]];
     for (const level of levels) {
-      for (let changed = true; changed; ) {
-        changed = false;
-        for (const at of level) {
-          if (holds[at] === 1 || !this.#passes(at, holds, behind)) continue;
-          holds[at] = 1;
-          changed = true;
-        }
-      }
+      while (this.#decide(level, holds, behind) && level.loops);
     }
     const key = String.fromCharCode(...packed(holds));
     const known = this.#places.get(key);
@@ -219,13 +232,23 @@ export class Regex {
     return made;
   }
 
-  #passes(at: number, holds: Uint8Array, behind: number): boolean {
-    const { ops, x, next } = this.#program;
-    const op = ops[at];
-    if (op === SPLIT) return holds[next[at]] === 1 || holds[x[at]] === 1;
-    if (holds[next[at]] === 0) return false;
-    if (op === BEHIND || op === NOT_BEHIND) return ((behind >> this.#program.behind.indexOf(x[at])) & 1) === (op === BEHIND ? 1 : 0);
-    return holds[x[at]] === (op === AHEAD ? 1 : 0);
+  /** Which instructions of a level lead to a match, as far as what follows them is known; whether there is one that was not known. */
+  #decide({ instructions }: Level, holds: Uint8Array, behind: number): boolean {
+    const { ops, x, next, behindAt } = this.#program;
+    let changed = false;
+    for (let i = 0; i < instructions.length; i++) {
+      const at = instructions[i];
+      const op = ops[at];
+      let own = holds[next[at]];
+      if (op === SPLIT) own |= holds[x[at]];
+      else if (op === BEHIND) own &= (behind >> behindAt[at]) & 1;
+      else if (op === NOT_BEHIND) own &= ~(behind >> behindAt[at]) & 1;
+      else own &= op === AHEAD ? holds[x[at]] : 1 - holds[x[at]];
+      if (own === holds[at]) continue;
+      holds[at] = own;
+      changed = true;
+    }
+    return changed;
   }
 
   #forget(): void {

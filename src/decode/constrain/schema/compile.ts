@@ -41,10 +41,10 @@ class Reader {
     this.#evaluated = new Evaluated({
       formulas: this.values.formulas,
       of: schema => this.formula(schema, "exact"),
-      target: schema => {
-        const to = get(schema, "$ref");
-        return typeof to === "string" ? this.#references.resolve(to, schema) : undefined;
-      },
+      targets: schema =>
+        [get(schema, "$ref"), get(schema, "$recursiveRef")]
+          .filter(to => typeof to === "string")
+          .map(to => this.#references.resolve(to, schema)),
       unsupported: reason => unsupported("unevaluated...", "", reason),
     });
   }
@@ -120,6 +120,7 @@ class Reader {
       sub: (inner, ...names) => sub(inner, names, mode),
       exactly: (inner, ...names) => sub(inner, names, "exact"),
       reference: to => this.formula(this.#references.resolve(to, schema), mode),
+      recursionIsPlain: this.#references.recursionIsPlain,
       mention: name => {
         if (!this.#order.has(name)) this.#order.set(name, this.#order.size);
       },

@@ -53,9 +53,9 @@ function remembering({ start, step, accepts }: Component): Component {
   return { start, step: remembered, accepts };
 }
 
-/** The texts of an expression. */
-export function expressionComponent(grammar: Grammar, root: Expr): Component {
-  const automaton = new Automaton(grammar);
+/** The texts of an expression. `work` is told what finding states takes (automaton.ts). */
+export function expressionComponent(grammar: Grammar, root: Expr, work?: (heads: number) => void): Component {
+  const automaton = new Automaton(grammar, work);
   const numbers = new Map<Stack, number>();
   const states: Stack[] = [];
   const number = (state: Stack | null): number => {

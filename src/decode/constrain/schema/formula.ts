@@ -62,6 +62,9 @@ const MOST = 200_000;
 /** Steps of taking formulas apart that one schema may need before anything is generated. */
 const MOST_STEPS = 400_000;
 
+/** What keeping a formula counts for. */
+const STEPS_A_FORMULA = 2;
+
 const infinite = Number.POSITIVE_INFINITY;
 
 export class Formulas {
@@ -82,12 +85,13 @@ export class Formulas {
     const known = this.#known.get(key);
     if (known) return known;
     if (this.#next >= MOST) throw tooComplex();
+    this.step(STEPS_A_FORMULA);
     const made = make(this.#next++);
     this.#known.set(key, made);
     return made;
   }
 
-  /** Counts work, so that no schema takes too long; a step is some 2 microseconds. */
+  /** Counts work, so that no schema takes too long or too much memory; a step is some 2 microseconds, or 100 bytes. */
   step(count = 1): void {
     if ((this.#steps += count) > this.#mostSteps) throw tooComplex();
   }

@@ -22,6 +22,8 @@ export interface Place {
   exactly(schema: Json, ...path: (string | number)[]): Formula;
   /** The formula of what a $ref leads to. */
   reference(to: string): Formula;
+  /** Whether no `$recursiveAnchor` changes what `$recursiveRef` leads to. */
+  readonly recursionIsPlain: boolean;
   /** Notes a property's name, for the order of properties. */
   mention(name: string): void;
   /** Refuses a regular expression that cannot be enforced. */
@@ -68,6 +70,7 @@ function constant(value: Json, place: Place): Formula {
     return f.and(f.types(ARRAY), f.items(value.length, value.length), ...value.map((v, i) => f.item("item", i, constant(v, place))));
   }
   const names = Object.keys(value);
+  f.step(2 * names.length); // sets of names take more than other formulas
   const properties = names.map(name => {
     place.mention(name);
     return f.and(f.some(nameSet([name]), f.true), f.every(nameSet([name]), constant(value[name], place)));
@@ -237,6 +240,16 @@ function condition(value: Json, place: Place): Formula {
   return f.and(f.or(f.not(when), yes), f.or(when, no));
 }
 
+/**
+ * Draft 2019-09's reference to the schema itself: what `$ref: "#"` is, unless a `$recursiveAnchor` hands it on to the schemas that led there
+ * (Core 2019-09, 8.2.4.2).
+ */
+function recursion(value: Json, place: Place): Formula {
+  if (text(value, place) !== "#") throw place.invalid('it must be "#"');
+  if (!place.recursionIsPlain) throw place.unsupported('"$recursiveAnchor" is enforced at the root of a document of one schema only');
+  return place.reference("#");
+}
+
 /** Parsed for its errors only. */
 const checked =
   (keyword: string): Keyword =>
@@ -324,10 +337,11 @@ export const keywords: ReadonlyMap<string, Keyword> = new Map<string, Keyword>([
   ["else", checked("else")],
   ["$schema", dialect],
   ["$ref", (v, p) => p.reference(text(v, p))],
+  ["$recursiveRef", recursion],
 ]);
 
 /** Keywords that assert and cannot be enforced. */
-const beyond = new Set(["$dynamicRef", "$recursiveRef", "extends", "disallow", "divisibleBy"]);
+const beyond = new Set(["$dynamicRef", "extends", "disallow", "divisibleBy"]);
 /** Shorter names are like too many others. */
 const SHORTEST = 4;
 

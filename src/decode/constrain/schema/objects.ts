@@ -73,6 +73,8 @@ export class ObjectRules {
   readonly #form: ObjectForm;
   readonly #alive = new Map<string, boolean>();
   readonly #known = new Map<string, readonly { readonly value: Formula; readonly next: Members }[]>();
+  /** Of objects so far: what tells them apart, which takes long to write where there are many names. */
+  readonly #keys = new WeakMap<Members, string>();
   readonly #cover: Cover;
   readonly #requiredMask: bigint;
   /** By place: whether the name can be written. */
@@ -133,7 +135,11 @@ export class ObjectRules {
   }
 
   #key(m: Members): string {
-    return `${this.#shape.id}:${m.seen},${m.count},${m.sure},${m.found}`;
+    const known = this.#keys.get(m);
+    if (known !== undefined) return known;
+    const key = `${this.#shape.id}:${m.seen.toString(36)},${m.count},${m.sure},${m.found}`;
+    this.#keys.set(m, key);
+    return key;
   }
 
   /** What may follow the opening (`first`) or a value. */

@@ -11,6 +11,9 @@ const MOST_ALL_STEPS = 3_000_000;
 const MOST_STATES = 50_000;
 const MOST_ROWS = 5_000;
 
+/** Steps that stand for the memory of a machine's part in a state. */
+const STEPS_A_STATE = 50;
+
 /** A question about the text: to which machine, and which of those that it answers. */
 export interface Question {
   readonly component: number;
@@ -27,7 +30,9 @@ export class Product {
   readonly #components: readonly Component[];
   readonly #condition: Condition;
   readonly #bytes: readonly number[];
-  readonly #states: Int32Array[] = [];
+  readonly #states: (readonly number[])[] = [];
+  /** Those of the state that is looked for: most are known already. */
+  readonly #next: number[] = [];
   /** By component but the first: the number of what is before it and its own state, by both. */
   readonly #numbers: readonly Map<number, number>[];
   #rows = new Map<number, Int32Array>();
@@ -55,20 +60,26 @@ export class Product {
     this.#condition = condition;
     this.#bytes = bytes;
     this.#numbers = components.map(() => new Map());
-    this.start = this.#number(Int32Array.from(components, c => c.start));
+    this.start = this.#number(components.map(c => c.start));
   }
 
-  #number(states: Int32Array): number {
+  #number(states: readonly number[]): number {
     let number = 0;
     for (let i = 0; i < states.length; i++) {
       const numbers = this.#numbers[i];
       const key = number * 2 ** 26 + states[i] + 1;
       const known = numbers.get(key);
       // Of all components together the number is the place in `states`.
-      number = known ?? (i === states.length - 1 ? this.#states.push(states) - 1 : numbers.size);
+      number = known ?? (i === states.length - 1 ? this.#add(states) : numbers.size);
       if (known === undefined) numbers.set(key, number);
     }
     return number;
+  }
+
+  /** A state takes some 60 bytes a machine, and as much again for a few more: that is paid for, too. */
+  #add(states: readonly number[]): number {
+    this.#work(STEPS_A_STATE * (states.length + 3));
+    return this.#states.push(states.slice()) - 1;
   }
 
   accepts(state: number): boolean {
@@ -90,8 +101,8 @@ export class Product {
       this.#rows.set(state, row);
     }
     if (row[byte] >= 0) return row[byte];
-    const next = this.#states[state].slice();
-    for (let i = 0; i < next.length; i++) if (next[i] >= 0) next[i] = this.#components[i].step(next[i], byte);
+    const [before, next] = [this.#states[state], this.#next];
+    for (let i = 0; i < before.length; i++) next[i] = before[i] < 0 ? before[i] : this.#components[i].step(before[i], byte);
     return (row[byte] = this.#number(next));
   }
 

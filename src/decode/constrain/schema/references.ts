@@ -11,7 +11,7 @@ export const isObject = (v: unknown): v is JsonObject => typeof v === "object" &
 export const get = (o: JsonObject, key: string): Json | undefined => (Object.hasOwn(o, key) ? o[key] : undefined);
 
 const MOST_DEPTH = 128;
-const MOST_VALUES = 100_000;
+const MOST_VALUES = 40_000;
 /** Longer schemas are not compared with others. */
 const MOST_IDENTITY = 500;
 const ROOT = "json-schema:///root";
@@ -24,6 +24,8 @@ export class References {
   readonly #bases = new Map<JsonObject, string>();
   readonly #resources = new Map<string, JsonObject>();
   readonly #anchors = new Map<string, JsonObject>();
+  /** Schemas with `$recursiveAnchor: true`. */
+  readonly #recursive = new Set<JsonObject>();
   readonly #legacy: boolean;
   readonly #isKeyword: (name: string) => boolean;
 
@@ -44,13 +46,14 @@ export class References {
     for (let next = todo.pop(); next; next = todo.pop()) {
       const { value, depth, isData, byName } = next;
       if (typeof value !== "object" || value === null) continue;
-      if (++visited > MOST_VALUES) throw tooBig(`it holds more than ${MOST_VALUES} objects and lists`);
       if (depth > MOST_DEPTH) throw tooBig(`it nests deeper than ${MOST_DEPTH}`);
       const isSchema = isObject(value) && !isData && !byName;
       const base = isSchema ? this.#enter(value, next.base) : next.base;
       if (isObject(value)) this.#bases.set(value, base);
-      const entries = Array.isArray(value) ? value.map((v): [string, Json] => ["", v]) : Object.entries(value);
-      for (const [key, child] of entries) {
+      for (const key in value) {
+        if (++visited > MOST_VALUES) throw tooBig(`it holds more than ${MOST_VALUES} values`);
+        const child = (value as JsonObject)[key];
+        if (typeof child !== "object" || child === null) continue;
         const isOther = isSchema && (data.has(key) || !this.#isKeyword(key));
         todo.push({ value: child, base, depth: depth + 1, isData: isData || isOther, byName: isSchema && named.has(key) });
       }
@@ -69,11 +72,18 @@ export class References {
         this.#resources.set(base, schema);
       }
     }
+    if (get(schema, "$recursiveAnchor") === true) this.#recursive.add(schema);
     for (const keyword of ["$anchor", "$dynamicAnchor"]) {
       const anchor = get(schema, keyword);
       if (typeof anchor === "string") this.#anchors.set(`${base}#${anchor}`, schema);
     }
     return base;
+  }
+
+  /** Whether `$recursiveRef: "#"` is `$ref: "#"`: nothing is handed on to other schemas, as at most the document as a whole could take it. */
+  get recursionIsPlain(): boolean {
+    const all = new Set(this.#resources.values());
+    return this.#recursive.size === 0 || (all.size === 1 && [...this.#recursive].every(schema => all.has(schema)));
   }
 
   #absolute(reference: string, base: string): string {

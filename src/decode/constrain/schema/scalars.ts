@@ -19,6 +19,9 @@ import { type Atom, EQUAL, type Formula, NUMBER, STRING } from "./formula.ts";
 import { anyChar, anyInteger, anyNumber, between, canHold, contentByte, contentChar, decimalNumber } from "./json.ts";
 import { type Condition, Product, type Question } from "./product.ts";
 
+/** Heads of an automaton's states that are looked at in a step. */
+const HEADS_A_STEP = 2;
+
 const allBytes = Array.from({ length: 256 }, (_, i) => i);
 const numberBytes = [...new TextEncoder().encode("0123456789.-")];
 
@@ -132,9 +135,15 @@ export class Scalars {
   pattern(source: string): Component {
     const known = this.#patterns.get(source);
     if (known) return known;
-    const made = expressionComponent(this.#context.grammar, this.matches(source));
+    const made = this.#expression(this.matches(source));
     this.#patterns.set(source, made);
     return made;
+  }
+
+  /** The texts of an expression, as a machine whose states are paid for. */
+  #expression(root: Expr): Component {
+    const { grammar, formulas } = this.#context;
+    return expressionComponent(grammar, root, heads => formulas.step(heads / HEADS_A_STEP));
   }
 
   /** The texts that hold a match of a pattern. @throws LatheError `regex.invalid`, `regex.unsupported`. */
@@ -191,9 +200,9 @@ export class Scalars {
       case "pattern":
         return this.pattern(atom.source);
       case "length":
-        return expressionComponent(grammar, grammar.repeat(chars(grammar, [[0, LAST]]), atom.min, atom.max));
+        return this.#expression(grammar.repeat(chars(grammar, [[0, LAST]]), atom.min, atom.max));
       case "equal":
-        return expressionComponent(grammar, grammar.text(atom.text));
+        return this.#expression(grammar.text(atom.text));
       case "compare":
         return compareComponent(atom.to, atom.ways);
       case "multiple": {

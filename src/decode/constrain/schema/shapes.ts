@@ -7,11 +7,15 @@ import { acceptsText, type Component } from "./components.ts";
 import type { Context } from "./context.ts";
 import type { Atom, Formula } from "./formula.ts";
 import { type NameSet, type NameTest, singleName, testKey } from "./names.ts";
+import { tooBig } from "./text.ts";
 
 type Every = Extract<Atom, { kind: "every" | "some" }>;
 
 /** A test of names, as a machine over the name's bytes. */
 export type TestMachine = (test: NameTest) => Component;
+
+/** Names that one object may spell: what is known of an object so far has a bit for each. */
+const MOST_NAMES = 4_000;
 
 const encoder = new TextEncoder();
 
@@ -47,6 +51,7 @@ export class Shape {
     this.#every = about.filter(a => a.kind === "every");
     const place = (name: string): number => order.get(name) ?? Number.POSITIVE_INFINITY;
     const mentioned = [...new Set(about.flatMap(a => a.names.names))];
+    if (mentioned.length > MOST_NAMES) throw tooBig(`an object has more than ${MOST_NAMES} named properties`);
     this.names = mentioned
       .map((name, i) => [name, i] as const)
       .sort(([a, i], [b, j]) => place(a) - place(b) || i - j)

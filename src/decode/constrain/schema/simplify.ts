@@ -23,6 +23,7 @@ export class Simplifier {
   }
 
   under(formula: Formula, type: number): Formula {
+    if (formula.kind === "atom") return formula.atom.on === type ? formula : this.#formulas.true;
     const key = formula.id * 64 + type;
     const known = this.#known.get(key);
     if (known) return known;
@@ -43,8 +44,6 @@ export class Simplifier {
     switch (formula.kind) {
       case "types":
         return f.boolean((formula.mask & type) !== 0);
-      case "atom":
-        return formula.atom.on === type ? formula : f.true;
       case "lazy":
         return this.under(formula.open(), type);
       case "not": {
@@ -125,7 +124,9 @@ export class Simplifier {
           const own = this.alternatives(part);
           if (all.length * own.length > MOST_ALTERNATIVES) throw tooMany();
           f.step(all.length * own.length);
-          all = all.flatMap(a => own.map(b => [...a, ...b]));
+          const [only] = own;
+          if (own.length !== 1) all = all.flatMap(a => own.map(b => [...a, ...b]));
+          else for (const a of all) a.push(...only); // what most parts are is not copied for each of them
         }
         return all;
       }

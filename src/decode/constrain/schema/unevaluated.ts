@@ -23,8 +23,8 @@ export interface Schemas {
   readonly formulas: Formulas;
   /** The formula of a schema. */
   of(schema: Json): Formula;
-  /** What the $ref of a schema leads to. */
-  target(schema: JsonObject): Json | undefined;
+  /** What the references of a schema lead to. */
+  targets(schema: JsonObject): readonly Json[];
   unsupported(reason: string): Error;
 }
 
@@ -62,8 +62,7 @@ export class Evaluated {
       cases = cases.flatMap(a => more.map(b => join(f, a, b)));
       if (cases.length > MOST_CASES) throw this.#schemas.unsupported("there are too many ways in which the schemas beside it can be valid");
     };
-    const target = this.#schemas.target(schema);
-    if (target !== undefined) also(this.#cases(target, depth + 1));
+    for (const target of this.#schemas.targets(schema)) also(this.#cases(target, depth + 1));
     const lists = (keyword: string): Json[] => (get(schema, keyword) as Json[] | undefined) ?? [];
     for (const part of lists("allOf")) also(this.#cases(part, depth + 1));
     if (get(schema, "anyOf") !== undefined) also(this.#some(lists("anyOf"), depth, n => n >= 1));
