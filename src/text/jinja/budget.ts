@@ -60,11 +60,6 @@ export class Budget {
     this.work(added);
   }
 
-  /** Charges for finding one text in another. A long needle can be compared in full at every position. */
-  search(haystack: number, needle: number): void {
-    this.work(haystack * (1 + Math.floor(needle / 256)));
-  }
-
   enter(): void {
     if (++this.#depth > MAX_DEPTH) fail("The template is nested too deeply.");
   }

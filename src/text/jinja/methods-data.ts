@@ -64,6 +64,7 @@ export const listMethods: ReadonlyMap<string, Member<Seq>> = new Map<string, Mem
     mutates("value", (items, [value], { budget }) => {
       const at = indexOf(items, value!, budget);
       if (at < 0) fail("list.remove(x): x not in list");
+      budget.step(Math.ceil(items.length / 64));
       items.splice(at, 1);
     }),
   ],

@@ -1,6 +1,7 @@
 /** What the operators of expressions mean, by their signs: arithmetic on numbers, joining and repeating, comparison, membership. */
 import { type Budget, fail } from "./budget.ts";
 import { calculate } from "./numbers.ts";
+import { writeEscaped } from "./print.ts";
 import type { Runtime } from "./runtime.ts";
 import { contains } from "./string-cut.ts";
 import { percentFormat } from "./string-format.ts";
@@ -19,11 +20,7 @@ const HTML: ReadonlyMap<string, string> = new Map([
 export function escapeHtml(text: Text, budget: Budget): Text {
   if (text.markup) return text;
   const out = new TextBuilder(budget);
-  for (const piece of text.segments())
-    out.add(
-      piece.text.replace(/[&<>'"]/g, character => HTML.get(character)!),
-      piece.trusted,
-    );
+  writeEscaped(text, out, budget, /[&<>'"]/g, character => HTML.get(character)!);
   return out.done(true);
 }
 
