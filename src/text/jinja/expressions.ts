@@ -25,7 +25,7 @@ export function evaluateArguments(args: Arguments, scope: Scope, m: Evaluator): 
   if (args.restNamed !== undefined) {
     const more = m.evaluate(args.restNamed, scope);
     if (!(more instanceof Dict)) fail(`argument after ** must be a mapping, not ${typeName(more)}`);
-    m.budget.step(more.size);
+    m.budget.step(2 * more.size);
     for (const [key, value] of more.entries()) named.set(key instanceof Text ? key.text : fail("keywords must be strings"), value);
   }
   return { positional, named };

@@ -10,7 +10,6 @@ import { CHANGE_COST, own, Text } from "./text.ts";
 import {
   type Call,
   compare,
-  DIGIT_COST,
   Dict,
   equals,
   hashKey,
@@ -189,11 +188,16 @@ function last(v: Value, rt: Runtime): Value {
 
 const orElse = (v: Value | undefined, none: Value): Value => (v === undefined ? none : v);
 
+/** What a text costs that is read as a number: steps for the patterns, and for each digit. */
+const PARSE_STEPS = 4;
+const PARSE_COST = 32;
+
 function toWhole(v: Value, [otherwise, base]: Params, { budget }: Runtime): Value {
   if (v instanceof Undefined) fail(v.message);
   const fallback = orElse(otherwise, 0n);
   if (!(v instanceof Text)) return orElse(wholePart(v), fallback);
-  budget.work(DIGIT_COST * v.length);
+  budget.step(PARSE_STEPS);
+  budget.work(PARSE_COST * v.length);
   const whole = parseWhole(v.text, sizeArgument(base, 10));
   return whole ?? orElse(wholePart(parseFloating(v.text) ?? Number.NaN), fallback);
 }
@@ -203,7 +207,8 @@ function toFloat(v: Value, [otherwise]: Params, { budget }: Runtime): Value {
   const fallback = orElse(otherwise, 0);
   if (isNum(v)) return Number(plainNum(v));
   if (!(v instanceof Text)) return fallback;
-  budget.work(DIGIT_COST * v.length);
+  budget.step(PARSE_STEPS);
+  budget.work(PARSE_COST * v.length);
   return parseFloating(v.text) ?? fallback;
 }
 

@@ -14,7 +14,7 @@ const OWN_COST = 6;
  * or before it. Going through a text once, from place to place, is charged here.
  */
 export function finder(text: string, needle: string, fromRight: boolean, budget: Budget): (at: number) => number {
-  budget.work(text.length + needle.length);
+  budget.work(2 * text.length + needle.length);
   if (needle.length > text.length) return () => -1;
   if (needle.length === 0) return at => (at >= 0 && at <= text.length ? at : -1);
   if (needle.length <= SHORT && !fromRight) return at => text.indexOf(needle, at);

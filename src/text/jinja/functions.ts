@@ -58,6 +58,7 @@ function range([first, second, third]: Params): Value {
 }
 
 function namespace(call: Call, rt: Runtime): Value {
+  rt.budget.step(2);
   const initial = fillDict(new Dict(), call, rt.budget);
   const fields = initial
     .entries()

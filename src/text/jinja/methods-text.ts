@@ -123,7 +123,7 @@ const asked = [...questions].map(
 export const textMethods: ReadonlyMap<string, TextMember> = new Map<string, TextMember>([
   ...asked,
   ["capitalize", changed(capitalize)],
-  ["casefold", changed(casefold)],
+  ["casefold", changed(casefold, 64)],
   ["lower", changed(lower)],
   ["swapcase", changed(swapcase, 64)],
   ["title", changed(title, 64)],

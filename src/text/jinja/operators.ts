@@ -64,7 +64,12 @@ const other: ReadonlyMap<string, (a: Value, b: Value, rt: Runtime) => Value | un
   }),
 );
 
+/** The operators that take longer than others where the numbers are large. */
+const DIVIDING: ReadonlySet<string> = new Set(["%", "//", "**"]);
+const DIVIDING_STEPS = 3;
+
 export function binary(operator: string, a: Value, b: Value, rt: Runtime): Value {
+  if (DIVIDING.has(operator)) rt.budget.step(DIVIDING_STEPS);
   if (isNum(a) && isNum(b)) return calculate(operator, plainNum(a), plainNum(b));
   if (a instanceof Undefined) fail(a.message);
   if (b instanceof Undefined && !(operator === "%" && a instanceof Text)) fail(b.message);

@@ -4,7 +4,7 @@
  */
 import { type Budget, fail } from "./budget.ts";
 import { finder } from "./find.ts";
-import { isSpace } from "./string-case.ts";
+import { isSpace, isSpaceCode } from "./string-case.ts";
 import { repeatText, Text, TextBuilder } from "./text.ts";
 
 /** What a character costs that is looked at one by one, as a text of its own. */
@@ -83,37 +83,37 @@ export function split(text: Text, separator: Text | undefined, max: number, from
 }
 
 function splitWords(text: Text, max: number, budget: Budget): Text[] {
-  budget.work(text.length);
+  budget.work(4 * text.length);
   const s = text.text;
   const words: Text[] = [];
   let at = 0;
   while (true) {
-    while (at < s.length && isSpace(s[at])) at++;
+    while (at < s.length && isSpaceCode(s.charCodeAt(at))) at++;
     if (at >= s.length) return words;
     if (words.length === max) {
       words.push(text.slice(at));
       return words;
     }
     const from = at;
-    while (at < s.length && !isSpace(s[at])) at++;
+    while (at < s.length && !isSpaceCode(s.charCodeAt(at))) at++;
     words.push(text.slice(from, at));
   }
 }
 
 function splitWordsFromRight(text: Text, max: number, budget: Budget): Text[] {
-  budget.work(text.length);
+  budget.work(4 * text.length);
   const s = text.text;
   const words: Text[] = [];
   let at = s.length;
   while (true) {
-    while (at > 0 && isSpace(s[at - 1])) at--;
+    while (at > 0 && isSpaceCode(s.charCodeAt(at - 1))) at--;
     if (at === 0) break;
     if (words.length === max) {
       words.push(text.slice(0, at));
       break;
     }
     const to = at;
-    while (at > 0 && !isSpace(s[at - 1])) at--;
+    while (at > 0 && !isSpaceCode(s.charCodeAt(at - 1))) at--;
     words.push(text.slice(at, to));
   }
   return words.reverse();

@@ -8,7 +8,7 @@ import { repr, str } from "./print.ts";
 import { type Runtime, sizeArgument, wholePart } from "./runtime.ts";
 import { pad, sliceText } from "./string-cut.ts";
 import { own, Text, TextBuilder } from "./text.ts";
-import { type Call, Dict, isNum, plainNum, Range, Seq, typeName, Undefined, type Value } from "./values.ts";
+import { type Call, DIGIT_COST, Dict, isNum, plainNum, Range, Seq, typeName, Undefined, type Value } from "./values.ts";
 
 /** How one placeholder wants its value: shared by both notations. */
 interface Spec {
@@ -95,6 +95,7 @@ function formatNumber(n: bigint | number, spec: Spec, budget: Budget): string {
   budget.step(NUMBER_STEPS);
   const negative = n < 0 || Object.is(n, -0);
   const body = digitsOf(negative ? -n : n, spec);
+  budget.work(2 * DIGIT_COST * body.length);
   const sign = negative ? "-" : spec.sign === "+" || spec.sign === " " ? spec.sign : "";
   const [whole, ...fraction] = body.split(".");
   const grouped = spec.grouping === "" ? whole : inGroups(whole, spec.grouping);

@@ -239,6 +239,7 @@ function rawElements(v: Value, budget: Budget): Value[] | undefined {
   if (v instanceof Iter) return v.take();
   if (v instanceof Dict) return v.keys();
   if (v instanceof Undefined) return [];
+  if (v instanceof Range) budget.step(v.length); // each number is made
   if (v instanceof Range) return Array.from({ length: v.length }, (_, i) => v.at(i));
   if (!(v instanceof Text)) return undefined;
   const length = v.points(budget);
