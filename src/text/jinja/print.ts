@@ -107,7 +107,7 @@ function writeQuoted(text: Text, out: TextBuilder, budget: Budget): void {
 
 /** What a character costs that is looked up among those to replace, and one that is. */
 const LOOKED_COST = 4;
-const REPLACED_COST = 128;
+const REPLACED_COST = 64;
 
 /** Adds a text with some of its characters replaced. `matches` must be a global pattern for one character. */
 export function writeEscaped(text: Text, out: TextBuilder, budget: Budget, matches: RegExp, by: (character: string) => string): void {
