@@ -212,11 +212,14 @@ function probe(template: Template): Abilities {
   };
 }
 
+/** The chats of the probe are small, and there are many of them: real templates take less than a tenth of these steps for one. */
+const PROBE_STEPS = 20_000;
+
 /** The rendered text, or undefined where the template refuses. */
 function tryRender(template: Template, messages: readonly unknown[], tools: null | undefined): string | undefined {
   const context = { messages, tools, documents: tools, add_generation_prompt: false, bos_token: "", eos_token: "" };
   try {
-    return template.render(context, { maxSteps: 100_000 }).text;
+    return template.render(context, { maxSteps: PROBE_STEPS }).text;
   } catch (error) {
     if (error instanceof LatheError) return undefined;
     throw error;
@@ -262,20 +265,20 @@ function mergeSystem(messages: readonly ChatMessage[]): ChatMessage[] {
 function fitContent(content: ChatMessage["content"], { texts, parts }: Abilities): unknown {
   if (content === null || content === undefined) return texts ? "" : [];
   if (typeof content === "string") return texts ? content : [{ type: "text", text: content }];
-  return parts ? content : textOf(content);
+  // Nothing else of a part: a template may write control tokens for a picture where it finds a key of that name, and nobody could see it.
+  return parts ? content.map(part => ({ type: "text", text: textOfPart(part) })) : content.map(textOfPart).join("");
 }
 
-/** The text of a message's content. Other parts have no text, and a template that cannot show them must not drop them in silence. */
+/** The text of a message's content. */
 function textOf(content: ChatMessage["content"]): string {
   if (content === null || content === undefined || typeof content === "string") return content ?? "";
-  return content
-    .map(part => {
-      if (typeof part.text === "string") return part.text;
-      throw new LatheError("option.invalid", `The model's chat template takes text only, not a part of type '${part.type}'.`, {
-        type: part.type,
-      });
-    })
-    .join("");
+  return content.map(textOfPart).join("");
+}
+
+/** Other parts have no text; they must not be dropped in silence, nor stand in the text as a place where nothing is. */
+function textOfPart(part: ChatPart): string {
+  if (typeof part.text === "string") return part.text;
+  throw new LatheError("option.invalid", `A chat takes text only, not a part of type '${part.type}'.`, { type: part.type });
 }
 
 /** Arguments as an object where the template can show one, otherwise as JSON text. */

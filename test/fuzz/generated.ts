@@ -2,10 +2,13 @@
  * Inputs that are made from a seed alone, by grammars of what is hard: templates, grammars and schemas without end, expressions beside the
  * host's, texts full of control tokens, and streams of random tokens.
  */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { type ConstraintSource, Constraints } from "../../src/decode/constrain/source.ts";
 import { LatheError } from "../../src/errors.ts";
-import { chatTemplate, renderChat } from "../../src/text/chat.ts";
+import { type ChatMessage, chatTemplate, renderChat, type Segment } from "../../src/text/chat.ts";
 import { builtinTemplates } from "../../src/text/jinja/builtin.ts";
+import { parseTemplate } from "../../src/text/jinja/template.ts";
 import { Regex } from "../../src/text/regex/regex.ts";
 import {
   type Tokenizer,
@@ -16,7 +19,7 @@ import {
   tokenizerFromTiktoken,
 } from "../../src/text/tokenizer.ts";
 import { Random } from "../fixtures/random.ts";
-import { byteLevel, englishMerges, metadata } from "../text/vocabularies.ts";
+import { byteLevel, englishMerges, type Fields, metadata } from "../text/vocabularies.ts";
 import type { Target } from "./targets.ts";
 import { rankFile, sentencePieceModel, tekkenFile, tokenizerJsons, tokenizerMetadata } from "./tokenizer-files.ts";
 
@@ -109,7 +112,7 @@ function statements(random: Random, depth: number): string {
 
 const templates = generated(
   "template-generated",
-  1000,
+  500,
   random =>
     `{% set l = ['a', 'b'] %}{% set d = {'a': 1} %}{% set s = 'text' %}{% set n = 3 %}{% set ns = namespace(x=1) %}{% macro m(x) %}{{ x }}{% endmacro %}${statements(random, 2)}`,
   input => {
@@ -126,9 +129,20 @@ const templates = generated(
   },
 );
 
+/** The templates of real models and small ones with the data that they were written for, where the large test data is. */
+const realData = ["../shared/data", "shared/data"].map(folder => join(process.cwd(), folder, "chat-templates")).find(existsSync);
+const realJson = (name: string): Fields[] => (realData === undefined ? [] : JSON.parse(readFileSync(join(realData, name), "utf8")));
+const realTemplates = realJson("hf-chat-e2e-dev.json").map(({ chat_template }) => chat_template as string);
+const smallTemplates = realJson("hf-jinja-unit.json") as { readonly template: string; readonly context: Fields }[];
+
+/** Stands for a picture or a sound. */
+const MEDIA = "<image> <|image|> <|image_pad|> <|vision_start|> <|media_pad|> <|audio|> <start_of_image> [IMG] <image_soft_token>".split(
+  " ",
+);
+const CONTROL = /<[|｜]?[^<>\s{}'"%]{1,30}[|｜]?>|\[\/?[A-Z_]{2,30}\]/g;
 /** Texts of control tokens of all models whose templates are known. */
 const controlTexts = [
-  ...new Set([...builtinTemplates.values()].flatMap(source => source.match(/<\|?[^<>\s{}'"%]{1,30}\|?>|\[\/?[A-Z_]{2,30}\]/g) ?? [])),
+  ...new Set([...MEDIA, ...[...builtinTemplates.values(), ...realTemplates].flatMap(source => source.match(CONTROL) ?? [])]),
 ];
 const withControls = tokenizerFromMetadata(
   metadata(
@@ -138,7 +152,29 @@ const withControls = tokenizerFromMetadata(
     ),
   ),
 );
-const known = [...builtinTemplates.keys()].map(name => chatTemplate(builtinTemplates.get(name)!));
+const known = [...builtinTemplates.values(), ...realTemplates].map(chatTemplate);
+function unlessRefused<T>(action: () => T): T | undefined {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof LatheError) return undefined;
+    throw error;
+  }
+}
+
+const small = smallTemplates
+  .map(({ template, context }) => ({ ...parseTemplate(template), context }))
+  .filter(t => !t.source.match(CONTROL));
+const mediaIds = new Set(MEDIA.flatMap(text => [...withControls.encode(text, { special: true })]).filter(id => withControls.isControl(id)));
+/** As the engine has it: what the template wrote may be a control token, and nothing else. */
+const encoded = (segments: readonly Segment[]): Int32Array =>
+  withControls.encode(segments.map(({ text, trusted }) => ({ text, special: trusted })));
+/** A check of this kind says nothing where templates write no control tokens. */
+const ownControls = known.filter(template => {
+  const segments = unlessRefused(() => renderChat(template, [{ role: "user", content: "x" }]));
+  return segments !== undefined && [...encoded(segments)].some(id => withControls.isControl(id));
+}).length;
+if (ownControls < 30) throw new Error(`only ${ownControls} templates write control tokens`);
 /** No template has it. */
 const MARK = "❂";
 
@@ -152,11 +188,24 @@ function likeControl(random: Random): string {
     text.slice(at),
     `${text.slice(0, at)}\u200b${text.slice(at)}`,
     text.replace("<", "＜").replace("|", "｜"),
+    text.replace("_", "▁").replace("e", "е"),
+    [...text].join(random.pick(["\u200d", "\u0301", "\ufeff", " "])),
+    text.normalize("NFKD").replaceAll("<", "&lt;"),
     text.toUpperCase(),
     ` ${text}\n`,
     "{{ bos_token }}",
     `\\u003c${text.slice(1)}`,
   ]);
+}
+
+/** A template that cuts a text, as at `</think>`, may write tokens of its own between the parts: what it cuts at is left out. */
+function withoutCuts(content: string, source: string): string {
+  const cuts = [...source.matchAll(/(?:split|partition)\(\s*['"]([^'"]+)['"]/g)].map(found => found[1]);
+  for (let before = ""; before !== content; ) {
+    before = content;
+    for (const cut of cuts) content = content.replaceAll(cut, "");
+  }
+  return content;
 }
 
 /** Control tokens between the marks, where the user's text is. */
@@ -172,34 +221,62 @@ function controlsInside(ids: Iterable<number>): number {
 const latin1 = (bytes: Uint8Array): string => String.fromCharCode(...bytes);
 const MARK_BYTES = latin1(encoder.encode(MARK));
 
+/** A small template with the text in each place of its data. None of them writes a control token itself. */
+function inSmallTemplates(content: string, tick: () => void): void {
+  const everywhere = (value: unknown): unknown =>
+    typeof value === "string"
+      ? content
+      : Array.isArray(value)
+        ? value.map(everywhere)
+        : typeof value === "object" && value !== null
+          ? Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, everywhere(inner)]))
+          : value;
+  for (const { source, render, context } of small) {
+    tick();
+    const rendered = unlessRefused(() => render(everywhere(context) as Fields, { now: new Date(0) }));
+    if (rendered === undefined) continue;
+    if ([...encoded(rendered.segments)].some(id => withControls.isControl(id)))
+      throw new Error(`a control token from ${JSON.stringify(content)} in ${JSON.stringify(source)}`);
+  }
+}
+
+/** Messages with the text in every part that a user or a model writes; where a part is a picture, the whole must be refused. */
+const hostileChats = (content: string): readonly { readonly messages: readonly ChatMessage[]; readonly refused?: boolean }[] => [
+  { messages: [{ role: "user", content }] },
+  {
+    messages: [
+      { role: "system", content: "Hi." },
+      { role: "user", content: "x" },
+      { role: "assistant", content },
+      { role: "user", content },
+    ],
+  },
+  // A part that is a text and says that it is a picture, too.
+  { messages: [{ role: "user", content: [{ type: "text", text: content, image: "x", image_url: { url: "x" } }] }] },
+  { messages: [{ role: "user", content: [{ type: "text", text: content }, { type: "image" }] }], refused: true },
+];
+
 const userTexts = generated(
   "user-text",
   2000,
   random => times(random, 6, () => likeControl(random)),
   (input, tick) => {
-    const content = `${MARK}${decoded(input).replaceAll(MARK, "").slice(0, 600)}${MARK}`;
+    const hostile = decoded(input).replaceAll(MARK, "").slice(0, 600);
     for (const template of known) {
       tick();
-      for (const messages of [
-        [{ role: "user", content }],
-        [
-          { role: "system", content: "Hi." },
-          { role: "user", content: "x" },
-          { role: "assistant", content },
-          { role: "user", content },
-        ],
-      ]) {
-        let segments: ReturnType<typeof renderChat>;
-        try {
-          segments = renderChat(template, messages, { bosText: "<s>", now: new Date(0) });
-        } catch (error) {
-          if (error instanceof LatheError) continue;
-          throw error;
-        }
-        const inside = controlsInside(withControls.encode([...segments]));
+      const content = `${MARK}${withoutCuts(hostile, template.main.source)}${MARK}`;
+      for (const { messages, refused } of hostileChats(content)) {
+        const segments = unlessRefused(() => renderChat(template, messages, { bosText: "<s>", eosText: "</s>", now: new Date(0) }));
+        if (segments === undefined) continue;
+        if (refused) throw new Error(`a picture that is not there is taken by ${template.main.source.slice(0, 80)}`);
+        const ids = encoded(segments);
+        const inside = controlsInside(ids);
         if (inside > 0) throw new Error(`${inside} control tokens from ${JSON.stringify(content)}`);
+        if (Array.isArray(messages[0].content) && [...ids].some(id => mediaIds.has(id)))
+          throw new Error(`a token of media without media from ${template.main.source.slice(0, 80)}`);
       }
     }
+    inSmallTemplates(hostile, tick);
   },
 );
 

@@ -179,6 +179,13 @@ describe("rendering a chat", () => {
     expect(shown(lists, [{ role: "user", content: "ab" }])).toBe("[«ab»]");
     expect(shown(lists, [{ role: "user", content: null }])).toBe("");
     expect(shown("{{ messages[0].content }}|", [{ role: "assistant" }])).toBe("|");
+    const seeing =
+      "{% for m in messages %}{% for p in m.content %}{% if 'image' in p %}<|image|>{% else %}{{ p.text }}{% endif %}{% endfor %}{% endfor %}";
+    const picture = { image: "x", image_url: { url: "x" } };
+    expect(failure(() => shown(seeing, [{ role: "user", content: [{ type: "image", ...picture }] }])).code).toBe("option.invalid");
+    expect(shown(seeing, [{ role: "user", content: [{ type: "text", text: "<|image|>", ...picture }] }])).toBe(
+      shown(seeing, [{ role: "user", content: "<|image|>" }]),
+    );
     const image: ChatMessage[] = [{ role: "user", content: [{ type: "image_url", image_url: { url: "x" } }] }];
     expect(failure(() => shown("chatml", image)).code).toBe("option.invalid");
   });

@@ -43,7 +43,7 @@ export function attributeOf(v: Value, name: string, rt: Runtime): Value {
 
 export function itemOf(v: Value, key: Value, rt: Runtime): Value {
   if (v instanceof Undefined) fail(v.message);
-  const found = v instanceof Dict ? entryOf(v, key, rt.budget) : elementOf(v, key);
+  const found = v instanceof Dict ? entryOf(v, key, rt.budget) : elementOf(v, key, rt.budget);
   if (found !== undefined) return found;
   if (!(key instanceof Text)) return new Undefined(`${typeName(v)} object has no element ${repr(key, rt.budget).text}`);
   const method = memberOf(v, key.text, rt);
@@ -52,24 +52,22 @@ export function itemOf(v: Value, key: Value, rt: Runtime): Value {
 
 function entryOf(dict: Dict, key: Value, budget: Budget): Value | undefined {
   // A list as a key is no entry, not a failure: Jinja2 answers "undefined".
-  return key instanceof Text ? dict.getText(key.text) : hashable(key) ? dict.get(key, budget) : undefined;
+  return hashable(key, budget) ? dict.get(key, budget) : undefined;
 }
 
-const hashable = (key: Value): boolean =>
-  key === null ||
-  isNum(key) ||
-  key instanceof Undefined ||
-  key instanceof Range ||
-  key instanceof Text ||
-  (key instanceof Seq && key.kind === "tuple" && key.items.every(hashable));
+function hashable(key: Value, budget: Budget): boolean {
+  if (!(key instanceof Seq)) return key === null || isNum(key) || key instanceof Undefined || key instanceof Range || key instanceof Text;
+  budget.step(key.items.length);
+  return key.kind === "tuple" && key.items.every(item => hashable(item, budget));
+}
 
-function elementOf(v: Value, key: Value): Value | undefined {
+function elementOf(v: Value, key: Value, budget: Budget): Value | undefined {
   if (typeof key !== "bigint" && typeof key !== "boolean") return undefined;
-  const length = v instanceof Text ? v.points : v instanceof Range ? v.length : v instanceof Seq && v.indexed ? v.items.length : 0;
+  const length = v instanceof Text ? v.points(budget) : v instanceof Range ? v.length : v instanceof Seq && v.indexed ? v.items.length : 0;
   const whole = plainNum(key) as bigint;
   const at = whole < 0n ? whole + BigInt(length) : whole;
   if (at < 0n || at >= BigInt(length)) return undefined;
-  if (v instanceof Text) return v.charAt(Number(at));
+  if (v instanceof Text) return v.charAt(Number(at), budget);
   return v instanceof Range ? v.at(Number(at)) : (v as Seq).items[Number(at)];
 }
 
@@ -98,7 +96,9 @@ export function sliceOf(v: Value, bounds: readonly [Value, Value, Value], rt: Ru
 /** The value that an attribute path such as `"function.name"` or `"0.id"` leads to, as the filters with `attribute=` read it. */
 export function pathOf(v: Value, path: Value | undefined, rt: Runtime, otherwise?: Value): Value {
   if (path === undefined || path === null) return v;
+  if (path instanceof Text) rt.budget.work(16 * path.length);
   const parts = path instanceof Text ? path.text.split(".") : [path];
+  rt.budget.step(2 * parts.length);
   for (const part of parts) {
     const key = typeof part !== "string" ? part : /^\d+$/.test(part) ? BigInt(part) : own(part);
     v = itemOf(v, key, rt);

@@ -25,6 +25,7 @@ export function evaluateArguments(args: Arguments, scope: Scope, m: Evaluator): 
   if (args.restNamed !== undefined) {
     const more = m.evaluate(args.restNamed, scope);
     if (!(more instanceof Dict)) fail(`argument after ** must be a mapping, not ${typeName(more)}`);
+    m.budget.step(2 * more.size);
     for (const [key, value] of more.entries()) named.set(key instanceof Text ? key.text : fail("keywords must be strings"), value);
   }
   return { positional, named };
@@ -82,7 +83,7 @@ const unary = {
 
 const handlers: Handlers = {
   constant: node => node.value,
-  name: (node, scope) => scope.get(node.name),
+  name: (node, scope, m) => scope.get(node.name, m.budget),
   list: (node, scope, m) => list(node.items.map(item => m.evaluate(item, scope))),
   tuple: (node, scope, m) =>
     new Seq(

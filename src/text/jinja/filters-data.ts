@@ -1,12 +1,12 @@
 /** The filters that work on lists, dicts and numbers, by name. */
 import { memberOf, pathOf } from "./access.ts";
-import { fail } from "./budget.ts";
+import { type Budget, fail } from "./budget.ts";
 import { reverseText } from "./filters-text.ts";
 import { parseFloating, parseWhole, round as roundNumber } from "./numbers.ts";
 import { binary } from "./operators.ts";
 import { flag, type Member, type Params, type Runtime, sizeArgument, takes, textOf, wholePart } from "./runtime.ts";
 import { lower } from "./string-case.ts";
-import { own, Text } from "./text.ts";
+import { CHANGE_COST, own, Text } from "./text.ts";
 import {
   type Call,
   compare,
@@ -27,14 +27,20 @@ import {
   type Value,
 } from "./values.ts";
 
-const folded = (v: Value): Value => (v instanceof Text ? lower(v) : v);
+/** What a character costs that is made small to be compared. */
+const FOLD_COST = 8;
+
+function folded(v: Value, { budget }: Runtime): Value {
+  if (!(v instanceof Text)) return v;
+  budget.work(FOLD_COST * v.length + CHANGE_COST * v.flips.length);
+  return lower(v);
+}
 
 /** Reads the key that a filter sorts or groups by: an attribute path, case ignored unless told otherwise. */
 function keyReader(attribute: Value | undefined, caseSensitive: boolean, rt: Runtime, otherwise?: Value): (v: Value) => Value {
   return v => {
     const key = pathOf(v, attribute, rt, otherwise);
-    if (key instanceof Text) rt.budget.work(key.length);
-    return caseSensitive ? key : folded(key);
+    return caseSensitive ? key : folded(key, rt);
   };
 }
 
@@ -51,6 +57,7 @@ function sortKeyed(pairs: Keyed[], reverse: boolean, rt: Runtime): Value[] {
 
 function sort(v: Value, [reverse, caseSensitive, attribute]: Params, rt: Runtime): Value {
   const paths = attribute instanceof Text ? attribute.text.split(",").map(own) : [attribute];
+  rt.budget.step(paths.length);
   const readers = paths.map(path => keyReader(path, flag(caseSensitive), rt));
   const keyed = iterate(v, rt.budget).map(value => ({ key: list(readers.map(read => read(value))), value }));
   return list(sortKeyed(keyed, flag(reverse), rt));
@@ -63,7 +70,7 @@ function dictSort(v: Value, [caseSensitive, by, reverse]: Params, rt: Runtime): 
   rt.budget.step(v.size);
   const keyed = v.entries().map(([key, value]) => {
     const chosen = what === "key" ? key : value;
-    return { key: flag(caseSensitive) ? chosen : folded(chosen), value: tuple(key, value) };
+    return { key: flag(caseSensitive) ? chosen : folded(chosen, rt), value: tuple(key, value) };
   });
   return list(sortKeyed(keyed, flag(reverse), rt));
 }
@@ -169,23 +176,28 @@ function sum(v: Value, [attribute, start]: Params, rt: Runtime): Value {
 function first(v: Value, rt: Runtime): Value {
   const none = new Undefined("No first item, sequence was empty.");
   if (v instanceof Iter) return orElse(v.next(), none);
-  if (v instanceof Text) return v.length > 0 ? v.charAt(0) : none;
+  if (v instanceof Text) return v.length > 0 ? v.charAt(0, rt.budget) : none;
   return orElse(iterate(v, rt.budget)[0], none);
 }
 
 function last(v: Value, rt: Runtime): Value {
   const none = new Undefined("No last item, sequence was empty.");
-  if (v instanceof Text) return v.length > 0 ? v.charAt(v.points - 1) : none;
+  if (v instanceof Text) return v.length > 0 ? v.charAt(v.points(rt.budget) - 1, rt.budget) : none;
   return orElse(iterate(v, rt.budget).at(-1), none);
 }
 
 const orElse = (v: Value | undefined, none: Value): Value => (v === undefined ? none : v);
 
+/** What a text costs that is read as a number: steps for the patterns, and for each digit. */
+const PARSE_STEPS = 4;
+const PARSE_COST = 32;
+
 function toWhole(v: Value, [otherwise, base]: Params, { budget }: Runtime): Value {
   if (v instanceof Undefined) fail(v.message);
   const fallback = orElse(otherwise, 0n);
   if (!(v instanceof Text)) return orElse(wholePart(v), fallback);
-  budget.work(v.length);
+  budget.step(PARSE_STEPS);
+  budget.work(PARSE_COST * v.length);
   const whole = parseWhole(v.text, sizeArgument(base, 10));
   return whole ?? orElse(wholePart(parseFloating(v.text) ?? Number.NaN), fallback);
 }
@@ -195,11 +207,16 @@ function toFloat(v: Value, [otherwise]: Params, { budget }: Runtime): Value {
   const fallback = orElse(otherwise, 0);
   if (isNum(v)) return Number(plainNum(v));
   if (!(v instanceof Text)) return fallback;
-  budget.work(v.length);
+  budget.step(PARSE_STEPS);
+  budget.work(PARSE_COST * v.length);
   return parseFloating(v.text) ?? fallback;
 }
 
-function round(v: Value, [precision, method]: Params): Value {
+/** Steps of a rounding: it is exact in decimal, whatever the number and the places. */
+const ROUND_STEPS = 40;
+
+function round(v: Value, [precision, method]: Params, { budget }: Runtime): Value {
+  budget.step(ROUND_STEPS);
   if (v instanceof Undefined) fail(v.message);
   if (!isNum(v)) fail(`type ${typeName(v)} doesn't define __round__ method`);
   const digits = sizeArgument(precision, 0);
@@ -223,8 +240,8 @@ function reverse(v: Value, rt: Runtime): Value {
 }
 
 /** The length of a value. What a lazy filter made has none in Python; here it is what is left of it, as templates mean it. */
-function length(v: Value): Value {
-  const size = v instanceof Iter ? v.left : sizeOf(v);
+function length(v: Value, budget: Budget): Value {
+  const size = v instanceof Iter ? v.left : sizeOf(v, budget);
   return BigInt(size ?? fail(`object of type '${typeName(v)}' has no len()`));
 }
 
@@ -239,7 +256,7 @@ const pairsOf = (v: Value, rt: Runtime): Value => {
   return new Iter(v.entries().map(pair => tuple(...pair)));
 };
 
-const counted = takes("", v => length(v));
+const counted = takes("", (v, _, { budget }) => length(v, budget));
 
 export const dataFilters: ReadonlyMap<string, Member> = new Map<string, Member>([
   ["length", counted],

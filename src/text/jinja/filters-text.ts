@@ -8,14 +8,14 @@ import { flag, type Member, optionalText, type Params, type Runtime, sizeArgumen
 import { capitalize, lower, titleAsFilter, upper } from "./string-case.ts";
 import { indent, pad, replace, split, strip } from "./string-cut.ts";
 import { percentFormat } from "./string-format.ts";
-import { joinTexts, own, repeatText, Text, TextBuilder } from "./text.ts";
+import { CHANGE_COST, joinTexts, own, repeatText, Text, TextBuilder } from "./text.ts";
 import { Dict, iterate, Seq, sizeOf, type Value } from "./values.ts";
 
 /** A filter of one text without arguments. `work`: what a character costs, about 10 ns each. */
 const textFilter = (change: (text: Text, rt: Runtime) => Text, work = 8): Member =>
   takes("", (v, _, rt) => {
     const text = str(v, rt.budget);
-    rt.budget.work(work * text.length);
+    rt.budget.work(work * text.length + CHANGE_COST * text.flips.length);
     return change(text, rt);
   });
 
@@ -45,24 +45,31 @@ function json(v: Value, [ascii, indentation, separators, sortKeys]: Params, { bu
 
 function truncate(v: Value, [length, killWords, end, leeway]: Params, { budget }: Runtime): Value {
   const limit = sizeArgument(length, 255);
-  if (!(v instanceof Text) && (sizeOf(v) ?? 0) <= limit) return v;
+  if (!(v instanceof Text) && (sizeOf(v, budget) ?? 0) <= limit) return v;
   const text = str(v, budget);
   const tail = optionalText(end) ?? own("...");
-  if (limit < tail.points) fail(`expected length >= ${tail.points}, got ${limit}`);
-  if (text.points <= limit + sizeArgument(leeway ?? undefined, 5)) return text;
-  const head = text.slice(0, text.unit(limit - tail.points));
-  const kept = flag(killWords) ? head : split(head, own(" "), 1, true, budget)[0];
-  return joinTexts(budget, [kept, tail]);
+  const kept = limit - tail.points(budget);
+  if (kept < 0) fail(`expected length >= ${limit - kept}, got ${limit}`);
+  budget.work(text.flips.length);
+  if (text.points(budget) <= limit + sizeArgument(leeway ?? undefined, 5)) return text;
+  const head = text.slice(0, text.unit(kept, budget));
+  const cut = flag(killWords) ? head : split(head, own(" "), 1, true, budget)[0];
+  return joinTexts(budget, [cut, tail]);
 }
 
-const UNRESERVED = /[^A-Za-z0-9_.~/-]/gu;
+const RESERVED = /[^A-Za-z0-9_.~/-]+/g;
+/** What the host's coding leaves as it is, and Python's does not. */
+const LEFT = /[!'()*]/g;
+const LONE = /\p{Cs}/gu;
+const URL_COST = 32;
 
 function percentEncode(text: Text, rt: Runtime, keepSlash: boolean): Text {
   const out = new TextBuilder(rt.budget);
-  const bytes = (character: string) =>
-    [...new TextEncoder().encode(character)].map(byte => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join("");
+  rt.budget.grow(text.length, URL_COST * text.length);
+  const bytes = (run: string) =>
+    encodeURIComponent(run.replace(LONE, "\ufffd")).replace(LEFT, mark => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`);
   for (const piece of text.segments()) {
-    const coded = piece.text.replace(UNRESERVED, bytes);
+    const coded = piece.text.replace(RESERVED, bytes);
     out.add(keepSlash ? coded : coded.replaceAll("/", "%2F").replaceAll("%20", "+"), piece.trusted);
   }
   return out.done();
@@ -86,9 +93,10 @@ const countWords = (text: Text): bigint => BigInt(text.text.match(/[\p{L}\p{N}_]
 
 /** Reverses a text by code points; lists are reversed in `filters-data.ts`. */
 export function reverseText(text: Text, { budget }: Runtime): Text {
-  budget.step(text.points);
+  const length = text.points(budget);
+  budget.step(length);
   const out = new TextBuilder(budget);
-  for (let at = text.points - 1; at >= 0; at--) out.addText(text.charAt(at));
+  for (let at = length - 1; at >= 0; at--) out.addText(text.charAt(at, budget));
   return out.done();
 }
 
@@ -120,8 +128,9 @@ export const textFilters: ReadonlyMap<string, Member> = new Map<string, Member>(
   [
     "wordcount",
     takes("", (v, _, { budget }) => {
-      budget.work(sizeOf(str(v, budget)) ?? 0);
-      return countWords(str(v, budget));
+      const text = str(v, budget);
+      budget.work(32 * text.length); // every second character can be a word
+      return countWords(text);
     }),
   ],
   [

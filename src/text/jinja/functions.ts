@@ -58,11 +58,21 @@ function range([first, second, third]: Params): Value {
 }
 
 function namespace(call: Call, rt: Runtime): Value {
+  rt.budget.step(2);
   const initial = fillDict(new Dict(), call, rt.budget);
   const fields = initial
     .entries()
     .map(([key, value]) => [key instanceof Text ? key.text : fail("A namespace needs names."), value] as const);
   return new Namespace(new Map(fields));
+}
+
+/** What a character of a format of dates may cost, and be long at most. */
+const DATE_COST = 1024;
+const DATE_LENGTH = 16;
+
+function strftimeNow(format: Text, { now, budget }: Runtime): Text {
+  budget.grow(DATE_LENGTH * format.length, DATE_COST * format.length);
+  return own(strftime(now, format.text));
 }
 
 type GlobalFunction = (call: Call, rt: Runtime) => Value;
@@ -74,7 +84,7 @@ const functions: ReadonlyMap<string, GlobalFunction> = new Map<string, GlobalFun
   ["cycler", ({ positional }) => new Cycler(positional)],
   ["joiner", call => joiner(bind(["sep?"], call)[0] ?? own(", "))],
   ["raise_exception", (call, rt) => fail(str(bind(["message"], call)[0]!, rt.budget).text)],
-  ["strftime_now", (call, rt) => own(strftime(rt.now, textOf(bind(["format"], call)[0]).text))],
+  ["strftime_now", (call, rt) => strftimeNow(textOf(bind(["format"], call)[0]), rt)],
 ]);
 
 export function globals(rt: Runtime): Map<string, Value> {

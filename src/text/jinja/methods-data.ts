@@ -3,7 +3,7 @@ import { type Budget, fail } from "./budget.ts";
 import { repr } from "./print.ts";
 import { flag, type Member, type Params, type Runtime, sizeArgument, takes } from "./runtime.ts";
 import { Text } from "./text.ts";
-import { type Call, compare, Dict, equals, iterate, list, Seq, tuple, type Value } from "./values.ts";
+import { type Call, compare, DIGIT_COST, Dict, equals, iterate, list, Seq, tuple, type Value } from "./values.ts";
 
 /** The place of an equal element at or after `from`, or -1. */
 function indexOf(items: readonly Value[], wanted: Value, budget: Budget, from = 0): number {
@@ -64,6 +64,7 @@ export const listMethods: ReadonlyMap<string, Member<Seq>> = new Map<string, Mem
     mutates("value", (items, [value], { budget }) => {
       const at = indexOf(items, value!, budget);
       if (at < 0) fail("list.remove(x): x not in list");
+      budget.step(Math.ceil(items.length / 64));
       items.splice(at, 1);
     }),
   ],
@@ -179,8 +180,11 @@ export const numberMethods: ReadonlyMap<string, Member<bigint | number>> = new M
   ["is_integer", takes("", self => typeof self === "bigint" || Number.isInteger(self))],
   [
     "bit_length",
-    takes("", self =>
-      BigInt(typeof self === "bigint" ? (self === 0n ? 0 : self.toString(2).replace("-", "").length) : fail("a float has no bits")),
-    ),
+    takes("", (self, _, { budget }) => {
+      if (typeof self !== "bigint") fail("a float has no bits");
+      const digits = self.toString(16).replace("-", "");
+      budget.work(DIGIT_COST * digits.length);
+      return BigInt(4 * digits.length - Math.clz32(Number.parseInt(digits[0], 16)) + 28);
+    }),
   ],
 ]);

@@ -1,11 +1,11 @@
 /** The methods of strings, by name. Each is one line of argument reading around `string-cut.ts`, `string-case.ts` or `string-format.ts`. */
-import { fail } from "./budget.ts";
+import { type Budget, fail } from "./budget.ts";
 import { str } from "./print.ts";
 import { flag, type Member, optionalText, type Params, type Runtime, sizeArgument, takes, textOf } from "./runtime.ts";
-import { capitalize, casefold, lower, questions, swapcase, title, upper } from "./string-case.ts";
+import { ASK_COST, capitalize, casefold, lower, questions, swapcase, title, upper } from "./string-case.ts";
 import { count, expandTabs, find, pad, partition, replace, split, splitLines, strip } from "./string-cut.ts";
 import { braceFormat } from "./string-format.ts";
-import { joinTexts, own, Text, TextBuilder } from "./text.ts";
+import { CHANGE_COST, joinTexts, own, Text, TextBuilder } from "./text.ts";
 import { Dict, iterate, list, Seq, tuple, typeName, type Value } from "./values.ts";
 
 type TextMember = Member<Text>;
@@ -13,7 +13,7 @@ type TextMember = Member<Text>;
 /** `work`: what a character costs; some go character by character, and upper case can be three times as long. */
 const changed = (change: (text: Text) => Text, work = 8): TextMember =>
   takes("", (s, _, { budget }) => {
-    budget.work(work * s.length);
+    budget.work(work * s.length + CHANGE_COST * s.flips.length);
     return change(s);
   });
 
@@ -30,13 +30,13 @@ const cut = (fromRight: boolean): TextMember =>
 const padded = (side: "left" | "right" | "both"): TextMember =>
   takes("width fillchar?", (s, [width, fill], { budget }) => {
     const character = optionalText(fill) ?? own(" ");
-    if (character.points !== 1) fail("The fill character must be exactly one character long");
+    if (character.points(budget) !== 1) fail("The fill character must be exactly one character long");
     return pad(s, sizeArgument(width, 0), character, side, budget);
   });
 
 /** The optional start and end arguments, as positions from 0 to the length. */
-function bounds(s: Text, start: Value | undefined, end: Value | undefined): [number, number] {
-  const length = s.points;
+function bounds(s: Text, start: Value | undefined, end: Value | undefined, budget: Budget): [number, number] {
+  const length = s.points(budget);
   const place = (v: Value | undefined, otherwise: number) => {
     const at = sizeArgument(v ?? undefined, otherwise);
     return Math.min(length, at < 0 ? Math.max(0, at + length) : at);
@@ -47,22 +47,24 @@ function bounds(s: Text, start: Value | undefined, end: Value | undefined): [num
 
 const found = (fromRight: boolean, mustExist: boolean): TextMember =>
   takes("sub start? end?", (s, [needle, start, end], { budget }) => {
-    const [from, to] = bounds(s, start, end);
+    const [from, to] = bounds(s, start, end, budget);
     const at = from > to ? -1 : find(s, textOf(needle), from, to, fromRight, budget);
     return at < 0 && mustExist ? fail("substring not found") : BigInt(at);
   });
 
-function part(s: Text, start: Value | undefined, end: Value | undefined): Text | undefined {
-  const [from, to] = bounds(s, start, end);
-  return from > to ? undefined : s.slice(s.unit(from), s.unit(to));
+function part(s: Text, start: Value | undefined, end: Value | undefined, budget: Budget): Text | undefined {
+  const [from, to] = bounds(s, start, end, budget);
+  budget.work(8 * s.flips.length);
+  return from > to ? undefined : s.slice(s.unit(from, budget), s.unit(to, budget));
 }
 
 const edge = (atEnd: boolean): TextMember =>
   takes("prefix start? end?", (s, [what, start, end], { budget }) => {
     const choices = what instanceof Seq && what.kind === "tuple" ? what.items : [what];
-    const text = part(s, start, end)?.text;
+    const text = part(s, start, end, budget)?.text;
     return choices.some(choice => {
       const wanted = textOf(choice).text;
+      budget.step();
       budget.work(wanted.length);
       return text !== undefined && (atEnd ? text.endsWith(wanted) : text.startsWith(wanted));
     });
@@ -72,8 +74,9 @@ const parted = (fromRight: boolean): TextMember =>
   takes("sep", (s, [separator], { budget }) => tuple(...partition(s, textOf(separator), fromRight, budget)));
 
 const without = (atEnd: boolean): TextMember =>
-  takes("affix", (s, [affix]) => {
+  takes("affix", (s, [affix], { budget }) => {
     const { text, length } = textOf(affix);
+    budget.work(s.length + 8 * s.flips.length);
     if (atEnd) return length > 0 && s.text.endsWith(text) ? s.slice(0, s.length - length) : s;
     return s.text.startsWith(text) ? s.slice(length) : s;
   });
@@ -86,6 +89,7 @@ function join(s: Text, [values]: Params, { budget }: Runtime): Value {
 }
 
 function zfill(s: Text, [width]: Params, { budget }: Runtime): Value {
+  budget.work(s.length + 8 * s.flips.length);
   const signed = /^[+-]/.test(s.text) ? 1 : 0;
   const digits = pad(s.slice(signed), sizeArgument(width, 0) - signed, own("0"), "left", budget);
   return new TextBuilder(budget).addText(s.slice(0, signed)).addText(digits).done();
@@ -110,7 +114,7 @@ const asked = [...questions].map(
     [
       name,
       takes<Text>("", (s, _, { budget }) => {
-        budget.work(s.length);
+        budget.work(ASK_COST * s.length);
         return ask(s.text);
       }),
     ] as const,
@@ -119,7 +123,7 @@ const asked = [...questions].map(
 export const textMethods: ReadonlyMap<string, TextMember> = new Map<string, TextMember>([
   ...asked,
   ["capitalize", changed(capitalize)],
-  ["casefold", changed(casefold)],
+  ["casefold", changed(casefold, 64)],
   ["lower", changed(lower)],
   ["swapcase", changed(swapcase, 64)],
   ["title", changed(title, 64)],
@@ -161,7 +165,7 @@ export const textMethods: ReadonlyMap<string, TextMember> = new Map<string, Text
   [
     "count",
     takes("sub start? end?", (s, [needle, start, end], { budget }) => {
-      const within = part(s, start, end);
+      const within = part(s, start, end, budget);
       return BigInt(within === undefined ? 0 : count(within, textOf(needle), budget));
     }),
   ],

@@ -93,6 +93,8 @@ export const numberText = (n: N): string => (typeof n === "bigint" ? n.toString(
 /** Longer text is not taken for a number; it also bounds the time of the patterns below. */
 const MAX_DIGITS = 400;
 const DIGITS: Readonly<Record<string, string>> = { "2": "0b", "8": "0o", "16": "0x" };
+/** Digits of any base up to 36 that a float holds exactly. */
+const CHUNK = 10;
 const UNDERSCORED = /^[0-9a-z]+(_[0-9a-z]+)*$/;
 
 /** What Python's `int(text, base)` returns, or undefined where it raises. */
@@ -107,16 +109,17 @@ export function parseWhole(text: string, base = 10): bigint | undefined {
     if (body.startsWith("_")) body = body.slice(1);
   } else if (base === 0) base = 10;
   if (base < 2 || base > 36 || body.length > MAX_DIGITS || !UNDERSCORED.test(body)) return undefined;
+  const digits = body.replaceAll("_", "");
   let value = 0n;
-  for (const character of body.replaceAll("_", "")) {
-    const digit = Number.parseInt(character, 36);
-    if (digit >= base) return undefined;
-    value = value * BigInt(base) + BigInt(digit);
+  for (let at = 0; at < digits.length; at += CHUNK) {
+    const part = [...digits.slice(at, at + CHUNK)].map(digit => Number.parseInt(digit, 36));
+    if (part.some(digit => digit >= base)) return undefined;
+    value = value * BigInt(base) ** BigInt(part.length) + BigInt(part.reduce((sum, digit) => sum * base + digit, 0));
   }
   return checked(negative ? -value : value);
 }
 
-const FLOAT = /^[+-]?(\d+(_\d+)*\.?(\d+(_\d+)*)?|\.\d+(_\d+)*)(e[+-]?\d+(_\d+)*)?$/;
+const FLOAT = /^[+-]?(\d+(_\d+)*(\.(\d+(_\d+)*)?)?|\.\d+(_\d+)*)(e[+-]?\d+(_\d+)*)?$/;
 
 /** What Python's `float(text)` returns, or undefined where it raises. */
 export function parseFloating(text: string): number | undefined {

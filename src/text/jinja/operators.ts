@@ -1,6 +1,7 @@
 /** What the operators of expressions mean, by their signs: arithmetic on numbers, joining and repeating, comparison, membership. */
 import { type Budget, fail } from "./budget.ts";
 import { calculate } from "./numbers.ts";
+import { writeEscaped } from "./print.ts";
 import type { Runtime } from "./runtime.ts";
 import { contains } from "./string-cut.ts";
 import { percentFormat } from "./string-format.ts";
@@ -19,11 +20,7 @@ const HTML: ReadonlyMap<string, string> = new Map([
 export function escapeHtml(text: Text, budget: Budget): Text {
   if (text.markup) return text;
   const out = new TextBuilder(budget);
-  for (const piece of text.segments())
-    out.add(
-      piece.text.replace(/[&<>'"]/g, character => HTML.get(character)!),
-      piece.trusted,
-    );
+  writeEscaped(text, out, budget, /[&<>'"]/g, character => HTML.get(character)!);
   return out.done(true);
 }
 
@@ -67,7 +64,12 @@ const other: ReadonlyMap<string, (a: Value, b: Value, rt: Runtime) => Value | un
   }),
 );
 
+/** The operators that take longer than others where the numbers are large. */
+const DIVIDING: ReadonlySet<string> = new Set(["%", "//", "**"]);
+const DIVIDING_STEPS = 3;
+
 export function binary(operator: string, a: Value, b: Value, rt: Runtime): Value {
+  if (DIVIDING.has(operator)) rt.budget.step(DIVIDING_STEPS);
   if (isNum(a) && isNum(b)) return calculate(operator, plainNum(a), plainNum(b));
   if (a instanceof Undefined) fail(a.message);
   if (b instanceof Undefined && !(operator === "%" && a instanceof Text)) fail(b.message);

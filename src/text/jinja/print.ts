@@ -6,13 +6,13 @@
 import { type Budget, fail, MAX_NESTING } from "./budget.ts";
 import { floatText, numberText } from "./numbers.ts";
 import { own, Text, TextBuilder } from "./text.ts";
-import { compare, Dict, Exotic, Namespace, Range, Seq, typeName, Undefined, type Value } from "./values.ts";
+import { compare, DIGIT_COST, Dict, Exotic, Namespace, Range, Seq, typeName, Undefined, type Value } from "./values.ts";
 
 /** `str(value)`. */
 export function str(v: Value, budget: Budget): Text {
   if (v instanceof Text) return v;
   if (v instanceof Undefined) return Text.empty;
-  const word = scalar(v);
+  const word = scalar(v, budget);
   return word === undefined ? repr(v, budget) : own(word);
 }
 
@@ -28,10 +28,18 @@ export function repr(v: Value, budget: Budget): Text {
   return out.done();
 }
 
-function scalar(v: Value): string | undefined {
+function scalar(v: Value, budget: Budget): string | undefined {
   if (v === null) return "None";
   if (typeof v === "boolean") return v ? "True" : "False";
-  return typeof v === "bigint" || typeof v === "number" ? numberText(v) : undefined;
+  return typeof v === "bigint" || typeof v === "number" ? paid(numberText(v), v, budget) : undefined;
+}
+
+/** What printing a float costs beyond its digits: the shortest ones are searched for. */
+const FLOAT_COST = 512;
+
+function paid(digits: string, v: bigint | number, budget: Budget): string {
+  budget.work(DIGIT_COST * digits.length + (typeof v === "number" ? FLOAT_COST : 0));
+  return digits;
 }
 
 const BRACKETS: Readonly<Record<string, readonly [string, string]>> = {
@@ -46,9 +54,9 @@ function writeRepr(v: Value, out: TextBuilder, budget: Budget, depth: number): v
   budget.step();
   if (depth > MAX_NESTING) fail("The value to print is nested too deeply.");
   const punct = (text: string) => out.add(text, false);
-  const word = scalar(v);
+  const word = scalar(v, budget);
   if (word !== undefined) punct(word);
-  else if (v instanceof Text) writeQuoted(v, out);
+  else if (v instanceof Text) writeQuoted(v, out, budget);
   else if (v instanceof Seq) {
     const [open, close] = BRACKETS[v.kind];
     punct(open);
@@ -72,7 +80,7 @@ function writeRepr(v: Value, out: TextBuilder, budget: Budget, depth: number): v
 }
 
 // What Python does not print as it is: control, format, unassigned and private characters, and separators other than the space.
-const UNPRINTABLE = /[\p{C}\p{Z}'"\\]/u;
+const UNPRINTABLE = /[\p{C}\p{Z}'"\\]/gu;
 const PY_ESCAPES: ReadonlyMap<string, string> = new Map([
   ["\\", "\\\\"],
   ["\n", "\\n"],
@@ -90,18 +98,26 @@ function pythonEscape(character: string, quote: string): string {
   return code < 0x100 ? `\\x${hex.padStart(2, "0")}` : code < 0x10000 ? `\\u${hex.padStart(4, "0")}` : `\\U${hex.padStart(8, "0")}`;
 }
 
-function writeQuoted(text: Text, out: TextBuilder): void {
+function writeQuoted(text: Text, out: TextBuilder, budget: Budget): void {
   const quote = text.text.includes("'") && !text.text.includes('"') ? '"' : "'";
   out.add(text.markup ? `Markup(${quote}` : quote, false);
-  writeEscaped(text, out, UNPRINTABLE, character => pythonEscape(character, quote));
+  writeEscaped(text, out, budget, UNPRINTABLE, character => pythonEscape(character, quote));
   out.add(text.markup ? `${quote})` : quote, false);
 }
 
-/** Adds a text with some of its characters replaced. `matches` must be a pattern for one character. */
-function writeEscaped(text: Text, out: TextBuilder, matches: RegExp, by: (character: string) => string): void {
-  if (!matches.test(text.text)) return void out.addText(text);
-  const global = new RegExp(matches.source, `${matches.flags}g`);
-  for (const piece of text.segments()) out.add(piece.text.replace(global, by), piece.trusted);
+/** What a character costs that is looked up among those to replace, and one that is. */
+const LOOKED_COST = 4;
+const REPLACED_COST = 64;
+
+/** Adds a text with some of its characters replaced. `matches` must be a global pattern for one character. */
+export function writeEscaped(text: Text, out: TextBuilder, budget: Budget, matches: RegExp, by: (character: string) => string): void {
+  budget.work(LOOKED_COST * text.length);
+  if (text.text.search(matches) < 0) return void out.addText(text);
+  const replaced = (character: string): string => {
+    budget.work(REPLACED_COST);
+    return by(character);
+  };
+  for (const piece of text.segments()) out.add(piece.text.replace(matches, replaced), piece.trusted);
 }
 
 /** The settings of `json.dumps` that templates use. */
@@ -115,8 +131,8 @@ export interface JsonStyle {
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this pattern is about
-const JSON_SPECIAL = /["\\\u0000-\u001f]/;
-const JSON_NOT_ASCII = /["\\]|[^ -~]/;
+const JSON_SPECIAL = /["\\\u0000-\u001f]/g;
+const JSON_NOT_ASCII = /["\\]|[^ -~]/g;
 const JSON_ESCAPES: ReadonlyMap<string, string> = new Map([
   ['"', '\\"'],
   ["\\", "\\\\"],
@@ -150,20 +166,20 @@ function writeJson(v: Value, writer: JsonWriter, depth: number): void {
   else if (v instanceof Dict) writeJsonDict(v, writer, depth);
   else if (v instanceof Seq && v.indexed) {
     writeJsonBlock("[", "]", v.items, writer, depth, item => writeJson(item, writer, depth + 1));
-  } else out.add(jsonScalar(v) ?? fail(`Object of type ${typeName(v)} is not JSON serializable`), false);
+  } else out.add(jsonScalar(v, budget) ?? fail(`Object of type ${typeName(v)} is not JSON serializable`), false);
 }
 
-function jsonScalar(v: Value): string | undefined {
+function jsonScalar(v: Value, budget: Budget): string | undefined {
   if (v === null) return "null";
   if (typeof v === "boolean") return v ? "true" : "false";
-  if (typeof v === "bigint") return v.toString();
+  if (typeof v === "bigint") return paid(v.toString(), v, budget);
   if (typeof v !== "number") return undefined;
-  return Number.isFinite(v) ? floatText(v) : Number.isNaN(v) ? "NaN" : v > 0 ? "Infinity" : "-Infinity";
+  return Number.isFinite(v) ? paid(floatText(v), v, budget) : Number.isNaN(v) ? "NaN" : v > 0 ? "Infinity" : "-Infinity";
 }
 
-function writeJsonText(text: Text, { out, style }: JsonWriter): void {
+function writeJsonText(text: Text, { out, style, budget }: JsonWriter): void {
   out.add('"', false);
-  writeEscaped(text, out, style.ascii ? JSON_NOT_ASCII : JSON_SPECIAL, jsonEscape);
+  writeEscaped(text, out, budget, style.ascii ? JSON_NOT_ASCII : JSON_SPECIAL, jsonEscape);
   out.add('"', false);
 }
 
@@ -172,7 +188,7 @@ function writeJsonDict(dict: Dict, writer: JsonWriter, depth: number): void {
   const pairs = [...dict.entries()];
   if (style.sortKeys) pairs.sort(([a], [b]) => compare(a, b, budget));
   writeJsonBlock("{", "}", pairs, writer, depth, ([key, value]) => {
-    const name = key instanceof Text ? key : jsonScalar(key);
+    const name = key instanceof Text ? key : jsonScalar(key, budget);
     if (name === undefined) fail(`keys must be str, int, float, bool or None, not ${typeName(key)}`);
     writeJsonText(name instanceof Text ? name : new Text(name, false), writer);
     writer.out.addText(style.colon);

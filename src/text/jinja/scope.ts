@@ -1,9 +1,12 @@
 /** Where names live while a template runs, and the values that templates get from running: macros and the `loop` variable. */
 import type { MacroNode } from "./ast.ts";
-import { fail } from "./budget.ts";
+import { type Budget, fail } from "./budget.ts";
 import type { Runtime } from "./runtime.ts";
 import { own } from "./text.ts";
 import { type Call, Dict, Exotic, equals, NativeFunction, tuple, Undefined, type Value } from "./values.ts";
+
+/** Levels of names that are looked through in the time of a step. */
+const LEVELS_OF_STEP = 8;
 
 /** One level of names. Loops, macros and blocks have their own; `if` has none. */
 export class Scope {
@@ -15,10 +18,13 @@ export class Scope {
     this.#names = names;
   }
 
-  get(name: string): Value {
+  /** The value of a name here or further out. Charges a step for every few levels in between. */
+  get(name: string, budget: Budget): Value {
+    let levels = 0;
     for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.#outer) {
       const value = scope.#names.get(name);
       if (value !== undefined) return value;
+      if (++levels % LEVELS_OF_STEP === 0) budget.step();
     }
     return new Undefined(`'${name}' is undefined`);
   }
@@ -40,22 +46,26 @@ export class Macro extends Exotic {
   readonly typeName = "Macro";
   readonly node: MacroNode;
   readonly #defined: Scope;
+  readonly #budget: Budget;
   readonly #run: RunMacro;
 
-  constructor(node: MacroNode, defined: Scope, run: RunMacro) {
+  constructor(node: MacroNode, defined: Scope, budget: Budget, run: RunMacro) {
     super();
+    this.#budget = budget;
     this.node = node;
     this.#defined = defined;
     this.#run = run;
   }
 
   override attribute(name: string): Value | undefined {
+    if (name === "arguments") this.#budget.step(this.node.parameters.length);
     return macroAttributes.get(name)?.(this.node);
   }
 
   /** Binds the arguments in a scope inside the one where the macro was defined, and runs the body. */
   override call({ positional, named }: Call): Value {
     const { name, parameters, mentions } = this.node;
+    this.#budget.step(2 * parameters.length + named.size);
     const scope = new Scope(this.#defined);
     const rest = new Map(named);
     parameters.forEach((parameter, i) => {

@@ -7,6 +7,11 @@ import { Loop, Macro, Scope } from "./scope.ts";
 import { TextBuilder } from "./text.ts";
 import { type Call, iterate, Namespace, truthy, Undefined, type Value } from "./values.ts";
 
+/** Steps of what has names or a text of its own, beyond those of its parts: a round of a loop, a body that is kept as a text, a macro's call. */
+const ROUND_STEPS = 1;
+const CAPTURE_STEPS = 2;
+const CALL_STEPS = 4;
+
 /** How a body ended, when it did not end at its end. */
 export type Signal = "break" | "continue" | undefined;
 
@@ -20,6 +25,7 @@ type Handlers = { readonly [K in Kind]: (node: Extract<Stmt, { kind: K }>, scope
 
 /** Runs a body in a scope of its own and returns its text. */
 function capture(body: readonly Stmt[], scope: Scope, m: Executor): Value {
+  m.budget.step(CAPTURE_STEPS);
   const out = new TextBuilder(m.budget);
   m.execute(body, new Scope(scope), out);
   return out.done();
@@ -33,7 +39,7 @@ function assign(target: Target, value: Value, scope: Scope, m: Executor): void {
   if (target.kind === "name") scope.set(target.name, value);
   else if (target.kind === "targets") unpack(target.items, value, scope, m);
   else {
-    const namespace = scope.get(target.name);
+    const namespace = scope.get(target.name, m.budget);
     if (namespace instanceof Undefined) fail(namespace.message);
     if (!(namespace instanceof Namespace)) fail("cannot assign attribute on non-namespace object");
     namespace.fields.set(target.field, value);
@@ -65,6 +71,7 @@ function loopOver(node: ForNode, source: Value, scope: Scope, m: Executor, out: 
   // Jinja2 takes the `else` branch when no iteration reached its end, so also when each was cut short.
   let completed = false;
   for (; loop.at < items.length; loop.at++) {
+    m.budget.step(ROUND_STEPS);
     const inner = new Scope(scope);
     inner.set("loop", loop);
     assign(node.target, items[loop.at], inner, m);
@@ -86,7 +93,8 @@ function selected({ target, test }: ForNode, items: readonly Value[], scope: Sco
 }
 
 function makeMacro(node: MacroNode, scope: Scope, m: Executor): Macro {
-  return new Macro(node, scope, (macro, inner) => {
+  return new Macro(node, scope, m.budget, (macro, inner) => {
+    m.budget.step(CALL_STEPS);
     const missing = macro.node.parameters.filter(({ name }) => !inner.has(name));
     // A default does not see outer variables of the parameters' names.
     for (const { name } of missing) inner.set(name, new Undefined(`parameter '${name}' was not provided`));

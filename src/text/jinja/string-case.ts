@@ -4,12 +4,19 @@
 import type { Text } from "./text.ts";
 
 /** What `str.isspace` accepts and `strip()` removes, beyond ASCII; JavaScript's white space differs in a few. */
-const OTHER_SPACE = /[\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/;
+const OTHER_SPACE = new Set([0x85, 0xa0, 0x1680, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000]);
 
-export function isSpace(character: string): boolean {
-  const code = character.charCodeAt(0);
-  return code < 0x80 ? (code >= 9 && code <= 13) || (code >= 0x1c && code <= 0x20) : OTHER_SPACE.test(character);
+export const isSpace = (character: string): boolean => isSpaceCode(character.charCodeAt(0));
+
+/** The same of a UTF-16 unit; all white space is in the basic plane. */
+export function isSpaceCode(code: number): boolean {
+  return code < 0x80
+    ? (code >= 9 && code <= 13) || (code >= 0x1c && code <= 0x20)
+    : OTHER_SPACE.has(code) || (code >= 0x2000 && code <= 0x200a);
 }
+
+/** What a character costs that is asked about; the slowest questions take it apart. */
+export const ASK_COST = 64;
 
 /** Single characters whose title case is a letter of its own. */
 const TITLE_LETTERS: ReadonlyMap<string, string> = new Map(

@@ -3,8 +3,14 @@
  * All work is charged to the budget, since the sizes come from the template.
  */
 import { type Budget, fail } from "./budget.ts";
-import { isSpace } from "./string-case.ts";
+import { finder } from "./find.ts";
+import { isSpace, isSpaceCode } from "./string-case.ts";
 import { repeatText, Text, TextBuilder } from "./text.ts";
+
+/** What a character costs that is looked at one by one, as a text of its own. */
+const CHARACTER_COST = 32;
+/** What a place costs that is found and cut at. */
+const PLACE_COST = 64;
 
 export interface Sides {
   readonly left: boolean;
@@ -13,8 +19,8 @@ export interface Sides {
 
 /** `strip`, `lstrip`, `rstrip`: of white space, or of any of the given characters. */
 export function strip(text: Text, characters: Text | undefined, sides: Sides, budget: Budget): Text {
+  budget.work(text.length + CHARACTER_COST * (characters?.length ?? 0));
   const set = characters && new Set(characters.text);
-  budget.work(text.length + (characters?.length ?? 0));
   const drop = (character: string) => (set ? set.has(character) : isSpace(character));
   const s = text.text;
   let from = 0;
@@ -30,32 +36,35 @@ export function strip(text: Text, characters: Text | undefined, sides: Sides, bu
     if (!drop(character)) break;
     to -= character.length;
   }
+  budget.work(CHARACTER_COST * (from + text.length - to));
   return text.slice(from, to);
 }
 
 /** Unit offsets of the occurrences of a needle that do not overlap, at most `max` of them. */
 function occurrences(text: Text, needle: Text, max: number, budget: Budget): number[] {
-  budget.search(text.length, needle.length);
+  const next = finder(text.text, needle.text, false, budget);
   const found: number[] = [];
   for (let at = 0; found.length < max; ) {
-    at = text.text.indexOf(needle.text, at);
+    at = next(at);
     if (at < 0) break;
     found.push(at);
     at += needle.length;
   }
+  budget.work(PLACE_COST * found.length);
   return found;
 }
 
 /** The occurrences counted from the right, in ascending order. */
 function occurrencesFromRight(text: Text, needle: Text, max: number, budget: Budget): number[] {
-  budget.search(text.length, needle.length);
+  const next = finder(text.text, needle.text, true, budget);
   const found: number[] = [];
   for (let at = text.length - needle.length; found.length < max && at >= 0; ) {
-    at = text.text.lastIndexOf(needle.text, at);
+    at = next(at);
     if (at < 0) break;
     found.push(at);
     at -= needle.length;
   }
+  budget.work(PLACE_COST * found.length);
   return found.reverse();
 }
 
@@ -74,37 +83,37 @@ export function split(text: Text, separator: Text | undefined, max: number, from
 }
 
 function splitWords(text: Text, max: number, budget: Budget): Text[] {
-  budget.work(text.length);
+  budget.work(4 * text.length);
   const s = text.text;
   const words: Text[] = [];
   let at = 0;
   while (true) {
-    while (at < s.length && isSpace(s[at])) at++;
+    while (at < s.length && isSpaceCode(s.charCodeAt(at))) at++;
     if (at >= s.length) return words;
     if (words.length === max) {
       words.push(text.slice(at));
       return words;
     }
     const from = at;
-    while (at < s.length && !isSpace(s[at])) at++;
+    while (at < s.length && !isSpaceCode(s.charCodeAt(at))) at++;
     words.push(text.slice(from, at));
   }
 }
 
 function splitWordsFromRight(text: Text, max: number, budget: Budget): Text[] {
-  budget.work(text.length);
+  budget.work(4 * text.length);
   const s = text.text;
   const words: Text[] = [];
   let at = s.length;
   while (true) {
-    while (at > 0 && isSpace(s[at - 1])) at--;
+    while (at > 0 && isSpaceCode(s.charCodeAt(at - 1))) at--;
     if (at === 0) break;
     if (words.length === max) {
       words.push(text.slice(0, at));
       break;
     }
     const to = at;
-    while (at > 0 && !isSpace(s[at - 1])) at--;
+    while (at > 0 && !isSpaceCode(s.charCodeAt(at - 1))) at--;
     words.push(text.slice(at, to));
   }
   return words.reverse();
@@ -122,6 +131,7 @@ export function splitLines(text: Text, keepEnds: boolean, budget: Budget): Text[
     lines.push(text.slice(from, keepEnds ? end : match.index));
     from = end;
   }
+  budget.work(PLACE_COST * lines.length);
   if (from < text.length) lines.push(text.slice(from));
   return lines;
 }
@@ -152,34 +162,33 @@ export function replace(text: Text, old: Text, by: Text, max: number, budget: Bu
 
 function gaps(text: Text, max: number, budget: Budget): number[] {
   budget.work(text.length);
-  const count = Math.min(text.points + 1, max);
-  return Array.from({ length: count }, (_, point) => text.unit(point));
+  const count = Math.min(text.points(budget) + 1, max);
+  budget.work(PLACE_COST * count);
+  return Array.from({ length: count }, (_, point) => text.unit(point, budget));
 }
 
 /** The code-point index of a needle inside `[start, end)`, or -1. */
 export function find(text: Text, needle: Text, start: number, end: number, fromRight: boolean, budget: Budget): number {
-  budget.search(text.length, needle.length);
-  const from = text.unit(start);
-  const to = text.unit(end);
+  const from = text.unit(start, budget);
+  const to = text.unit(end, budget);
   if (start > end) return -1;
   const part = text.text.slice(from, to);
-  const at = fromRight ? part.lastIndexOf(needle.text) : part.indexOf(needle.text);
-  return at < 0 ? -1 : text.point(from + at);
+  const at = finder(part, needle.text, fromRight, budget)(fromRight ? part.length - needle.length : 0);
+  return at < 0 ? -1 : text.point(from + at, budget);
 }
 
 export function count(text: Text, needle: Text, budget: Budget): number {
-  if (needle.length === 0) return text.points + 1;
+  if (needle.length === 0) return text.points(budget) + 1;
   return occurrences(text, needle, Number.POSITIVE_INFINITY, budget).length;
 }
 
 export function contains(text: Text, needle: Text, budget: Budget): boolean {
-  budget.search(text.length, needle.length);
-  return text.text.includes(needle.text);
+  return finder(text.text, needle.text, false, budget)(0) >= 0;
 }
 
 /** Pads to a width in code points on one side or on both. */
 export function pad(text: Text, width: number, fill: Text, side: "left" | "right" | "both", budget: Budget): Text {
-  const missing = width - text.points;
+  const missing = width - text.points(budget);
   if (missing <= 0) return text;
   // Python's centre: an odd space goes left when the width is odd.
   const before = side === "left" ? missing : side === "right" ? 0 : Math.floor(missing / 2) + (missing & width & 1);
@@ -242,13 +251,13 @@ export function sliceIndices(
 
 /** A slice of a text, by code points. */
 export function sliceText(text: Text, start: bigint | null, stop: bigint | null, step: bigint | null, budget: Budget): Text {
-  const s = sliceIndices(text.points, start, stop, step);
+  const s = sliceIndices(text.points(budget), start, stop, step);
   if (s.step === 1) {
-    budget.work(16 + text.flips.length);
-    return text.slice(text.unit(s.from), text.unit(Math.max(s.from, s.to)));
+    budget.work(16 + 8 * text.flips.length);
+    return text.slice(text.unit(s.from, budget), text.unit(Math.max(s.from, s.to), budget));
   }
   budget.step(Math.ceil(Math.max(0, (s.to - s.from) / s.step)));
   const out = new TextBuilder(budget);
-  for (let at = s.from; s.step > 0 ? at < s.to : at > s.to; at += s.step) out.addText(text.charAt(at));
+  for (let at = s.from; s.step > 0 ? at < s.to : at > s.to; at += s.step) out.addText(text.charAt(at, budget));
   return out.done();
 }

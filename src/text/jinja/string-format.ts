@@ -2,13 +2,13 @@
  * The two ways in which Python fills placeholders: `"%s" % value` and `"{}".format(value)`. The texts filled in keep their origin.
  * Attribute access in a placeholder goes through the interpreter like any other, so it reaches nothing else.
  */
-import { fail } from "./budget.ts";
+import { type Budget, fail } from "./budget.ts";
 import { fixed, floatText } from "./numbers.ts";
 import { repr, str } from "./print.ts";
 import { type Runtime, sizeArgument, wholePart } from "./runtime.ts";
 import { pad, sliceText } from "./string-cut.ts";
 import { own, Text, TextBuilder } from "./text.ts";
-import { type Call, Dict, isNum, plainNum, Range, Seq, typeName, Undefined, type Value } from "./values.ts";
+import { type Call, DIGIT_COST, Dict, isNum, plainNum, Range, Seq, typeName, Undefined, type Value } from "./values.ts";
 
 /** How one placeholder wants its value: shared by both notations. */
 interface Spec {
@@ -78,12 +78,27 @@ function digitsOf(n: bigint | number, spec: Spec): string {
   return floatText(x);
 }
 
-function formatNumber(n: bigint | number, spec: Spec): string {
+/** Digits in groups of three, counted from the right. What stands before them, as in `0x1f` or `1e+20`, is not parted. */
+function inGroups(whole: string, separator: string): string {
+  return whole.replace(/\d{4,}$/, digits => {
+    const first = digits.length % 3;
+    const groups = digits.slice(first).match(/.{3}/g)!;
+    return (first > 0 ? [digits.slice(0, first), ...groups] : groups).join(separator);
+  });
+}
+
+/** Steps of a placeholder: it is read by patterns, and a number with it is printed to up to a hundred places. */
+const FIELD_STEPS = 10;
+const NUMBER_STEPS = 40;
+
+function formatNumber(n: bigint | number, spec: Spec, budget: Budget): string {
+  budget.step(NUMBER_STEPS);
   const negative = n < 0 || Object.is(n, -0);
   const body = digitsOf(negative ? -n : n, spec);
+  budget.work(2 * DIGIT_COST * body.length);
   const sign = negative ? "-" : spec.sign === "+" || spec.sign === " " ? spec.sign : "";
   const [whole, ...fraction] = body.split(".");
-  const grouped = spec.grouping === "" ? whole : whole.replace(/\B(?=(\d{3})+(?!\d))/g, spec.grouping);
+  const grouped = spec.grouping === "" ? whole : inGroups(whole, spec.grouping);
   const digits = [grouped, ...fraction].join(".");
   const inner = spec.align === "=" || (spec.zero && spec.align === "");
   if (!inner || spec.width > 1000) return sign + digits;
@@ -94,8 +109,8 @@ function padTo(text: Text, spec: Spec, otherwise: "<" | ">", rt: Runtime): Text 
   const side = spec.align === "" || spec.align === "=" ? otherwise : spec.align;
   if (side === "^") {
     // format() puts an odd space on the right, unlike str.center.
-    const left = Math.floor(Math.max(0, spec.width - text.points) / 2);
-    const half = pad(text, text.points + left, own(spec.fill), "left", rt.budget);
+    const left = Math.floor(Math.max(0, spec.width - text.points(rt.budget)) / 2);
+    const half = pad(text, text.points(rt.budget) + left, own(spec.fill), "left", rt.budget);
     return pad(half, spec.width, own(spec.fill), "right", rt.budget);
   }
   return pad(text, spec.width, own(spec.fill), side === "<" ? "right" : "left", rt.budget);
@@ -116,6 +131,7 @@ export function percentFormat(format: Text, value: Value, rt: Runtime): Text {
   // An open "%(" is searched for its end, so many of them cost the square of their length.
   rt.budget.work(format.length * format.text.split("%(").length);
   for (const match of format.text.matchAll(PERCENT)) {
+    rt.budget.step(FIELD_STEPS);
     out.addText(format.slice(from, match.index));
     from = match.index + match[0].length;
     const [whole, name, flags, width, precision, type] = match;
@@ -160,7 +176,7 @@ function percentValue(value: Value, spec: Spec, rt: Runtime): Text {
   if (!isNum(value)) fail(`%${spec.type} format: a real number is required, not ${typeName(value)}`);
   const n = plainNum(value);
   const whole = "diouxX".includes(spec.type);
-  return padTo(own(formatNumber(whole ? wholeNumber(n) : Number(n), spec)), spec, ">", rt);
+  return padTo(own(formatNumber(whole ? wholeNumber(n) : Number(n), spec, rt.budget)), spec, ">", rt);
 }
 
 function character(value: Value): Text {
@@ -184,6 +200,7 @@ export function braceFormat(format: Text, call: Call, rt: Runtime): Text {
     const character = s[at];
     if (character !== "{" && character !== "}") continue;
     out.addText(format.slice(from, at));
+    rt.budget.step(FIELD_STEPS);
     if (s[at + 1] === character) {
       out.addText(format.slice(at, at + 1));
       from = ++at + 1;
@@ -209,7 +226,7 @@ function fillField(field: string, call: Call, auto: { next: number }, rt: Runtim
   if (isNum(converted) && (typeof converted !== "boolean" || spec.type !== "")) {
     const n = plainNum(converted);
     const type = spec.type === "" && typeof n === "bigint" ? "d" : spec.type;
-    return padTo(own(formatNumber(n, { ...spec, type })), spec, ">", rt);
+    return padTo(own(formatNumber(n, { ...spec, type }, rt.budget)), spec, ">", rt);
   }
   return padTo(cut(str(converted, rt.budget), spec, rt), spec, "<", rt);
 }
@@ -221,6 +238,7 @@ function fieldValue(path: string, call: Call, auto: { next: number }, rt: Runtim
   if (first === undefined) fail(`format() has no argument '${head === "" ? index : head}'`);
   let value = first;
   for (const [, name, key] of path.slice(head.length).matchAll(/\.([^.[]+)|\[([^\]]*)\]/g)) {
+    rt.budget.step(2);
     value = name !== undefined ? rt.attribute(value, name) : rt.item(value, /^\d+$/.test(key) ? BigInt(key) : own(key));
   }
   return value;

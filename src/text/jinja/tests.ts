@@ -1,13 +1,13 @@
 /** The tests of templates (`value is name`), by name. */
 
-import { fail } from "./budget.ts";
+import { type Budget, fail } from "./budget.ts";
 import { calculate } from "./numbers.ts";
 import { comparisons } from "./operators.ts";
 import { str } from "./print.ts";
 import { type Member, type Runtime, takes, wholeOf } from "./runtime.ts";
-import { questions } from "./string-case.ts";
+import { ASK_COST, questions } from "./string-case.ts";
 import { Text } from "./text.ts";
-import { Dict, Exotic, Iter, isNum, plainNum, Range, Seq, typeName, Undefined, type Value } from "./values.ts";
+import { Dict, Exotic, equals, Iter, isNum, plainNum, Range, Seq, typeName, Undefined, type Value } from "./values.ts";
 
 type Test = Member<Value, boolean>;
 
@@ -19,7 +19,7 @@ const compared = (operator: string): Test => takes<Value, boolean>("other", (v, 
 const asked = (question: string): Test =>
   takes<Value, boolean>("", (v, _, { budget }) => {
     const text = str(v, budget);
-    budget.work(text.length);
+    budget.work(ASK_COST * text.length);
     return questions.get(question)!(text.text);
   });
 
@@ -56,7 +56,7 @@ export const tests: ReadonlyMap<string, Test> = new Map<string, Test>([
   ["divisibleby", takes<Value, boolean>("num", (v, [n]) => !isNonZero(remainder(v, wholeOf(n, 1n))))],
   ["lower", asked("islower")],
   ["upper", asked("isupper")],
-  ["sameas", takes<Value, boolean>("other", (v, [other]) => same(v, other!))],
+  ["sameas", takes<Value, boolean>("other", (v, [other], { budget }) => same(v, other!, budget))],
   ["filter", takes<Value, boolean>("", (v, _, rt) => rt.isFilter(textName(v)))],
   ["test", takes<Value, boolean>("", (v, _, rt: Runtime) => rt.isTest(textName(v)))],
   ...["==", "eq", "equalto"].map(name => [name, compared("==")] as const),
@@ -69,4 +69,6 @@ export const tests: ReadonlyMap<string, Test> = new Map<string, Test>([
 ]);
 
 /** Python's `is`: the same object; equal small values count as the same. */
-const same = (a: Value, b: Value): boolean => (a instanceof Text && b instanceof Text ? a.text === b.text : a === b);
+function same(a: Value, b: Value, budget: Budget): boolean {
+  return a instanceof Text && b instanceof Text ? equals(a, b, budget) : a === b;
+}

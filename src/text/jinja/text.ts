@@ -11,8 +11,10 @@ export interface Segment {
   readonly trusted: boolean;
 }
 
-/** What adding one piece costs beyond its characters. */
-const PIECE_COST = 32;
+/** What one piece of a text costs beyond its characters where it is added or changed. */
+export const PIECE_COST = 64;
+/** What a change of origin costs where a text is changed piece by piece. */
+export const CHANGE_COST = 256;
 const NONE: readonly number[] = [];
 const SURROGATE = /[\ud800-\udbff][\udc00-\udfff]/;
 
@@ -51,7 +53,9 @@ export class Text {
     const first = firstAbove(this.flips, from);
     const last = firstAbove(this.flips, to - 1);
     const flips = first === last ? NONE : this.flips.slice(first, last).map(at => at - from);
-    return new Text(this.text.slice(from, to), this.trusted !== (first % 2 === 1), flips, this.markup);
+    const part = new Text(this.text.slice(from, to), this.trusted !== (first % 2 === 1), flips, this.markup);
+    if (this.#points === null) part.#points = null;
+    return part;
   }
 
   /** The pieces of one origin, in order. */
@@ -85,33 +89,37 @@ export class Text {
     return this.markup === markup ? this : new Text(this.text, this.trusted, this.flips, markup);
   }
 
-  #offsets(): Uint32Array | null {
+  /** The first question about code points reads the whole text, and pays for it. */
+  #offsets(budget: Budget): Uint32Array | null {
     if (this.#points === undefined) {
-      this.#points = SURROGATE.test(this.text) ? codePointOffsets(this.text) : null;
+      budget.work(this.text.length);
+      const wide = SURROGATE.test(this.text);
+      if (wide) budget.work(8 * this.text.length);
+      this.#points = wide ? codePointOffsets(this.text) : null;
     }
     return this.#points;
   }
 
   /** Length in code points, as Python counts. */
-  get points(): number {
-    return this.#offsets()?.length ?? this.text.length;
+  points(budget: Budget): number {
+    return this.#offsets(budget)?.length ?? this.text.length;
   }
 
   /** The unit offset of a code point, from 0 to `points`. */
-  unit(point: number): number {
-    const offsets = this.#offsets();
+  unit(point: number, budget: Budget): number {
+    const offsets = this.#offsets(budget);
     return offsets === null ? point : point < offsets.length ? offsets[point] : this.text.length;
   }
 
   /** The code point at a unit offset. */
-  point(unit: number): number {
-    const offsets = this.#offsets();
+  point(unit: number, budget: Budget): number {
+    const offsets = this.#offsets(budget);
     return offsets === null ? unit : firstAbove(offsets, unit - 1);
   }
 
   /** The character at a code-point index. */
-  charAt(point: number): Text {
-    return this.slice(this.unit(point), this.unit(point + 1));
+  charAt(point: number, budget: Budget): Text {
+    return this.slice(this.unit(point, budget), this.unit(point + 1, budget));
   }
 }
 
@@ -174,6 +182,7 @@ export class TextBuilder {
 
   addText(piece: Text): this {
     if (piece.flips.length === 0) return this.add(piece.text, piece.trusted);
+    this.#budget.work(PIECE_COST * piece.flips.length);
     for (const { text, trusted } of piece.segments()) this.add(text, trusted);
     return this;
   }
@@ -188,7 +197,7 @@ export function concat(budget: Budget, a: Text, b: Text): Text {
   if (a.length === 0) return b;
   if (b.length === 0) return a;
   const length = a.length;
-  budget.grow(length + b.length, Math.min(length, b.length) + a.flips.length + b.flips.length);
+  budget.grow(length + b.length, Math.min(length, b.length) + 4 * (a.flips.length + b.flips.length));
   const lastOfA = a.trusted !== (a.flips.length % 2 === 1);
   const seam = lastOfA === b.trusted ? NONE : [length];
   const plain = a.flips.length + b.flips.length + seam.length === 0;

@@ -127,6 +127,11 @@ export class Dict {
     this.#entries.clear();
   }
 
+  /** The entries one by one, for who may not need all of them. */
+  pairs(): Iterable<readonly [Value, Value]> {
+    return this.#entries.values();
+  }
+
   entries(): readonly [Value, Value][] {
     return [...this.#entries.values()];
   }
@@ -209,12 +214,13 @@ export function truthy(v: Value): boolean {
   if (typeof v === "bigint") return v !== 0n;
   if (typeof v === "number") return v !== 0;
   if (v instanceof Undefined) return false;
-  return (sizeOf(v) ?? 1) > 0;
+  if (v instanceof Text) return v.length > 0;
+  return v instanceof Seq ? v.items.length > 0 : v instanceof Dict ? v.size > 0 : !(v instanceof Range) || v.length > 0;
 }
 
 /** What `len()` says, or undefined where a value has no length. */
-export function sizeOf(v: Value): number | undefined {
-  if (v instanceof Text) return v.points;
+export function sizeOf(v: Value, budget: Budget): number | undefined {
+  if (v instanceof Text) return v.points(budget);
   if (v instanceof Seq) return v.items.length;
   if (v instanceof Dict) return v.size;
   if (v instanceof Range) return v.length;
@@ -233,11 +239,12 @@ function rawElements(v: Value, budget: Budget): Value[] | undefined {
   if (v instanceof Iter) return v.take();
   if (v instanceof Dict) return v.keys();
   if (v instanceof Undefined) return [];
+  if (v instanceof Range) budget.step(v.length); // each number is made
   if (v instanceof Range) return Array.from({ length: v.length }, (_, i) => v.at(i));
   if (!(v instanceof Text)) return undefined;
-  budget.work(v.length);
-  budget.step(v.points);
-  return Array.from({ length: v.points }, (_, i) => v.charAt(i));
+  const length = v.points(budget);
+  budget.step(length);
+  return Array.from({ length }, (_, i) => v.charAt(i, budget));
 }
 
 /** The elements of a value that must have some. */
@@ -266,10 +273,11 @@ export function equals(a: Value, b: Value, budget: Budget, depth = 0): boolean {
   }
   if (a instanceof Dict && b instanceof Dict) {
     if (a.size !== b.size) return false;
-    return a.entries().every(([key, value]) => {
+    for (const [key, value] of a.pairs()) {
       const other = b.get(key, budget);
-      return other !== undefined && equals(value, other, budget, depth + 1);
-    });
+      if (other === undefined || !equals(value, other, budget, depth + 1)) return false;
+    }
+    return true;
   }
   if (a instanceof Range && b instanceof Range) {
     return a.length === b.length && (a.length === 0 || (a.start === b.start && (a.length === 1 || a.step === b.step)));
@@ -315,6 +323,9 @@ export function compare(a: Value, b: Value, budget: Budget, operator = "<", dept
   return fail(`'${operator}' not supported between instances of '${typeName(a)}' and '${typeName(b)}'`);
 }
 
+/** What a digit costs that is printed. */
+export const DIGIT_COST = 8;
+
 /** One string for all keys that are equal. */
 export function hashKey(v: Value, budget: Budget, depth = 0): string {
   budget.step();
@@ -325,10 +336,13 @@ export function hashKey(v: Value, budget: Budget, depth = 0): string {
   if (v === null) return "N";
   if (isNum(v)) {
     const n = plainNum(v);
-    return typeof n === "number" && Number.isInteger(n) ? `n${BigInt(n)}` : `n${n}`;
+    const digits = String(typeof n === "number" && Number.isInteger(n) ? BigInt(n) : n);
+    budget.work(DIGIT_COST * digits.length);
+    return `n${digits}`;
   }
   if (v instanceof Seq && v.kind === "tuple" && depth <= MAX_NESTING) {
     const parts = v.items.map(item => hashKey(item, budget, depth + 1));
+    budget.work(parts.reduce((sum, part) => sum + part.length, 0)); // a text is copied at each level around it
     return `t${parts.map(part => `${part.length}:${part}`).join("")}`;
   }
   if (v instanceof Undefined) return "U";
