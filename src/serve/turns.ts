@@ -1,6 +1,7 @@
 /**
- * Turns on the server's thread. What a request needs before it is admitted (its body read as JSON and checked, its prompt made into tokens) is
- * done for one request in each turn of the event loop, so that a crowd that comes at once holds up neither running answers nor health.
+ * Turns on the server's thread. What a request needs before it is admitted (its head looked at; then its body read as JSON and checked, its prompt
+ * made into tokens) is done for one request in each turn of the event loop, so that a crowd that comes at once holds up neither running answers
+ * nor health.
  */
 
 /** Those whose turn has not come, the first first. */
