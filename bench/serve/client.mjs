@@ -23,8 +23,12 @@ const headersOf = ({ key }, body) => ({
   ...(body === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(body) }),
 });
 
-/** Sends a body and gives status and text. @param {Place} place @param {{ method?: string, body?: string, signal?: AbortSignal, agent?: Agent }} [how] */
-export function exchange(place, path, { method = "POST", body, signal, agent: own = agent } = {}) {
+/**
+ * Sends a body and gives status and text. A kept connection that the server was closing, as it had been idle, is tried again on another.
+ * @param {Place} place @param {{ method?: string, body?: string, signal?: AbortSignal, agent?: Agent }} [how]
+ */
+export function exchange(place, path, how = {}) {
+  const { method = "POST", body, signal, agent: own = agent } = how;
   const { host, port } = place;
   return new Promise((done, failed) => {
     const sent = request({ host, port, path, method, headers: headersOf(place, body), agent: own, signal }, response => {
@@ -32,7 +36,10 @@ export function exchange(place, path, { method = "POST", body, signal, agent: ow
       response.setEncoding("utf8").on("data", d => (text += d));
       response.on("end", () => done({ status: response.statusCode, text })).on("error", failed);
     });
-    sent.on("error", failed);
+    sent.on("error", e => {
+      if (sent.reusedSocket && e.code === "ECONNRESET") exchange(place, path, how).then(done, failed);
+      else failed(e);
+    });
     sent.end(body);
   });
 }

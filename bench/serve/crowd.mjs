@@ -92,7 +92,7 @@ export async function crowded({ server, signal }, { source, bodies, alone }, { w
 /** @param {import("./scenarios.mjs").Setting} setting */
 export async function crowd(setting) {
   const { server, signal, say, add, options } = setting;
-  const probes = await probesOf(setting, { seed: 500, count: PROBES });
+  const probes = await probesOf(setting, { seed: 499 + options.seed, count: PROBES });
   const { source } = probes;
   const { leave, both } = leaving(signal);
   let others = 0;

@@ -5,6 +5,39 @@ import type { Channel } from "./engine-client.ts";
 import type { FromEngine } from "./protocol.ts";
 import { threadEntry } from "./thread-entry.node.ts";
 
+type Message = readonly FromEngine[];
+
+/**
+ * What comes from the engine, a step in each turn of the event loop. A worker's own port gives a thousand messages in one turn, which is a
+ * thousand steps where many runs answer and the caller's thread falls behind; whatever else it does would wait for all of them.
+ */
+class Arrivals {
+  readonly #come: Message[] = [];
+  #listener: ((message: FromEngine) => void) | undefined;
+
+  hear(listener: (message: FromEngine) => void): void {
+    this.#listener = listener;
+  }
+
+  take(message: Message): void {
+    if (this.#come.push(message) === 1) setImmediate(this.#next);
+  }
+
+  /** All that is there: nothing more comes. */
+  flush(): void {
+    while (this.#come.length) this.#deal();
+  }
+
+  readonly #next = (): void => {
+    this.#deal();
+    if (this.#come.length) setImmediate(this.#next);
+  };
+
+  #deal(): void {
+    for (const event of this.#come.shift() ?? []) this.#listener?.(event);
+  }
+}
+
 function start(): Channel {
   const separate = new URL("./engine-thread.node.js", import.meta.url);
   const bundled = new URL("../bin/engine-thread.node.js", import.meta.url);
@@ -13,12 +46,18 @@ function start(): Channel {
   const door = new Door();
   const worker = new Worker(entry, { workerData: door.data, execArgv: [] });
   worker.unref();
+  const arrivals = new Arrivals();
+  worker.on("message", (message: Message) => arrivals.take(message));
   return {
     post: message => worker.postMessage(message),
-    onMessage: listener => void worker.on("message", (all: readonly FromEngine[]) => all.forEach(listener)),
+    onMessage: listener => arrivals.hear(listener),
     onDeath: listener => {
-      worker.on("error", listener);
-      worker.on("exit", code => listener(new Error(`exit code ${code}`)));
+      const die = (cause: unknown): void => {
+        arrivals.flush();
+        listener(cause);
+      };
+      worker.on("error", die);
+      worker.on("exit", code => die(new Error(`exit code ${code}`)));
     },
     terminate: async () => {
       await door.shut();

@@ -23,15 +23,22 @@ const fresh = new Waiting<Arriving>(GRACE_MS, body => body.look());
 const steady = new Waiting<Arriving>(LOOK_MS, body => body.look());
 let held = 0;
 
+const nothing = new Uint8Array();
+
+/** A body that is there as a whole. Its bytes are counted among those that all bodies may take until it is disposed of. */
+export interface Body extends Disposable {
+  readonly bytes: Uint8Array;
+}
+
 class Arriving {
   readonly #most: number;
   readonly #begun = performance.now();
-  readonly #end: (outcome: Uint8Array | Error) => void;
+  readonly #end: (outcome: Body | Error) => void;
   #bytes = new Uint8Array(FIRST_BYTES);
   #total = 0;
 
-  /** `end` is called once: with the body, or with what was wrong with it. */
-  constructor(most: number, end: (outcome: Uint8Array | Error) => void) {
+  /** `end` is called once: with the body, or with what was wrong with it. A body is counted until it is given back. */
+  constructor(most: number, end: (outcome: Body | Error) => void) {
     this.#most = most;
     this.#end = end;
     held += this.size;
@@ -64,20 +71,26 @@ class Arriving {
   /** Nothing more comes, or nothing more is taken. */
   end(error?: Error): void {
     if (!fresh.leave(this) && !steady.leave(this)) return;
-    this.#over(error ?? this.#bytes.subarray(0, this.#total));
+    if (error) this.#fail(error);
+    else this.#end({ bytes: this.#bytes.subarray(0, this.#total), [Symbol.dispose]: () => this.#giveBack() });
   }
 
   /** Its time is up, for now or for good. */
   look(): void {
     const age = performance.now() - this.#begun;
     const slow = this.#total < (LEAST_RATE / 1000) * (age - GRACE_MS);
-    if (slow || age > LONGEST_MS) this.#over(tooSlow());
+    if (slow || age > LONGEST_MS) this.#fail(tooSlow());
     else steady.enter(this);
   }
 
-  #over(outcome: Uint8Array | Error): void {
+  #fail(error: Error): void {
+    this.#giveBack();
+    this.#end(error);
+  }
+
+  #giveBack(): void {
     held -= this.size;
-    this.#end(outcome);
+    this.#bytes = nothing;
   }
 }
 
@@ -102,16 +115,16 @@ function largest(): Arriving {
 }
 
 /**
- * The bytes of a request's body. `source`: where they come from, if that is known; a stream of the web's kind takes a hundred times the work for
+ * A request's body. `source`: where they come from, if that is known; a stream of the web's kind takes a hundred times the work for
  * each piece, and several times the memory.
  * @throws LatheError request.too-large, request.invalid, server.busy
  */
-export function bytesOf(request: Request, source: Readable | undefined, most: number): Promise<Uint8Array> {
+export function bodyOf(request: Request, source: Readable | undefined, most: number): Promise<Body> {
   if (Number(request.headers.get("content-length") ?? 0) > most) return Promise.reject(tooLarge(most));
   return source ? fromNode(source, most) : fromWeb(request.body, most);
 }
 
-function fromNode(source: Readable, most: number): Promise<Uint8Array> {
+function fromNode(source: Readable, most: number): Promise<Body> {
   return new Promise((resolve, reject) => {
     const data = (chunk: Uint8Array): void => body.take(chunk);
     const ended = (): void => body.end();
@@ -126,10 +139,10 @@ function fromNode(source: Readable, most: number): Promise<Uint8Array> {
   });
 }
 
-async function fromWeb(stream: ReadableStream<Uint8Array> | null, most: number): Promise<Uint8Array> {
+async function fromWeb(stream: ReadableStream<Uint8Array> | null, most: number): Promise<Body> {
   const reader = stream?.getReader();
-  if (!reader) return new Uint8Array();
-  let outcome: Uint8Array | Error | undefined;
+  if (!reader) return { bytes: nothing, [Symbol.dispose]: () => {} };
+  let outcome: Body | Error | undefined;
   const body = new Arriving(most, what => {
     outcome = what;
     if (what instanceof Error) reader.cancel().catch(() => {});
@@ -140,6 +153,6 @@ async function fromWeb(stream: ReadableStream<Uint8Array> | null, most: number):
     body.end(e as Error);
   }
   body.end();
-  if (outcome instanceof Uint8Array) return outcome;
-  throw outcome;
+  if (!outcome || outcome instanceof Error) throw outcome;
+  return outcome;
 }

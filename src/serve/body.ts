@@ -5,8 +5,9 @@
 import type { Readable } from "node:stream";
 import { toJSONSchema, type z } from "zod";
 import { LatheError } from "../errors.ts";
-import { bytesOf } from "./arriving.ts";
+import { bodyOf } from "./arriving.ts";
 import { limits } from "./fields.ts";
+import { turn } from "./turns.ts";
 
 const invalid = (message: string, field?: string): LatheError => new LatheError("request.invalid", message, field ? { field } : {});
 
@@ -21,25 +22,65 @@ export async function readJson({ request, source }: Incoming, most: number = lim
   const kind = request.headers.get("content-type") ?? "";
   // Browsers send cross-origin forms and plain text without asking; JSON they ask for first.
   if (!/^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(kind)) throw invalid("The body must be sent as content-type application/json.");
-  const bytes = await bytesOf(request, source, most);
-  checkDepth(bytes);
+  using body = await bodyOf(request, source, most);
+  await turn();
+  checkDepth(body.bytes);
+  const text = await decoded(body.bytes);
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    return JSON.parse(text);
   } catch {
-    throw invalid("The body is no valid JSON in UTF-8.");
+    throw noJson();
   }
 }
 
-/** Brackets outside strings, before the parser sees them. */
+const noJson = (): LatheError => invalid("The body is no valid JSON in UTF-8.");
+
+/** Bytes that become text in one turn of the event loop. */
+const SLICE = 2 ** 16;
+
+/** Long bodies in slices, between which everything else goes on: three MiB of what is not ASCII take as long as four tokens of a small model. */
+async function decoded(bytes: Uint8Array): Promise<string> {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  try {
+    if (bytes.length <= SLICE) return decoder.decode(bytes);
+    let text = "";
+    for (let at = 0; at < bytes.length; at += SLICE) {
+      text += decoder.decode(bytes.subarray(at, at + SLICE), { stream: true });
+      await new Promise<void>(resolve => setImmediate(resolve));
+    }
+    return text + decoder.decode();
+  } catch {
+    throw noJson();
+  }
+}
+
+/** Bytes of a text after which its end is looked for by the runtime's own search. */
+const LONG = 64;
+
+/** Where the text ends that the quote at `start` begins: its last quote, or the end of the bytes. */
+function endOfText(bytes: Uint8Array, start: number): number {
+  let i = start + 1;
+  for (const near = Math.min(bytes.length, i + LONG); i < near; i++) {
+    if (bytes[i] === 0x5c) i++;
+    else if (bytes[i] === 0x22) return i;
+  }
+  const first = i; // what is before it is read, an escape as a whole
+  for (;;) {
+    const quote = bytes.indexOf(0x22, i);
+    if (quote < 0) return bytes.length;
+    let slashes = 0;
+    while (quote - slashes > first && bytes[quote - slashes - 1] === 0x5c) slashes++;
+    if (slashes % 2 === 0) return quote;
+    i = quote + 1;
+  }
+}
+
+/** Brackets outside texts, before the parser sees them. */
 function checkDepth(bytes: Uint8Array): void {
   let depth = 0;
-  let quoted = false;
   for (let i = 0; i < bytes.length; i++) {
     const c = bytes[i];
-    if (quoted) {
-      if (c === 0x5c) i++;
-      else if (c === 0x22) quoted = false;
-    } else if (c === 0x22) quoted = true;
+    if (c === 0x22) i = endOfText(bytes, i);
     else if (c === 0x5b || c === 0x7b) {
       if (++depth > limits.depth) throw invalid(`The body nests deeper than ${limits.depth} levels.`);
     } else if (c === 0x5d || c === 0x7d) depth--;

@@ -11,6 +11,7 @@ import { limits } from "./fields.ts";
 import { isLoopback } from "./guard.ts";
 import { awaitHeads, KEEP_ALIVE_MS } from "./heads.ts";
 import { closeQueued } from "./queued.ts";
+import { turn } from "./turns.ts";
 
 export interface ListenOptions extends AppOptions {
   /** Default 127.0.0.1. */
@@ -44,7 +45,11 @@ export async function listen(options: ListenOptions): Promise<Listening> {
   }
   const app = createApp(options);
   const server = createAdaptorServer({
-    fetch: (request, { incoming }) => app.fetch(request, incoming),
+    fetch: async (request, { incoming }) => {
+      // A crowd's requests are looked at one by one; health, which only reads, goes before them.
+      if (incoming.method === "POST") await turn();
+      return app.fetch(request, incoming);
+    },
     // Late heads and bodies are found by who waits for them (heads.ts, arriving.ts).
     serverOptions: { maxHeaderSize: limits.headerBytes, headersTimeout: 0, requestTimeout: 0, keepAliveTimeout: KEEP_ALIVE_MS },
   }) as Server;

@@ -35,9 +35,13 @@ const textUnits = (value: unknown): number => {
   return Object.values(value).reduce((sum: number, v) => sum + textUnits(v), 0);
 };
 
-/** Refuses texts that cannot fit before they are read: no token is longer than the longest. */
+/** Refuses what cannot fit before it is read: no token of a text is longer than the longest. */
 function checkSize(model: Model, prompt: AskPrompt): void {
-  if (prompt.kind === "tokens") return;
+  if (prompt.kind === "tokens") {
+    const { length } = prompt.tokens;
+    if (length > model.info.context) throw overflow(length, model.info.context);
+    return;
+  }
   const units = prompt.kind === "text" ? prompt.text.length : textUnits(prompt.messages.map(m => m.content));
   const least = Math.ceil(units / longestToken(model));
   if (least > model.info.context) throw overflow(least, model.info.context, true);
@@ -78,17 +82,34 @@ function checkParts(messages: readonly ChatMessage[]): void {
   }
 }
 
+/** Tokens whose texts are kept. */
+const MOST_NAMED = 8192;
+const namers = new WeakMap<Model, Namer>();
+
 /** A token with its text: that of its bytes, or its name where it has none. */
 export class Namer {
   readonly #model: Model;
   readonly #decoder = new TextDecoder();
-  constructor(model: Model) {
+  readonly #known = new Map<number, { readonly bytes: Uint8Array; readonly text: string }>();
+  private constructor(model: Model) {
     this.#model = model;
   }
 
+  static of(model: Model): Namer {
+    const found = namers.get(model) ?? new Namer(model);
+    namers.set(model, found);
+    return found;
+  }
+
   #of = (id: number) => {
-    const bytes = this.#model.tokenizer.bytes(id);
-    return { bytes, text: bytes.length ? this.#decoder.decode(bytes) : this.#model.tokenizer.text(id) };
+    let found = this.#known.get(id);
+    if (!found) {
+      const bytes = this.#model.tokenizer.bytes(id);
+      found = { bytes, text: bytes.length ? this.#decoder.decode(bytes) : this.#model.tokenizer.text(id) };
+      if (this.#known.size >= MOST_NAMED) this.#known.clear();
+      this.#known.set(id, found);
+    }
+    return found;
   };
   name = (t: Token): NamedToken => {
     const alternatives = (t.alternatives ?? []).map(a => ({ ...a, ...this.#of(a.id) }));
@@ -157,7 +178,7 @@ const endOf = (finish: Result["finish"]): Finish => (finish === "tools" ? "stop"
 
 /** Starts nothing before the first piece is taken. */
 export function perform(model: Model, ask: Ask, prompts: readonly Prepared[], signal: AbortSignal): AsyncGenerator<Piece> {
-  const name = ask.logprobs ? new Namer(model).name : undefined;
+  const name = ask.logprobs ? Namer.of(model).name : undefined;
   // The i-th answer to a prompt has the seed given plus i: different from the others, and the same again next time.
   const options = (i: number) => ({
     ...ask.options,

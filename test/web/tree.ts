@@ -77,12 +77,13 @@ export const pretended = {
   createTextNode: (text: string): Item => new Item("#text", 3, text),
 };
 
-const elements = new Set(
+/** What answers are drawn with. */
+export const elements: ReadonlySet<string> = new Set(
   "div p h1 h2 h3 h4 h5 h6 hr br strong em del code pre figure figcaption span blockquote ul ol li input table thead tbody tr th td a button svg path".split(
     " ",
   ),
 );
-const attributes = new Set(
+export const attributes: ReadonlySet<string> = new Set(
   "class href target rel title start type checked disabled aria-label aria-hidden tabIndex tabindex viewBox d fill stroke width height stroke-width stroke-linecap stroke-linejoin".split(
     " ",
   ),

@@ -3,15 +3,12 @@ import { z } from "zod";
 import type { Model } from "../../api/model.ts";
 import { LatheError } from "../../errors.ts";
 import { checked, readJson } from "../body.ts";
-import { fields, limits, longText, optional, tokenId } from "../fields.ts";
+import { fields, limits, longText, optional, tokenIds } from "../fields.ts";
 import { type Call, json, type Route } from "../route.ts";
 import { ollamaError } from "./ollama.ts";
 import { openaiError } from "./openai-shapes.ts";
 
-const tokens = z
-  .array(tokenId)
-  .min(1)
-  .max(2 ** 20);
+const tokens = tokenIds(1, 2 ** 20);
 const input = z
   .union([longText, tokens, z.array(longText).min(1).max(limits.inputs), z.array(tokens).min(1).max(limits.inputs)])
   .describe(`a text, a list of token ids, or up to ${limits.inputs} of either`);

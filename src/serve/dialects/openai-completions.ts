@@ -1,16 +1,13 @@
 /** `/v1/completions`: text that is continued, as OpenAI's clients speak it, with the sampling fields of llama.cpp's server. */
 import { z } from "zod";
 import { LatheError } from "../../errors.ts";
-import { constraintFields, constraintOf, fields, limits, longText, optional, samplingFields, samplingOf, tokenId } from "../fields.ts";
+import { constraintFields, constraintOf, fields, limits, longText, optional, samplingFields, samplingOf, tokenIds } from "../fields.ts";
 import type { Ask, AskPrompt, NamedToken } from "../request.ts";
 import type { Dialect, Setting, Voice } from "../route.ts";
 import { event } from "../stream.ts";
 import { errorFrames, finishOf, openaiError, textLogprobs, timingsOfAnswer, usageOf } from "./openai-shapes.ts";
 
-const tokens = z
-  .array(tokenId)
-  .min(1)
-  .max(2 ** 22);
+const tokens = tokenIds(1, 2 ** 22);
 
 const completionSchema = z.object({
   prompt: z

@@ -68,6 +68,13 @@ export const chatLogprobs = (tokens: readonly NamedToken[]): object => ({
   refusal: null,
 });
 
+/** By their texts. An object without a prototype is a dictionary from the start: one more shape for each set of texts would take three times as long. */
+function byText(alternatives: NamedToken["alternatives"]): Record<string, number> {
+  const all: Record<string, number> = Object.create(null);
+  for (const { text, logprob } of alternatives) all[text] = Math.max(logprob, -9999);
+  return all;
+}
+
 /** In the form of completions. `offset`: UTF-16 units of the text before. */
 export function textLogprobs(tokens: readonly NamedToken[], offset: number): { value: object; end: number } {
   const offsets: number[] = [];
@@ -78,7 +85,7 @@ export function textLogprobs(tokens: readonly NamedToken[], offset: number): { v
   const value = {
     tokens: tokens.map(t => t.text),
     token_logprobs: tokens.map(t => Math.max(t.logprob, -9999)),
-    top_logprobs: tokens.map(t => Object.fromEntries(t.alternatives.map(a => [a.text, Math.max(a.logprob, -9999)]))),
+    top_logprobs: tokens.map(t => byText(t.alternatives)),
     text_offset: offsets,
   };
   return { value, end: offset };

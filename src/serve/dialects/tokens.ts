@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { LatheError } from "../../errors.ts";
 import { checked, readJson } from "../body.ts";
-import { fields, longText, optional, tokenId } from "../fields.ts";
+import { fields, longText, optional, tokenIds } from "../fields.ts";
 import { Namer } from "../perform.ts";
 import { json, type Route } from "../route.ts";
 import { openaiError } from "./openai-shapes.ts";
@@ -20,10 +20,7 @@ const tokenizeSchema = z.object({
 });
 
 const detokenizeSchema = z.object({
-  tokens: z
-    .array(tokenId)
-    .max(2 ** 20)
-    .describe("token ids"),
+  tokens: tokenIds(0, 2 ** 20).describe("token ids"),
   model: optional(fields.model),
 });
 
@@ -43,7 +40,7 @@ export const tokenRoutes: readonly Route[] = [
       using lease = await service.catalog.lease(body.model, request.signal);
       const { tokenizer, info } = lease.model;
       const ids = [...tokenizer.encode(text, { special: body.parse_special, bos: body.add_special ? undefined : false, eos: false })];
-      const namer = new Namer(lease.model);
+      const namer = Namer.of(lease.model);
       const tokens = body.with_pieces ? ids.map(id => ({ id, piece: namer.name({ id, logprob: 0 }).text })) : ids;
       return json({ tokens, count: ids.length, max_model_len: info.context });
     },
