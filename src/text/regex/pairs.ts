@@ -43,7 +43,10 @@ export class PairTable {
   }
 
   #makeRoom(): void {
-    if (this.#mask + 1 >= this.#most) return this.clear();
+    if (this.#mask + 1 >= this.#most) {
+      this.clear();
+      return;
+    }
     const old = this.#slots;
     this.#mask = 4 * this.#mask + 3;
     this.#slots = new Int32Array((this.#mask + 1) * SLOT);
