@@ -97,17 +97,25 @@ class Builder {
   }
 
   #repeat({ item, min, max, greedy }: Node & { kind: "repeat" }, next: number): number {
-    let at = next;
+    let [at, copies] = [next, min];
     const split = (body: number, past: number): number => (greedy ? this.emit(SPLIT, past, body) : this.emit(SPLIT, body, past));
     if (max === Number.POSITIVE_INFINITY) {
       at = split(next, next);
       const body = this.build(item, at);
       if (greedy) this.next[at] = body;
       else this.x[at] = body;
+      if (min > 0 && takesCharacter(item)) [at, copies] = [body, min - 1]; // the loop's own body is the last that must be
     } else for (let i = min; i < max; i++) at = split(this.build(item, at), next);
-    for (let i = 0; i < min; i++) at = this.build(item, at);
+    for (let i = 0; i < copies; i++) at = this.build(item, at);
     return at;
   }
+}
+
+/** Whether it matches no empty text. */
+function takesCharacter(node: Node): boolean {
+  if (node.kind === "sequence") return node.items.some(takesCharacter);
+  if (node.kind === "choice") return node.items.every(takesCharacter);
+  return node.kind === "class" || (node.kind === "repeat" && node.min > 0 && takesCharacter(node.item));
 }
 
 export function compile(node: Node, pattern: string): Program {

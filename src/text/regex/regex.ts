@@ -8,7 +8,7 @@
  */
 import { codePointAt } from "../unicode.ts";
 import { Alphabet } from "./classes.ts";
-import { PairTable } from "./pairs.ts";
+import { Memo } from "./memo.ts";
 import { parseRegex } from "./parse.ts";
 import { CHAR, compile, MATCH, type Program, SPLIT } from "./program.ts";
 import { Sets } from "./sets.ts";
@@ -31,7 +31,7 @@ export class Regex {
   readonly #alphabet: Alphabet;
   readonly #sets: Sets;
   /** By instruction and set: the CHAR or MATCH that the first successful branch leads to. */
-  readonly #branches = new PairTable(MOST_BRANCHES);
+  readonly #branches = new Memo(MOST_BRANCHES);
   /** By instruction: the last search that came by, so that none is followed twice in one. */
   readonly #seen: Uint32Array;
   #searches = 0;

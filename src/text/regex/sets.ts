@@ -4,8 +4,9 @@
  * bits stand one behind the other in one array. A set that no text has come by costs one pass over the instructions and no object: characters
  * whose instructions stand in the order in which they are taken are decided 32 at a time, everything else one by one.
  */
+import { Tuples } from "../tuples.ts";
 import type { Alphabet } from "./classes.ts";
-import { PairTable } from "./pairs.ts";
+import { Memo } from "./memo.ts";
 import { AHEAD, BEHIND, type Level, NOT_BEHIND, type Program, SPLIT } from "./program.ts";
 
 /** 32-bit units that all sets together may take, and how many sets there may be at least and at most. */
@@ -21,11 +22,8 @@ export class Sets {
   readonly #alphabet: Alphabet;
   /** 32-bit units of a set. */
   readonly #units: number;
-  #bits: Int32Array;
-  #count = 0;
-  /** By hash of the bits: a set and 1, or 0. */
-  #slots: Int32Array;
-  readonly #before = new PairTable(MOST_STEPS);
+  readonly #known: Tuples;
+  readonly #before = new Memo(MOST_STEPS);
   readonly #ends: Int32Array;
   /** By group of characters: the instructions that take one of them and go on at the instruction before them. */
   readonly #taken: (Int32Array | undefined)[] = [];
@@ -36,14 +34,13 @@ export class Sets {
     this.#alphabet = alphabet;
     this.#units = (program.ops.length + 31) >> 5;
     this.most = Math.max(FEWEST_SETS, Math.min(MOST_SETS, Math.floor(MOST_UNITS / this.#units)));
-    this.#bits = new Int32Array(16 * this.#units);
-    this.#slots = new Int32Array(64);
+    this.#known = new Tuples(this.#units);
     this.#ends = new Int32Array(1 << program.behind.length).fill(-1);
   }
 
   /** Whether an instruction is in a set: 1 or 0. */
   has(set: number, at: number): number {
-    return (this.#bits[set * this.#units + (at >> 5)] >>> at) & 1;
+    return (this.#known.values[set * this.#units + (at >> 5)] >>> at) & 1;
   }
 
   /** The set at the end of a text. `behind`: which look-behinds hold there, one bit each. */
@@ -61,43 +58,41 @@ export class Sets {
 
   /** What `kept` takes: the bits of a set. */
   copy(set: number): Int32Array {
-    return this.#bits.slice(set * this.#units, (set + 1) * this.#units);
+    return this.#known.values.slice(set * this.#units, (set + 1) * this.#units);
   }
 
   kept(bits: Int32Array): number {
-    this.#grow();
-    this.#bits.set(bits, this.#count * this.#units);
-    return this.#known();
+    const to = this.#known.next();
+    this.#known.values.set(bits, to);
+    return this.#known.number();
   }
 
   /** Whether so many more may be made. If not, everything is to be forgotten. */
   hasRoom(sets: number): boolean {
-    return this.#count + sets <= this.most;
+    return this.#known.count + sets <= this.most;
   }
 
   forget(): void {
-    this.#count = 0;
-    this.#slots.fill(0);
+    this.#known.clear();
     this.#before.clear();
     this.#ends.fill(-1);
   }
 
   #follow(after: number, group: number, behind: number): number {
-    this.#grow();
-    const bits = this.#bits;
-    const to = this.#count * this.#units;
+    const to = this.#known.next();
+    const bits = this.#known.values;
     const { accepting, levels } = this.#program;
     if (after < 0) bits.set(accepting, to);
     else this.#take(after * this.#units, to, group);
     for (const level of levels) this.#decide(level, to, behind);
-    return this.#known();
+    return this.#known.number();
   }
 
   /** The instructions at which the text leads on with one character of the group, and those that end in a match. */
   #take(from: number, to: number, group: number): void {
     const { x, next, apart, accepting } = this.#program;
     const taken = (this.#taken[group] ??= this.#takenBy(group));
-    const bits = this.#bits;
+    const bits = this.#known.values;
     for (let i = 0, carry = 0; i < taken.length; i++) {
       const after = bits[from + i];
       bits[to + i] = (((after << 1) | carry) & taken[i]) | accepting[i];
@@ -121,7 +116,7 @@ export class Sets {
 
   /** Adds the instructions of a level that lead to a match; all others that they ask about are decided. */
   #decide({ instructions, loops }: Level, to: number, behind: number): void {
-    const bits = this.#bits;
+    const bits = this.#known.values;
     for (let i = 0; i < instructions.length; i++) {
       const at = instructions[i];
       bits[to + (at >> 5)] |= this.#leads(at, to, behind) << at;
@@ -141,7 +136,7 @@ export class Sets {
   /** Whether an instruction without a character leads to a match, as far as what follows it is known: 1 or 0. */
   #leads(at: number, to: number, behind: number): number {
     const { ops, x, next, behindAt } = this.#program;
-    const bits = this.#bits;
+    const bits = this.#known.values;
     const op = ops[at];
     const first = next[at];
     const own = (bits[to + (first >> 5)] >>> first) & 1;
@@ -150,42 +145,5 @@ export class Sets {
     const other = x[at];
     const held = (bits[to + (other >> 5)] >>> other) & 1;
     return op === SPLIT ? own | held : own & (op === AHEAD ? held : 1 - held);
-  }
-
-  /** The number of the set whose bits stand behind those of all others, which is theirs from now on if it is new. */
-  #known(): number {
-    const units = this.#units;
-    const bits = this.#bits;
-    const from = this.#count * units;
-    let hash = 0;
-    for (let i = from; i < from + units; i++) hash = Math.imul((hash ^ (hash >>> 15)) + bits[i], 0x9e3779b1);
-    const mask = this.#slots.length - 1;
-    for (let i = (hash ^ (hash >>> 16)) & mask; ; i = (i + 1) & mask) {
-      const set = this.#slots[i] - 1;
-      if (set < 0) {
-        this.#slots[i] = this.#count + 1;
-        return this.#count++;
-      }
-      let [same, own] = [0, set * units];
-      while (same < units && bits[own + same] === bits[from + same]) same++;
-      if (same === units) return set;
-    }
-  }
-
-  /** Makes room for one more set. */
-  #grow(): void {
-    const units = this.#units;
-    if ((this.#count + 1) * units > this.#bits.length) {
-      const more = new Int32Array(Math.min(2 * this.#bits.length, (this.most + 1) * units));
-      more.set(this.#bits);
-      this.#bits = more;
-    }
-    if (2 * this.#count >= this.#slots.length) this.#rehash();
-  }
-
-  #rehash(): void {
-    const count = this.#count;
-    this.#slots = new Int32Array(4 * this.#slots.length);
-    for (this.#count = 0; this.#count < count; ) this.#known();
   }
 }

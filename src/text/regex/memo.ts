@@ -3,10 +3,14 @@
  * beyond, all is forgotten, since everything in it can be found again.
  */
 
+/** Random and odd: nobody can write a text whose pairs collide. They change no result. */
+const factor = (): number => (Math.random() * 0x100000000) | 1;
+const [firstFactor, secondFactor] = [factor(), factor()];
+
 /** Numbers that a slot takes: the first of the pair and 1 (0: free), the second, the value. */
 const SLOT = 3;
 
-export class PairTable {
+export class Memo {
   readonly #most: number;
   #slots: Int32Array;
   #mask: number;
@@ -63,6 +67,6 @@ function put(slots: Int32Array, mask: number, a: number, b: number, value: numbe
 }
 
 function hash(a: number, b: number): number {
-  const mixed = Math.imul(a ^ Math.imul(b, 0x9e3779b1), 0x85ebca6b);
+  const mixed = Math.imul(a ^ Math.imul(b, firstFactor), secondFactor);
   return mixed ^ (mixed >>> 15);
 }
