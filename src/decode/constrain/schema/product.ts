@@ -12,7 +12,7 @@ const MOST_ALL_STEPS = 3_000_000;
 const MOST_STATES = 50_000;
 const MOST_ROWS = 5_000;
 
-/** Steps that stand for the memory of a machine's part in a state. */
+/** Steps that stand for a machine's part in a state: four bytes here, and what the machine itself keeps of where it has been. */
 const STEPS_A_STATE = 50;
 
 /** A question about the text: to which machine, and which of those that it answers. */
