@@ -4,7 +4,7 @@
  */
 
 /** Dealt with in one turn of the event loop, and milliseconds until the next such turn: who is sent away may be back at once, and costs again. */
-const AT_ONCE = 4;
+const AT_ONCE = 1;
 const TURN_MS = 10;
 
 export class Waiting<T> {

@@ -25,11 +25,19 @@ export interface Program {
   readonly next: Int32Array;
   /** Where the expression begins. */
   readonly start: number;
-  /** Those that take a character, and those that end in a match. */
-  readonly chars: Int32Array;
-  readonly matches: Int32Array;
+  /** Those that take a character and go on at the instruction before them; those that go on elsewhere. */
+  readonly inRow: Int32Array;
+  readonly apart: Int32Array;
+  /** Those that end in a match, one bit each. */
+  readonly accepting: Int32Array;
   /** Instructions without characters, by how deep they are in look-ahead: the innermost first. */
   readonly levels: readonly Level[];
+  /**
+   * Instructions without characters that go on at an instruction, in the same level: those that go on at `i` stand in `inward` from
+   * `inwardFrom[i]` to `inwardFrom[i + 1]`.
+   */
+  readonly inward: Int32Array;
+  readonly inwardFrom: Int32Array;
   /** The classes that instructions refer to. */
   readonly tests: readonly Test[];
   /** Those that are asked about the character before; by instruction that asks, the place in that list. */
@@ -40,8 +48,8 @@ export interface Program {
 export interface Level {
   /** In the order of their numbers: nearly always, what follows comes first. */
   readonly instructions: Int32Array;
-  /** Something follows that comes later: a loop. */
-  readonly loops: boolean;
+  /** Those where something follows that comes later: loops. */
+  readonly loops: Int32Array;
 }
 
 class Builder {
@@ -89,17 +97,25 @@ class Builder {
   }
 
   #repeat({ item, min, max, greedy }: Node & { kind: "repeat" }, next: number): number {
-    let at = next;
+    let [at, copies] = [next, min];
     const split = (body: number, past: number): number => (greedy ? this.emit(SPLIT, past, body) : this.emit(SPLIT, body, past));
     if (max === Number.POSITIVE_INFINITY) {
       at = split(next, next);
       const body = this.build(item, at);
       if (greedy) this.next[at] = body;
       else this.x[at] = body;
+      if (min > 0 && takesCharacter(item)) [at, copies] = [body, min - 1]; // the loop's own body is the last that must be
     } else for (let i = min; i < max; i++) at = split(this.build(item, at), next);
-    for (let i = 0; i < min; i++) at = this.build(item, at);
+    for (let i = 0; i < copies; i++) at = this.build(item, at);
     return at;
   }
+}
+
+/** Whether it matches no empty text. */
+function takesCharacter(node: Node): boolean {
+  if (node.kind === "sequence") return node.items.some(takesCharacter);
+  if (node.kind === "choice") return node.items.every(takesCharacter);
+  return node.kind === "class" || (node.kind === "repeat" && node.min > 0 && takesCharacter(node.item));
 }
 
 export function compile(node: Node, pattern: string): Program {
@@ -111,13 +127,28 @@ export function compile(node: Node, pattern: string): Program {
   const deepest = depths.reduce((most, depth) => Math.max(most, depth), 0);
   const levels = Array.from({ length: deepest + 1 }, (_, i): Level => {
     const instructions = where(at => depths[at] === deepest - i && ops[at] !== CHAR && ops[at] !== MATCH);
-    return { instructions, loops: instructions.some(at => next[at] > at || (ops[at] === SPLIT && x[at] > at)) };
+    return { instructions, loops: instructions.filter(at => next[at] > at || (ops[at] === SPLIT && x[at] > at)) };
   });
   const asks = where(at => ops[at] === BEHIND || ops[at] === NOT_BEHIND);
   const behind = [...new Set([...asks].map(at => x[at]))];
   if (behind.length > 8) throw unsupportedPattern(pattern, 0, "more than eight kinds of look-behind");
   const behindAt = new Uint8Array(ops.length);
   for (const at of asks) behindAt[at] = behind.indexOf(x[at]);
-  const [chars, matches] = [where(at => ops[at] === CHAR), where(at => ops[at] === MATCH)];
-  return { ops, x, next, start, chars, matches, levels, tests, behind, behindAt };
+  const accepting = new Int32Array((ops.length + 31) >> 5);
+  for (const at of where(at => ops[at] === MATCH)) accepting[at >> 5] |= 1 << at;
+  const inRow = where(at => ops[at] === CHAR && next[at] === at - 1);
+  const apart = where(at => ops[at] === CHAR && next[at] !== at - 1);
+  return { ops, x, next, start, inRow, apart, accepting, levels, ...inwardOf(ops, x, next), tests, behind, behindAt };
+}
+
+function inwardOf(ops: Uint8Array, x: Int32Array, next: Int32Array): Pick<Program, "inward" | "inwardFrom"> {
+  const follow = (at: number): number[] =>
+    ops[at] === CHAR || ops[at] === MATCH ? [] : ops[at] === SPLIT ? [next[at], x[at]] : [next[at]];
+  const inwardFrom = new Int32Array(ops.length + 1);
+  for (const at of ops.keys()) for (const then of follow(at)) inwardFrom[then + 1]++;
+  for (let i = 0; i < ops.length; i++) inwardFrom[i + 1] += inwardFrom[i];
+  const inward = new Int32Array(inwardFrom[ops.length]);
+  const filled = inwardFrom.slice();
+  for (const at of ops.keys()) for (const then of follow(at)) inward[filled[then]++] = at;
+  return { inward, inwardFrom };
 }

@@ -1,39 +1,22 @@
 /**
  * Regular expressions in linear time with the meaning of backtracking engines: the leftmost match, and at one place the first alternative
  * that leads to a match. It takes two walks. The first goes from the end of the text to its start and finds, for every place, the set of
- * instructions from which the rest of the text leads to a match; sets and their transitions are made when first needed and kept (a lazily
- * built deterministic automaton). Look-ahead costs nothing there, because at every place the future is already known. The second walk goes
- * forward and takes at every choice the first branch that is in the set: it never has to come back, so all matches of a text together cost
- * one pass. Long texts are walked back once to set marks, then block by block, so memory does not grow with what the sets are.
+ * instructions from which the rest of the text leads to a match (sets.ts). Look-ahead costs nothing there, because at every place the future
+ * is already known. The second walk goes forward and takes at every choice the first branch that is in the set: it never has to come back, so
+ * all matches of a text together cost one pass. Long texts are walked back once to set marks, then block by block, so memory does not grow
+ * with what the sets are.
  */
 import { codePointAt } from "../unicode.ts";
 import { Alphabet } from "./classes.ts";
+import { Memo } from "./memo.ts";
 import { parseRegex } from "./parse.ts";
-import { AHEAD, BEHIND, CHAR, compile, type Level, MATCH, NOT_BEHIND, type Program, SPLIT } from "./program.ts";
+import { CHAR, compile, MATCH, type Program, SPLIT } from "./program.ts";
+import { Sets } from "./sets.ts";
 
-/** Places between two marks, in UTF-16 units. */
-const BLOCK = 4096;
-/** Sets that are kept; beyond, they are forgotten and made anew. */
-const MOST_SETS = 4000;
-
-/** Most places are only passed on the way to others. */
-const nothingSearched = new Int16Array(0);
-
-/** What can match from one place on. */
-class Place {
-  readonly key: string;
-  /** One byte an instruction: 1 if it leads to a match from here. */
-  readonly holds: Uint8Array;
-  /** The place before this one, by what is between and what stands before that. */
-  before: Place[] = [];
-  /** By instruction: the CHAR or MATCH that its first successful branch leads to; -1 for none, -2 for not looked up yet. */
-  first: Int16Array = nothingSearched;
-
-  constructor(key: string, holds: Uint8Array) {
-    this.key = key;
-    this.holds = holds;
-  }
-}
+/** Places between two marks, in UTF-16 units, if not so many sets are kept. */
+const BLOCK = 2 ** 16;
+/** Slots for branches that were looked for. */
+const MOST_BRANCHES = 2 ** 16;
 
 export type Found = (from: number, to: number) => void;
 
@@ -46,19 +29,21 @@ export class Regex {
   readonly source: string;
   readonly #program: Program;
   readonly #alphabet: Alphabet;
-  readonly #places = new Map<string, Place>();
-  readonly #scratch: Uint8Array;
+  readonly #sets: Sets;
+  /** By instruction and set: the CHAR or MATCH that the first successful branch leads to. */
+  readonly #branches = new Memo(MOST_BRANCHES);
   /** By instruction: the last search that came by, so that none is followed twice in one. */
   readonly #seen: Uint32Array;
   #searches = 0;
-  /** By what stands before the end of the text. */
-  #ends: Place[] = [];
-  readonly #behindKeys: number;
+  readonly #waiting: Int32Array;
+  /** By group of characters: which look-behinds hold after one of them, one bit each. */
+  readonly #behindOf: number[] = [];
   /** The classes of the characters that a match may begin with; undefined if it may be empty. By group: whether it is in one of them. */
   readonly #begins: readonly number[] | undefined;
   readonly #mayBegin: (boolean | undefined)[] = [];
-  /** The places of the block that is walked now, from `#base` to `#limit`; beyond that, what is left of other blocks. */
-  readonly #window: Place[] = new Array(BLOCK + 2);
+  readonly #block: number;
+  /** The sets of the block that is walked now, from `#base` to `#limit`; beyond that, what is left of other blocks. */
+  #window = new Int32Array(64);
   #base = 0;
   #limit = 0;
 
@@ -67,10 +52,12 @@ export class Regex {
     this.source = source;
     this.#program = compile(parseRegex(source, options.lines ?? false), source);
     this.#alphabet = new Alphabet(this.#program.tests);
-    this.#scratch = new Uint8Array(this.#program.ops.length);
+    this.#sets = new Sets(this.#program, this.#alphabet);
     this.#seen = new Uint32Array(this.#program.ops.length);
+    // A search waits with two at most for each instruction that it comes by.
+    this.#waiting = new Int32Array(2 * this.#program.ops.length + 1);
     this.#begins = beginnings(this.#program);
-    this.#behindKeys = 1 << this.#program.behind.length;
+    this.#block = Math.min(BLOCK, this.#sets.most >> 1);
   }
 
   /** Instructions of the compiled expression: the states of its automaton. */
@@ -91,7 +78,7 @@ export class Regex {
     let last = -1;
     for (let at = begin; at <= end; ) {
       if (at > this.#limit) this.#fill(text, start, end, at, marks);
-      if (this.#first(this.#window[at - this.#base], entry) >= 0) {
+      if (this.#sets.has(this.#window[at - this.#base], entry) === 1) {
         const stop = this.#walk(text, start, end, at, marks);
         if (stop > at || last !== at) found(at, stop);
         last = stop;
@@ -129,48 +116,54 @@ export class Regex {
     }
   }
 
-  #first(place: Place, from: number): number {
-    if (place.first === nothingSearched) place.first = new Int16Array(place.holds.length).fill(-2);
-    const known = place.first[from];
-    return known !== -2 ? known : (place.first[from] = this.#search(place, from));
+  /** The CHAR or MATCH to which the first successful branch leads from an instruction that is in the set. */
+  #first(set: number, from: number): number {
+    const known = this.#branches.get(from, set);
+    return known >= 0 ? known : this.#branches.add(from, set, this.#search(set, from));
   }
 
   /** Follows branches in their order; a loop that comes back to itself without a character ends there. */
-  #search(place: Place, from: number): number {
+  #search(set: number, from: number): number {
     const { ops, x, next } = this.#program;
-    const seen = this.#seen;
+    const [seen, waiting, sets] = [this.#seen, this.#waiting, this.#sets];
     const own = (this.#searches = (this.#searches + 1) >>> 0);
-    if (own === 0) return this.#searchAgain(place, from);
-    const waiting = [from];
-    while (waiting.length > 0) {
-      const at = waiting.pop()!;
-      if (place.holds[at] === 0 || seen[at] === own) continue;
+    if (own === 0) return this.#searchAgain(set, from);
+    let count = 0;
+    for (waiting[count++] = from; count > 0; ) {
+      const at = waiting[--count];
+      if (seen[at] === own || sets.has(set, at) === 0) continue;
       if (ops[at] === CHAR || ops[at] === MATCH) return at;
       seen[at] = own;
-      if (ops[at] === SPLIT) waiting.push(x[at]);
-      waiting.push(next[at]);
+      if (ops[at] === SPLIT) waiting[count++] = x[at];
+      waiting[count++] = next[at];
     }
-    return -1;
+    throw new Error("an instruction in a set leads nowhere");
   }
 
   /** Where the count of searches has begun anew. */
-  #searchAgain(place: Place, from: number): number {
+  #searchAgain(set: number, from: number): number {
     this.#seen.fill(0);
-    return this.#search(place, from);
+    return this.#search(set, from);
   }
 
   /** Places at distances of a block, from right to left. None in a text of one block. */
   #marks(text: string, start: number, end: number): Mark[] {
-    if (end - start <= BLOCK) return NONE;
+    if (end - start <= this.#block) return NONE;
     const marks: Mark[] = [];
-    let place = this.#end(text, start, end);
+    this.#makeRoom(1);
+    let set = this.#end(text, start, end);
     let last = end;
     for (let at = end; at > start; ) {
+      if (!this.#sets.hasRoom(1)) {
+        const bits = this.#sets.copy(set);
+        this.#makeRoom(1);
+        set = this.#sets.kept(bits);
+      }
       const from = previous(text, start, at);
-      place = this.#back(text, start, from, at, place);
+      set = this.#back(text, start, from, at, set);
       at = from;
-      if (last - at >= BLOCK) {
-        marks.push({ at, place });
+      if (last - at >= this.#block) {
+        marks.push({ at, bits: this.#sets.copy(set) });
         last = at;
       }
     }
@@ -183,78 +176,41 @@ export class Regex {
     const mark = marks[marks.length - 1];
     this.#base = from;
     this.#limit = mark ? mark.at : end;
-    let place = mark ? mark.place : this.#end(text, start, end);
-    this.#window[this.#limit - from] = place;
+    const places = this.#limit - from + 1;
+    if (places > this.#window.length) this.#window = new Int32Array(Math.max(places, 2 * this.#window.length));
+    this.#makeRoom(places);
+    let set = mark ? this.#sets.kept(mark.bits) : this.#end(text, start, end);
+    this.#window[places - 1] = set;
     for (let at = this.#limit; at > from; ) {
       const before = previous(text, start, at);
-      place = this.#back(text, start, before, at, place);
-      this.#window[before - from] = place;
+      set = this.#back(text, start, before, at, set);
+      this.#window[before - from] = set;
       at = before;
     }
   }
 
-  /** What stands before `at`, as far as look-behind asks. */
+  #makeRoom(sets: number): void {
+    if (this.#sets.hasRoom(sets)) return;
+    this.#sets.forget();
+    this.#branches.clear();
+  }
+
+  /** Which look-behinds hold at `at`. */
   #behind(text: string, start: number, at: number): number {
     const { behind } = this.#program;
     if (behind.length === 0 || at === start) return 0;
-    const held = this.#alphabet.groupOf(codePointAt(text, previous(text, start, at), at));
-    return behind.reduce((key, test, i) => key | (this.#alphabet.members[held][test] << i), 0);
+    const group = this.#alphabet.groupOf(codePointAt(text, previous(text, start, at), at));
+    const members = this.#alphabet.members[group];
+    return (this.#behindOf[group] ??= behind.reduce((key, test, i) => key | (members[test] << i), 0));
   }
 
-  #end(text: string, start: number, end: number): Place {
-    const key = this.#behind(text, start, end);
-    return (this.#ends[key] ??= this.#make(undefined, undefined, key));
+  #end(text: string, start: number, end: number): number {
+    return this.#sets.end(this.#behind(text, start, end));
   }
 
-  /** The place at `from`, which is one character before `at`. */
-  #back(text: string, start: number, from: number, at: number, place: Place): Place {
-    const group = this.#alphabet.groupOf(codePointAt(text, from, at));
-    const behind = this.#behindKeys === 1 ? 0 : this.#behind(text, start, from);
-    const edge = group * this.#behindKeys + behind;
-    return (place.before[edge] ??= this.#make(place, this.#alphabet.members[group], behind));
-  }
-
-  #make(after: Place | undefined, members: Uint8Array | undefined, behind: number): Place {
-    const { x, next, chars, matches, levels } = this.#program;
-    const holds = this.#scratch;
-    holds.fill(0);
-    for (const at of matches) holds[at] = 1;
-    if (members && after) for (let i = 0; i < chars.length; i++) holds[chars[i]] = members[x[chars[i]]] & after.holds[next[chars[i]]];
-    for (const level of levels) {
-      while (this.#decide(level, holds, behind) && level.loops);
-    }
-    const key = String.fromCharCode(...packed(holds));
-    const known = this.#places.get(key);
-    if (known) return known;
-    if (this.#places.size >= MOST_SETS) this.#forget();
-    const made = new Place(key, holds.slice());
-    this.#places.set(key, made);
-    return made;
-  }
-
-  /** Which instructions of a level lead to a match, as far as what follows them is known; whether there is one that was not known. */
-  #decide({ instructions }: Level, holds: Uint8Array, behind: number): boolean {
-    const { ops, x, next, behindAt } = this.#program;
-    let changed = false;
-    for (let i = 0; i < instructions.length; i++) {
-      const at = instructions[i];
-      const op = ops[at];
-      let own = holds[next[at]];
-      if (op === SPLIT) own |= holds[x[at]];
-      else if (op === BEHIND) own &= (behind >> behindAt[at]) & 1;
-      else if (op === NOT_BEHIND) own &= ~(behind >> behindAt[at]) & 1;
-      else own &= op === AHEAD ? holds[x[at]] : 1 - holds[x[at]];
-      if (own === holds[at]) continue;
-      holds[at] = own;
-      changed = true;
-    }
-    return changed;
-  }
-
-  #forget(): void {
-    for (const place of this.#places.values()) place.before = [];
-    this.#places.clear();
-    this.#ends = [];
+  /** The set at `from`, which is one character before `at`, where it is `set`. */
+  #back(text: string, start: number, from: number, at: number, set: number): number {
+    return this.#sets.before(set, this.#alphabet.groupOf(codePointAt(text, from, at)), this.#behind(text, start, from));
   }
 }
 
@@ -277,7 +233,7 @@ function beginnings({ ops, x, next, start }: Program): number[] | undefined {
 
 interface Mark {
   readonly at: number;
-  readonly place: Place;
+  readonly bits: Int32Array;
 }
 
 const NONE: Mark[] = [];
@@ -286,11 +242,4 @@ const NONE: Mark[] = [];
 function previous(text: string, start: number, at: number): number {
   const isPair = at - 2 >= start && (text.charCodeAt(at - 1) & 0xfc00) === 0xdc00 && (text.charCodeAt(at - 2) & 0xfc00) === 0xd800;
   return isPair ? at - 2 : at - 1;
-}
-
-/** Sixteen flags a unit. */
-function packed(flags: Uint8Array): Uint16Array {
-  const units = new Uint16Array((flags.length + 15) >> 4);
-  for (let i = 0; i < flags.length; i++) units[i >> 4] |= flags[i] << (i & 15);
-  return units;
 }

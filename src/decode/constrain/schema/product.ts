@@ -2,6 +2,7 @@
  * Several machines side by side over one text, and a condition on their answers: strings and numbers with any combination of assertions, also
  * negated ones. Only states from which the condition can still come true are entered, so that no text is begun that cannot be finished.
  */
+import { Tuples } from "../../../text/tuples.ts";
 import type { Component, Panel } from "./components.ts";
 
 /** Steps of single machines for finding out whether one state can still be accepted, and all states of a product together. */
@@ -11,7 +12,7 @@ const MOST_ALL_STEPS = 3_000_000;
 const MOST_STATES = 50_000;
 const MOST_ROWS = 5_000;
 
-/** Steps that stand for the memory of a machine's part in a state. */
+/** Steps that stand for a machine's part in a state: four bytes here, and what the machine itself keeps of where it has been. */
 const STEPS_A_STATE = 50;
 
 /** A question about the text: to which machine, and which of those that it answers. */
@@ -30,11 +31,8 @@ export class Product {
   readonly #components: readonly Component[];
   readonly #condition: Condition;
   readonly #bytes: readonly number[];
-  readonly #states: (readonly number[])[] = [];
-  /** Those of the state that is looked for: most are known already. */
-  readonly #next: number[] = [];
-  /** By component but the first: the number of what is before it and its own state, by both. */
-  readonly #numbers: readonly Map<number, number>[];
+  /** States of all components each. */
+  readonly #states: Tuples;
   #rows = new Map<number, Int32Array>();
   readonly #alive: (boolean | undefined)[] = [];
   #steps = 0;
@@ -59,34 +57,25 @@ export class Product {
     this.#components = components;
     this.#condition = condition;
     this.#bytes = bytes;
-    this.#numbers = components.map(() => new Map());
-    this.start = this.#number(components.map(c => c.start));
+    this.#states = new Tuples(components.length);
+    const at = this.#states.next();
+    for (let i = 0; i < components.length; i++) this.#states.values[at + i] = components[i].start;
+    this.start = this.#number();
   }
 
-  #number(states: readonly number[]): number {
-    let number = 0;
-    for (let i = 0; i < states.length; i++) {
-      const numbers = this.#numbers[i];
-      const key = number * 2 ** 26 + states[i] + 1;
-      const known = numbers.get(key);
-      // Of all components together the number is the place in `states`.
-      number = known ?? (i === states.length - 1 ? this.#add(states) : numbers.size);
-      if (known === undefined) numbers.set(key, number);
-    }
-    return number;
-  }
-
-  /** A state takes some 60 bytes a machine, and as much again for a few more: that is paid for, too. */
-  #add(states: readonly number[]): number {
-    this.#work(STEPS_A_STATE * (states.length + 3));
-    return this.#states.push(states.slice()) - 1;
+  /** The number of the state that was written behind all others; a new one is paid for. */
+  #number(): number {
+    const before = this.#states.count;
+    const state = this.#states.number();
+    if (this.#states.count > before) this.#work(STEPS_A_STATE * (this.#components.length + 3));
+    return state;
   }
 
   accepts(state: number): boolean {
-    const states = this.#states[state];
+    const first = state * this.#components.length;
     return this.#condition.holds(i => {
       const { component, part } = this.#condition.questions[i];
-      const own = states[component];
+      const own = this.#states.values[first + component];
       if (own < 0) return false;
       return part === undefined ? this.#components[component].accepts(own) : (this.#components[component] as Panel).part(own, part);
     });
@@ -101,16 +90,20 @@ export class Product {
       this.#rows.set(state, row);
     }
     if (row[byte] >= 0) return row[byte];
-    const [before, next] = [this.#states[state], this.#next];
-    for (let i = 0; i < before.length; i++) next[i] = before[i] < 0 ? before[i] : this.#components[i].step(before[i], byte);
-    return (row[byte] = this.#number(next));
+    const [from, to] = [state * this.#components.length, this.#states.next()];
+    const { values } = this.#states;
+    for (let i = 0; i < this.#components.length; i++) {
+      const own = values[from + i];
+      values[to + i] = own < 0 ? own : this.#components[i].step(own, byte);
+    }
+    return (row[byte] = this.#number());
   }
 
   #possible(state: number): boolean {
-    const states = this.#states[state];
+    const first = state * this.#components.length;
     return this.#condition.possible(i => {
       const { component, part } = this.#condition.questions[i];
-      const own = states[component];
+      const own = this.#states.values[first + component];
       return own >= 0 && (part === undefined || (this.#components[component] as Panel).can(own, part));
     });
   }
@@ -131,7 +124,7 @@ export class Product {
         for (let s = state; s >= 0; s = parents.get(s)!) this.#alive[s] = true;
         return true;
       }
-      if (this.#steps >= most || this.#states.length > MOST_STATES) return this.#unsure();
+      if (this.#steps >= most || this.#states.count > MOST_STATES) return this.#unsure();
       this.#steps += each;
       this.#work(each);
       for (const byte of this.#bytes) {
