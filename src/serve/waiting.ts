@@ -1,10 +1,9 @@
 /**
  * Things that are waited for, but not for ever: one timer for all of a kind, which looks at the oldest. When many run out of time at once, they
- * are dealt with a few at a time, so that sending a crowd away holds nobody else up.
+ * are dealt with one at a time, so that sending a crowd away holds nobody else up.
  */
 
-/** Dealt with in one turn of the event loop, and milliseconds until the next such turn: who is sent away may be back at once, and costs again. */
-const AT_ONCE = 1;
+/** Milliseconds between two that are dealt with: who is sent away may be back at once, and costs more than one who stays and says nothing. */
 const TURN_MS = 10;
 
 export class Waiting<T> {
@@ -55,18 +54,14 @@ export class Waiting<T> {
   }
 
   #look(): void {
-    let left = AT_ONCE;
-    let next: number | undefined;
-    for (const [item, since] of this.#since) {
-      const rest = since + this.#ms - performance.now();
-      if (rest > 0 || left-- === 0) {
-        next = Math.max(TURN_MS, rest);
-        break;
-      }
+    const rest = (since: number): number => since + this.#ms - performance.now();
+    const [[item, since] = []] = this.#since;
+    if (item !== undefined && rest(since!) <= 0) {
       this.#since.delete(item);
       this.#over(item);
     }
+    const [[, next] = []] = this.#since;
     this.#rest();
-    if (this.#since.size) this.#timer = this.#later(next ?? this.#ms);
+    if (next !== undefined) this.#timer = this.#later(Math.max(TURN_MS, rest(next)));
   }
 }

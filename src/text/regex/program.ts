@@ -18,6 +18,8 @@ export const NOT_BEHIND = 5;
 export const MATCH = 6;
 
 const MOST = 20_000;
+/** Kinds of characters that an expression may tell apart: what is known of a character has a byte for each. Tokenizers have some tens. */
+const MOST_KINDS = 1000;
 
 export interface Program {
   readonly ops: Uint8Array;
@@ -92,6 +94,7 @@ class Builder {
 
   #test(test: Test): number {
     const known = this.#known.get(test) ?? this.tests.push(test) - 1;
+    if (known >= MOST_KINDS) throw unsupportedPattern(this.#pattern, 0, `more than ${MOST_KINDS} kinds of characters`);
     this.#known.set(test, known);
     return known;
   }

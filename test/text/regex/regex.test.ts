@@ -178,6 +178,14 @@ describe("expressions that are refused", () => {
     expect(() => new Regex(source)).toThrow(expect.objectContaining({ code: "tokenizer.unsupported" }));
   });
 
+  it("that tell more than a thousand kinds of characters apart", () => {
+    const kinds = (n: number): string => Array.from({ length: n }, (_, i) => String.fromCodePoint(0x4e00 + i)).join("");
+    const found: number[][] = [];
+    new Regex(kinds(1000)).forEach(`x${kinds(1000)}x`, 0, 1002, (from, to) => void found.push([from, to]));
+    expect(found).toEqual([[1, 1001]]);
+    expect(() => new Regex(kinds(1001))).toThrow(expect.objectContaining({ code: "tokenizer.unsupported" }));
+  });
+
   it.each(["(a", "a)", "[a", "*a", "a{2,1}", "[z-a]", "\\x{110000}", "\\p{L", "\\"])("%s is damaged", source => {
     expect(() => new Regex(source)).toThrow(expect.objectContaining({ code: "tokenizer.malformed" }));
   });
