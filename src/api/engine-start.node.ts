@@ -45,9 +45,9 @@ function start(): Channel {
   const entry = threadEntry(separate, bundled, new URL("../.tsbuildinfo", import.meta.url));
   const door = new Door();
   const worker = new Worker(entry, { workerData: door.data, execArgv: [] });
-  worker.unref();
   const arrivals = new Arrivals();
   worker.on("message", (message: Message) => arrivals.take(message));
+  worker.unref(); // after that: who listens keeps the process alive
   return {
     post: message => worker.postMessage(message),
     onMessage: listener => arrivals.hear(listener),
