@@ -83,7 +83,8 @@ describe("clients that leave", () => {
   it.each([false, true])("with answers that wait behind another on their connection (half closed: %s)", async half => {
     const { metrics, admission } = server.app.service;
     const left = metrics.count("requests_cancelled_total");
-    const text = JSON.stringify({ prompt: [8, 9], max_tokens: 400, logprobs: 5, stream: true, logit_bias: { 2: -100 } }); // never ends by itself
+    const endless = { logit_bias: { [server.model.tokenizer.eos!]: -100 } };
+    const text = JSON.stringify({ prompt: [8, 9], max_tokens: 400, logprobs: 5, stream: true, ...endless });
     const head = `POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${text.length}\r\n\r\n`;
     const socket = createConnection(server.port, "127.0.0.1");
     const closed = new Promise<void>(resolve => socket.on("error", () => {}).on("close", () => resolve()));
