@@ -9,6 +9,7 @@ import { Constraints } from "../../src/decode/constrain/source.ts";
 import { load, type Model } from "../../src/index.ts";
 import { coded } from "../../src/text/tools/marks.ts";
 import { chosenSyntax, toolSyntaxes } from "../../src/text/tools/syntaxes.ts";
+import { caught } from "../files/caught.ts";
 import { ModelFolder } from "../fixtures/models.ts";
 import { Random } from "../fixtures/random.ts";
 import { told } from "../text/tools/spoken.ts";
@@ -275,7 +276,7 @@ describe("calls", () => {
 describe("a model with random weights that is made to begin calls", () => {
   const folder = new ModelFolder();
   const template =
-    "{% if tools %}{{ tools | tojson }}<tool_call></tool_call>{% endif %}{% for m in messages %}{{ m.content }}{% endfor %}{% if thinking %}<think>{% endif %}";
+    "{% if tools %}{{ tools | length }}<tool_call></tool_call>{% endif %}{% for m in messages %}{{ m.content }}{% endfor %}{% if thinking %}<think>{% endif %}";
   const tools = [
     { name: "add", input: parameters },
     {
@@ -305,6 +306,14 @@ describe("a model with random weights that is made to begin calls", () => {
       if (made[0].name === "add") expect(Number.isInteger(made[0].arguments["a"])).toBe(true);
       else expect(["name", "age"]).toContain(made[0].arguments["by"]);
     }
+  });
+
+  it("is free where nothing can be compiled, and refused where it must call", async () => {
+    const input = { type: "object", properties: { by: { enum: Array.from({ length: 41_000 }, (_, i) => i) } } };
+    const large = { tools: [{ name: "find", input }], seed: 1, maxTokens: 20 };
+    const { finish, usage } = await model.chat(messages, { ...large, logitBias: { [begin]: 60 } });
+    expect([finish, usage.completionTokens]).toEqual(["length", 20]);
+    await caught("grammar.limit", () => model.chat(messages, { ...large, toolChoice: "required" }));
   });
 
   it("is asked by clients of the server in the same way, and beside others writes the same", async () => {
